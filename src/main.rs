@@ -1,0 +1,2 @@
+//! isocost.
+fn main() {}
