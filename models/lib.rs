@@ -1,1 +1,4 @@
 //! What generates.
+
+#[cfg(feature = "train")]
+pub mod training;

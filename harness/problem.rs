@@ -1,0 +1,73 @@
+//! A benchmark item, and a list of them pinned by its hash.
+//!
+//! A number is only comparable with another if both were measured on the same problems, so a
+//! [`ProblemSet`] carries the sha256 of its canonical JSON lines and every run's manifest repeats it.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// One item of a benchmark.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Problem {
+    /// Unique within its set and stable across machines.
+    pub id: String,
+    /// What the model is asked, before the task's instructions are added.
+    pub question: String,
+    /// What the grader compares an answer with; its form depends on the task's grader.
+    pub gold: String,
+    /// The problem this one is a variation of, for claims about perturbation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant_of: Option<String>,
+}
+
+/// Problems in a fixed order, with the hash that pins them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProblemSet {
+    problems: Vec<Problem>,
+    sha256: String,
+}
+
+impl ProblemSet {
+    /// Pins `problems` in their order.
+    pub fn new(problems: Vec<Problem>) -> Self {
+        let sha256 = hash(&problems);
+        Self { problems, sha256 }
+    }
+
+    /// The problems in order.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Lower-case hexadecimal sha256 of the problems as JSON lines.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+}
+
+fn hash(problems: &[Problem]) -> String {
+    let mut hasher = Sha256::new();
+    for problem in problems {
+        hasher.update(serde_json::to_vec(problem).expect("a problem is plain strings"));
+        hasher.update(b"\n");
+    }
+    format!("{:x}", hasher.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(id: &str) -> Problem {
+        Problem { id: id.into(), question: "q".into(), gold: "g".into(), variant_of: None }
+    }
+
+    #[test]
+    fn the_hash_depends_on_content_and_order() {
+        let ab = ProblemSet::new(vec![problem("a"), problem("b")]);
+        let ba = ProblemSet::new(vec![problem("b"), problem("a")]);
+        assert_eq!(ab.sha256(), ProblemSet::new(vec![problem("a"), problem("b")]).sha256());
+        assert_ne!(ab.sha256(), ba.sha256());
+    }
+}
