@@ -1,0 +1,19 @@
+//! What became of one completion.
+
+use serde::{Deserialize, Serialize};
+
+/// How a completion ended, as the grader sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The answer is right.
+    Correct,
+    /// An answer was given and is wrong.
+    Wrong,
+    /// The thought ended, but no answer could be found in what followed.
+    NoAnswer,
+    /// The tokens ran out before the answer was complete. Never graded as an answer.
+    Truncated,
+    /// The completion could not be made.
+    Error,
+}

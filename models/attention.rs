@@ -1,0 +1,263 @@
+//! Attention over the paged cache: every query token sees its own sequence up to itself, and nothing
+//! else is read.
+//!
+//! On the CPU a fused kernel walks each sequence's blocks in place. Elsewhere, and as the reference the
+//! kernel is tested against, plain tensor operations do the same one sequence at a time.
+
+use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+use crate::cache::BLOCK;
+
+/// Some new tokens of one sequence. Their keys and values are already in the cache.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// The sequence's blocks.
+    pub blocks: Vec<u32>,
+    /// Position of the first new token.
+    pub start: usize,
+    /// Number of new tokens.
+    pub len: usize,
+}
+
+/// Sizes of the heads.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads {
+    /// Query heads.
+    pub queries: usize,
+    /// Key and value heads; divides `queries`.
+    pub kv: usize,
+    /// Width of a head.
+    pub dim: usize,
+}
+
+/// Attention of new tokens over the cache.
+///
+/// `q` is `[tokens, queries * dim]` with the spans' tokens one after another; `keys` and `values` are
+/// `[slots, kv * dim]`. Returns `[tokens, queries * dim]`.
+///
+/// # Errors
+/// If shapes or types do not fit.
+pub fn attend(q: &Tensor, keys: &Tensor, values: &Tensor, heads: Heads, spans: &[Span]) -> Result<Tensor> {
+    if !q.device().is_cpu() {
+        return attend_by_gathering(q, keys, values, heads, spans);
+    }
+    let out = q.to_dtype(DType::F32)?.contiguous()?.apply_op3_no_bwd(keys, values, &Paged { heads, spans })?;
+    out.to_dtype(q.dtype())
+}
+
+/// The same with plain tensor operations: gather a sequence's keys and values, multiply, mask, sum.
+///
+/// # Errors
+/// If shapes or types do not fit.
+pub fn attend_by_gathering(
+    q: &Tensor,
+    keys: &Tensor,
+    values: &Tensor,
+    heads: Heads,
+    spans: &[Span],
+) -> Result<Tensor> {
+    let (mut out, mut from) = (Vec::with_capacity(spans.len()), 0);
+    for span in spans {
+        out.push(attend_span(&q.narrow(0, from, span.len)?, keys, values, heads, span)?);
+        from += span.len;
+    }
+    Tensor::cat(&out, 0)
+}
+
+fn attend_span(q: &Tensor, keys: &Tensor, values: &Tensor, heads: Heads, span: &Span) -> Result<Tensor> {
+    let context = span.start + span.len;
+    let slots: Vec<u32> =
+        (0..context).map(|p| span.blocks[p / BLOCK] * BLOCK as u32 + (p % BLOCK) as u32).collect();
+    let slots = Tensor::new(slots, q.device())?;
+    let group = heads.queries / heads.kv;
+    let gather = |pool: &Tensor| -> Result<Tensor> {
+        let rows = pool.index_select(&slots, 0)?.to_dtype(DType::F32)?.reshape((context, heads.kv, 1, heads.dim))?;
+        let rows = rows.broadcast_as((context, heads.kv, group, heads.dim))?;
+        rows.reshape((context, heads.queries, heads.dim))?.transpose(0, 1)?.contiguous()
+    };
+    let q = q.to_dtype(DType::F32)?.reshape((span.len, heads.queries, heads.dim))?.transpose(0, 1)?;
+    let scores = q.contiguous()?.matmul(&gather(keys)?.transpose(1, 2)?)?;
+    let scores = (scores / (heads.dim as f64).sqrt())?.broadcast_add(&mask(span, q.device())?)?;
+    let out = candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&gather(values)?)?;
+    out.transpose(0, 1)?.reshape((span.len, heads.queries * heads.dim))?.to_dtype(keys.dtype())
+}
+
+/// `[len, context]`: minus infinity where a token would see its future.
+fn mask(span: &Span, device: &candle_core::Device) -> Result<Tensor> {
+    let context = span.start + span.len;
+    let hidden = |token: usize| {
+        (0..context).map(move |key| if key > span.start + token { f32::NEG_INFINITY } else { 0.0 })
+    };
+    Tensor::from_vec((0..span.len).flat_map(hidden).collect::<Vec<_>>(), (span.len, context), device)
+}
+
+struct Paged<'a> {
+    heads: Heads,
+    spans: &'a [Span],
+}
+
+impl CustomOp3 for Paged<'_> {
+    fn name(&self) -> &'static str {
+        "paged-attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        q: &CpuStorage,
+        lq: &Layout,
+        keys: &CpuStorage,
+        _: &Layout,
+        values: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let q = &q.as_slice::<f32>()?[lq.start_offset()..];
+        let out = match (keys, values) {
+            (CpuStorage::F32(k), CpuStorage::F32(v)) => self.run(q, k, v, lq.dims()[0]),
+            (CpuStorage::F16(k), CpuStorage::F16(v)) => self.run(q, k, v, lq.dims()[0]),
+            (CpuStorage::BF16(k), CpuStorage::BF16(v)) => self.run(q, k, v, lq.dims()[0]),
+            _ => candle_core::bail!("the cache must be f32, f16 or bf16"),
+        };
+        Ok((CpuStorage::F32(out), lq.shape().clone()))
+    }
+}
+
+impl Paged<'_> {
+    fn run<T: Copy + Sync + Into<f32>>(&self, q: &[f32], keys: &[T], values: &[T], tokens: usize) -> Vec<f32> {
+        let width = self.heads.queries * self.heads.dim;
+        let mut out = vec![0f32; tokens * width];
+        let places: Vec<(&Span, usize)> =
+            self.spans.iter().flat_map(|span| (1..=span.len).map(move |i| (span, span.start + i))).collect();
+        out.par_chunks_exact_mut(width)
+            .zip(q.par_chunks_exact(width))
+            .zip(&places)
+            .for_each_init(Vec::new, |scores, ((out, q), (span, context))| {
+                for group in 0..self.heads.kv {
+                    attend_group(self.heads, group, q, keys, values, &span.blocks, *context, scores, out);
+                }
+            });
+        out
+    }
+}
+
+/// One token's query heads that share key and value head `group`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+#[allow(clippy::too_many_arguments)]
+fn attend_group<T: Copy + Into<f32>>(
+    heads: Heads,
+    group: usize,
+    q: &[f32],
+    keys: &[T],
+    values: &[T],
+    blocks: &[u32],
+    context: usize,
+    scores: &mut Vec<f32>,
+    out: &mut [f32],
+) {
+    let (dim, width) = (heads.dim, heads.kv * heads.dim);
+    let shared = heads.queries / heads.kv;
+    let first = group * shared * dim;
+    let scale = 1.0 / (dim as f32).sqrt();
+    let row = |position: usize| {
+        (blocks[position / BLOCK] as usize * BLOCK + position % BLOCK) * width + group * dim
+    };
+    scores.clear();
+    scores.resize(shared * context, 0.0);
+    for position in 0..context {
+        let key = &keys[row(position)..][..dim];
+        for head in 0..shared {
+            scores[head * context + position] = dot(&q[first + head * dim..][..dim], key) * scale;
+        }
+    }
+    for head in 0..shared {
+        softmax(&mut scores[head * context..][..context]);
+    }
+    for position in 0..context {
+        let value = &values[row(position)..][..dim];
+        for head in 0..shared {
+            add_scaled(&mut out[first + head * dim..][..dim], scores[head * context + position], value);
+        }
+    }
+}
+
+// The loops below are plain and in sixteen lanes: a closure handed to an iterator, or a sum in order,
+// would be compiled without vector instructions.
+
+#[inline(always)]
+fn dot<T: Copy + Into<f32>>(a: &[f32], b: &[T]) -> f32 {
+    let mut lanes = [0f32; 16];
+    let mut at = 0;
+    while at + 16 <= a.len() {
+        for i in 0..16 {
+            lanes[i] += a[at + i] * b[at + i].into();
+        }
+        at += 16;
+    }
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            lanes[i] += lanes[i + half];
+        }
+    }
+    let mut sum = lanes[0];
+    for i in at..a.len() {
+        sum += a[i] * b[i].into();
+    }
+    sum
+}
+
+#[inline(always)]
+fn softmax(scores: &mut [f32]) {
+    let mut max = f32::NEG_INFINITY;
+    for score in scores.iter() {
+        max = max.max(*score);
+    }
+    let mut total = 0f32;
+    for score in scores.iter_mut() {
+        *score = (*score - max).exp();
+        total += *score;
+    }
+    for score in scores.iter_mut() {
+        *score /= total;
+    }
+}
+
+#[inline(always)]
+fn add_scaled<T: Copy + Into<f32>>(to: &mut [f32], scale: f32, from: &[T]) {
+    for i in 0..to.len() {
+        to[i] += scale * from[i].into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    fn tensor(rows: usize, columns: usize, phase: f32) -> Tensor {
+        let values: Vec<f32> = (0..rows * columns).map(|i| (i as f32 * 0.37 + phase).sin()).collect();
+        Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn the_kernel_agrees_with_plain_tensor_operations() {
+        let heads = Heads { queries: 6, kv: 2, dim: 20 };
+        let (keys, values) = (tensor(80, 40, 0.1), tensor(80, 40, 1.9));
+        let spans = [
+            Span { blocks: vec![3, 0], start: 20, len: 1 },
+            Span { blocks: vec![4, 1], start: 0, len: 19 },
+            Span { blocks: vec![3, 2], start: 16, len: 2 },
+        ];
+        let q = tensor(22, 120, 0.7);
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            let (keys, values) = (keys.to_dtype(dtype).unwrap(), values.to_dtype(dtype).unwrap());
+            let fast = attend(&q, &keys, &values, heads, &spans).unwrap().to_vec2::<f32>().unwrap();
+            let slow = attend_by_gathering(&q, &keys, &values, heads, &spans).unwrap();
+            let slow = slow.to_dtype(DType::F32).unwrap().to_vec2::<f32>().unwrap();
+            let tolerance = if dtype == DType::F32 { 1e-5 } else { 1e-2 };
+            for (a, b) in fast.iter().flatten().zip(slow.iter().flatten()) {
+                assert!((a - b).abs() < tolerance, "{dtype:?}: {a} {b}");
+            }
+        }
+    }
+}

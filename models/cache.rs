@@ -1,0 +1,285 @@
+//! The key-value cache: blocks that sequences share until they differ (Kwon et al. 2023).
+//!
+//! Keys and values live in one preallocated pool per layer, cut into blocks of [`BLOCK`] tokens. A
+//! [`Sequence`] is a list of blocks and a length, so rows of a batch have lengths of their own and
+//! forking one costs a reference per full block and a copy of the last, partly filled one. This file
+//! only does the book-keeping, which is the same for all devices; the tensors are written through the
+//! slots it hands out.
+
+use candle_core::{DType, Device, InplaceOp2, Result, Tensor};
+
+use crate::config::Config;
+
+/// Tokens in a block.
+pub const BLOCK: usize = 16;
+
+/// The pool of blocks and who uses them.
+pub struct Cache {
+    /// Keys and values of each layer, `[slots, kv_heads * head_dim]`.
+    layers: Vec<(Tensor, Tensor)>,
+    /// How many sequences use each block.
+    users: Vec<u32>,
+    free: Vec<u32>,
+}
+
+/// Tokens whose keys and values are in the cache. Give it back with [`Cache::release`].
+#[derive(Debug, Default)]
+pub struct Sequence {
+    blocks: Vec<u32>,
+    len: usize,
+}
+
+impl Sequence {
+    /// Tokens in the cache.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is in the cache yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Where the pool keeps the token at `position`.
+    pub fn slot(&self, position: usize) -> usize {
+        self.blocks[position / BLOCK] as usize * BLOCK + position % BLOCK
+    }
+
+    /// The blocks in order.
+    pub fn blocks(&self) -> &[u32] {
+        &self.blocks
+    }
+}
+
+impl Cache {
+    /// Allocates room for `tokens` tokens, rounded up to whole blocks.
+    ///
+    /// # Errors
+    /// If the device refuses the memory.
+    pub fn new(config: &Config, tokens: usize, dtype: DType, device: &Device) -> Result<Self> {
+        let blocks = tokens.div_ceil(BLOCK);
+        let shape = (blocks * BLOCK, config.kv_heads * config.head_dim);
+        let pool = || Tensor::zeros(shape, dtype, device);
+        let layers = (0..config.layers).map(|_| Ok((pool()?, pool()?))).collect::<Result<_>>()?;
+        Ok(Self { layers, users: vec![0; blocks], free: (0..blocks as u32).rev().collect() })
+    }
+
+    /// Blocks that nobody uses.
+    pub fn free_blocks(&self) -> usize {
+        self.free.len()
+    }
+
+    /// Blocks in all.
+    pub fn total_blocks(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Keys and values of a layer, `[slots, kv_heads * head_dim]`.
+    pub fn layer(&self, layer: usize) -> &(Tensor, Tensor) {
+        &self.layers[layer]
+    }
+
+    /// Makes room for `tokens` more tokens and returns their slots.
+    ///
+    /// # Errors
+    /// If the pool is exhausted; the caller is expected to have planned for it.
+    pub fn extend(&mut self, sequence: &mut Sequence, tokens: usize) -> Result<Vec<u32>> {
+        let len = sequence.len + tokens;
+        while sequence.blocks.len() * BLOCK < len {
+            sequence.blocks.push(self.take()?);
+        }
+        let slots = (sequence.len..len).map(|position| sequence.slot(position) as u32).collect();
+        sequence.len = len;
+        Ok(slots)
+    }
+
+    /// A new sequence with the first `len` tokens of `sequence`. Full blocks are shared; a partly
+    /// filled last one is copied, since both sequences will write to it.
+    ///
+    /// # Errors
+    /// If the pool is exhausted.
+    pub fn fork(&mut self, sequence: &Sequence, len: usize) -> Result<Sequence> {
+        assert!(len <= sequence.len, "a fork cannot be longer than its origin");
+        let shared = len / BLOCK;
+        let mut blocks = sequence.blocks[..shared].to_vec();
+        blocks.iter().for_each(|&block| self.users[block as usize] += 1);
+        if !len.is_multiple_of(BLOCK) {
+            let copy = self.take()?;
+            self.copy_block(sequence.blocks[shared], copy)?;
+            blocks.push(copy);
+        }
+        Ok(Sequence { blocks, len })
+    }
+
+    /// Forgets all tokens from position `len` on.
+    ///
+    /// # Errors
+    /// If a block that becomes partly filled is shared and the pool is exhausted.
+    pub fn truncate(&mut self, sequence: &mut Sequence, len: usize) -> Result<()> {
+        let kept = self.fork(sequence, len)?;
+        self.release(std::mem::replace(sequence, kept));
+        Ok(())
+    }
+
+    /// Gives a sequence's blocks back.
+    pub fn release(&mut self, sequence: Sequence) {
+        for block in sequence.blocks {
+            self.users[block as usize] -= 1;
+            if self.users[block as usize] == 0 {
+                self.free.push(block);
+            }
+        }
+    }
+
+    fn take(&mut self) -> Result<u32> {
+        let Some(block) = self.free.pop() else { candle_core::bail!("the key-value cache is full") };
+        self.users[block as usize] = 1;
+        Ok(block)
+    }
+
+    fn copy_block(&self, from: u32, to: u32) -> Result<()> {
+        let slots: Vec<u32> = (to * BLOCK as u32..(to + 1) * BLOCK as u32).collect();
+        for (keys, values) in &self.layers {
+            for pool in [keys, values] {
+                write_rows(pool, &slots, &pool.narrow(0, from as usize * BLOCK, BLOCK)?.copy()?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Overwrites rows of `pool` (`[slots, width]`) with `rows` (`[slots.len(), width]`), in place.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn write_rows(pool: &Tensor, slots: &[u32], rows: &Tensor) -> Result<()> {
+    let rows = rows.contiguous()?;
+    if pool.device().is_cpu() {
+        return pool.inplace_op2(&rows, &WriteRows { slots });
+    }
+    let index = Tensor::new(slots, pool.device())?.unsqueeze(1)?.broadcast_as(rows.shape())?.contiguous()?;
+    pool.scatter_set(&index, &rows, 0)
+}
+
+struct WriteRows<'a> {
+    slots: &'a [u32],
+}
+
+impl InplaceOp2 for WriteRows<'_> {
+    fn name(&self) -> &'static str {
+        "write-rows"
+    }
+
+    fn cpu_fwd(
+        &self,
+        pool: &mut candle_core::CpuStorage,
+        pool_layout: &candle_core::Layout,
+        rows: &candle_core::CpuStorage,
+        rows_layout: &candle_core::Layout,
+    ) -> Result<()> {
+        use candle_core::CpuStorage::{BF16, F16, F32};
+        let width = pool_layout.dims()[1];
+        let start = rows_layout.start_offset();
+        match (pool, rows) {
+            (F32(pool), F32(rows)) => scatter(pool, &rows[start..], self.slots, width),
+            (F16(pool), F16(rows)) => scatter(pool, &rows[start..], self.slots, width),
+            (BF16(pool), BF16(rows)) => scatter(pool, &rows[start..], self.slots, width),
+            _ => candle_core::bail!("the cache holds another type than the rows written to it"),
+        }
+        Ok(())
+    }
+}
+
+fn scatter<T: Copy>(pool: &mut [T], rows: &[T], slots: &[u32], width: usize) {
+    for (slot, row) in slots.iter().zip(rows.chunks_exact(width)) {
+        pool[*slot as usize * width..][..width].copy_from_slice(row);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache(tokens: usize) -> Cache {
+        let config = Config {
+            family: "qwen3".into(),
+            vocab: 8,
+            width: 4,
+            feed_forward: 4,
+            layers: 2,
+            heads: 1,
+            kv_heads: 1,
+            head_dim: 2,
+            norm_eps: 1e-6,
+            rope_theta: 1e4,
+            context: 64,
+            tied: true,
+            qk_norm: true,
+            qkv_bias: false,
+            eos: vec![],
+        };
+        Cache::new(&config, tokens, DType::F32, &Device::Cpu).unwrap()
+    }
+
+    fn write(cache: &mut Cache, sequence: &mut Sequence, values: &[f32]) {
+        let slots = cache.extend(sequence, values.len()).unwrap();
+        let rows: Vec<f32> = values.iter().flat_map(|v| [*v, -v]).collect();
+        let rows = Tensor::from_vec(rows, (values.len(), 2), &Device::Cpu).unwrap();
+        for (keys, values) in &cache.layers {
+            write_rows(keys, &slots, &rows).unwrap();
+            write_rows(values, &slots, &rows).unwrap();
+        }
+    }
+
+    fn read(cache: &Cache, sequence: &Sequence) -> Vec<f32> {
+        let pool = cache.layers[1].0.to_vec2::<f32>().unwrap();
+        (0..sequence.len()).map(|position| pool[sequence.slot(position)][0]).collect()
+    }
+
+    fn counted(from: usize, to: usize) -> Vec<f32> {
+        (from..to).map(|i| i as f32).collect()
+    }
+
+    #[test]
+    fn a_fork_shares_the_past_and_has_its_own_future() {
+        let mut cache = cache(96);
+        let mut main = Sequence::default();
+        write(&mut cache, &mut main, &counted(0, 21));
+        let mut fork = cache.fork(&main, 18).unwrap();
+        assert_eq!(cache.free_blocks(), 3, "one full block is shared, one partly filled block copied");
+        write(&mut cache, &mut fork, &[100.0, 101.0]);
+        write(&mut cache, &mut main, &[21.0]);
+        assert_eq!(read(&cache, &main), counted(0, 22));
+        assert_eq!(read(&cache, &fork), [&counted(0, 18)[..], &[100.0, 101.0]].concat());
+    }
+
+    #[test]
+    fn released_blocks_are_used_again_and_shared_ones_are_kept() {
+        let mut cache = cache(64);
+        let mut main = Sequence::default();
+        write(&mut cache, &mut main, &counted(0, 32));
+        let fork = cache.fork(&main, 32).unwrap();
+        cache.release(main);
+        assert_eq!(read(&cache, &fork), counted(0, 32));
+        cache.release(fork);
+        assert_eq!(cache.free_blocks(), 4);
+    }
+
+    #[test]
+    fn truncating_forgets_and_writing_goes_on() {
+        let mut cache = cache(64);
+        let mut main = Sequence::default();
+        write(&mut cache, &mut main, &counted(0, 20));
+        let fork = cache.fork(&main, 20).unwrap();
+        cache.truncate(&mut main, 5).unwrap();
+        write(&mut cache, &mut main, &[7.0]);
+        assert_eq!(read(&cache, &main), [0.0, 1.0, 2.0, 3.0, 4.0, 7.0]);
+        assert_eq!(read(&cache, &fork), counted(0, 20));
+    }
+
+    #[test]
+    fn a_full_cache_is_an_error_and_not_a_panic() {
+        let mut cache = cache(16);
+        assert!(cache.extend(&mut Sequence::default(), 17).is_err());
+    }
+}

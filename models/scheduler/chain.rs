@@ -1,0 +1,117 @@
+//! A trajectory under way: its thought so far and the rows that still work on it.
+
+use isocost_harness::cell::Budget;
+use isocost_harness::engine::{Generated, Settings};
+use isocost_harness::trajectory::Thought;
+
+use super::row::{Answer, Progress};
+use super::{Markers, Prompt};
+use crate::cache::BLOCK;
+use crate::sampler::Streams;
+
+/// A trajectory under way.
+pub(super) struct Chain {
+    pub(super) job: usize,
+    number: u32,
+    prompt_tokens: usize,
+    pub(super) streams: Streams,
+    pub(super) reasoning: Vec<u32>,
+    thought: Thought,
+    /// Continuations still to be forced.
+    waits: u32,
+    /// Most reasoning tokens.
+    cap: usize,
+    pub(super) answers: Vec<Answer>,
+    /// Rows that are not finished.
+    pub(super) open: usize,
+    pub(super) prompt_s: f64,
+    pub(super) chain_s: f64,
+    pub(super) reserved_blocks: usize,
+}
+
+impl Chain {
+    pub(super) fn new(job: usize, number: u32, prompt: &Prompt, settings: &Settings, context: usize) -> Self {
+        let zero = settings.budgets.first() == Some(&Budget::Tokens(0));
+        let thinks = settings.budgets.iter().any(|budget| *budget != Budget::Tokens(0));
+        let cap = match settings.budgets.last() {
+            Some(Budget::Tokens(tokens)) => *tokens as usize,
+            // The closing token and the answer must still fit.
+            _ => context.saturating_sub(prompt.thinking.len() + settings.answer_tokens as usize + 1),
+        };
+        Self {
+            job,
+            number,
+            prompt_tokens: if thinks { prompt.thinking.len() } else { prompt.direct.len() },
+            streams: Streams::new(settings.seed, &prompt.problem, settings.waits, number),
+            reasoning: vec![],
+            thought: Thought::Cut,
+            waits: settings.waits,
+            cap,
+            answers: vec![],
+            open: usize::from(zero) + usize::from(thinks),
+            prompt_s: 0.0,
+            chain_s: 0.0,
+            reserved_blocks: 0,
+        }
+    }
+
+    /// Blocks that this chain and all its forked answers can come to need.
+    pub(super) fn blocks_needed(&self, prompt: &Prompt, settings: &Settings, markers: &Markers) -> usize {
+        let tail = markers.forced.len() + settings.answer_tokens as usize + 1;
+        let chain = (prompt.thinking.len() + self.cap + markers.wait.len() + tail) / BLOCK + 2;
+        chain + settings.budgets.len() * (tail / BLOCK + 2)
+    }
+
+    /// Takes the next token of the thought.
+    pub(super) fn think(&mut self, token: u32, markers: &Markers, settings: &Settings) -> Progress {
+        if Some(token) == markers.close {
+            return self.close(token, markers, settings);
+        }
+        if markers.end.contains(&token) {
+            self.thought = Thought::Stopped;
+            return Progress::Ended(Some(Answer::natural(self.reasoning.len(), self.chain_s).missing()));
+        }
+        self.reasoning.push(token);
+        self.after(vec![token], settings)
+    }
+
+    /// What to do once `tokens` were added to the thought.
+    fn after(&self, tokens: Vec<u32>, settings: &Settings) -> Progress {
+        let length = self.reasoning.len();
+        let budget = Budget::Tokens(length as u32);
+        match (settings.budgets.contains(&budget), length >= self.cap) {
+            (true, true) => Progress::Cut { tokens, budget },
+            (false, true) => Progress::Ended(None),
+            (true, false) => Progress::Fork { tokens, budget },
+            (false, false) => Progress::Feed(tokens),
+        }
+    }
+
+    fn close(&mut self, token: u32, markers: &Markers, settings: &Settings) -> Progress {
+        if self.waits == 0 {
+            self.thought = Thought::Closed;
+            return Progress::Closed { token };
+        }
+        // The closing token is dropped, as in s1 (Muennighoff et al. 2025), and the cue counts as thought.
+        self.waits -= 1;
+        let room = self.cap - self.reasoning.len();
+        let cue = markers.wait[..markers.wait.len().min(room)].to_vec();
+        self.reasoning.extend(&cue);
+        self.after(cue, settings)
+    }
+
+    pub(super) fn into_generated(mut self) -> Generated {
+        self.answers.sort_by_key(Answer::budget);
+        Generated {
+            job: self.job,
+            trajectory: self.number,
+            prompt_tokens: self.prompt_tokens as u32,
+            prompt_s: self.prompt_s,
+            reasoning: String::new(),
+            reasoning_ids: self.reasoning,
+            thought: self.thought,
+            chain_s: self.chain_s,
+            answers: self.answers.into_iter().map(Answer::into_generated).collect(),
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! Continuous batching with budgets by forking.
+//!
+//! A job's prompt is read once and forked for each of its trajectories. A trajectory's thought is
+//! sampled to the largest budget; when it reaches a smaller one its row is forked, the end of the thought
+//! is forced onto the fork, a short answer is sampled there with random numbers of its own, and the
+//! trajectory goes on as if nothing had happened. So one pass yields the answer at every budget, each
+//! equal, token for token, to what a request with that budget alone would have got.
+//!
+//! Rows have lengths of their own and a finished row's place is taken at once, so every row of every
+//! step does useful work. Forked answers go first: they are short and free their blocks soon.
+
+mod chain;
+mod row;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use candle_core::Result;
+use isocost_harness::cell::Budget;
+use isocost_harness::engine::{Activity, Generated, Settings};
+
+use crate::cache::{BLOCK, Cache, Sequence};
+use crate::decoder::{Decoder, Feed};
+use crate::sampler;
+use chain::Chain;
+use row::{Answer, Progress, Role, Row};
+
+/// Token ids with a meaning to the scheduler.
+#[derive(Clone, Debug, Default)]
+pub struct Markers {
+    /// Closes a thought.
+    pub close: Option<u32>,
+    /// Ends a completion.
+    pub end: Vec<u32>,
+    /// Appended when a budget is reached: closes the thought and cues the answer.
+    pub forced: Vec<u32>,
+    /// Appended instead of the closing token when the thought must go on.
+    pub wait: Vec<u32>,
+}
+
+/// A job in tokens.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// The problem's id; with the seed it keys the random streams.
+    pub problem: String,
+    /// Up to the first reasoning token.
+    pub thinking: Vec<u32>,
+    /// Up to the first answer token of a completion that does not think, for budget 0.
+    pub direct: Vec<u32>,
+    /// Numbers of the trajectories.
+    pub trajectories: Vec<u32>,
+}
+
+/// A prompt that has been read: trajectories start from its last logits.
+struct Source {
+    row: Row,
+    logits: Vec<f32>,
+    waiting: VecDeque<usize>,
+}
+
+/// One call's worth of work on one decoder.
+pub struct Scheduler<'a> {
+    decoder: &'a Decoder,
+    cache: &'a mut Cache,
+    markers: &'a Markers,
+    settings: &'a Settings,
+    most_rows: usize,
+    /// Unfinished chains by number.
+    chains: BTreeMap<usize, Chain>,
+    /// Chains started so far.
+    started: usize,
+    /// Numbers of chains that became complete in this step.
+    complete: Vec<usize>,
+    active: Vec<Row>,
+    /// Forked answers that wait for a place.
+    forks: VecDeque<Row>,
+    sources: VecDeque<Source>,
+    reserved_blocks: usize,
+    activity: Activity,
+}
+
+impl<'a> Scheduler<'a> {
+    /// A scheduler with at most `most_rows` rows in a step.
+    pub fn new(
+        decoder: &'a Decoder,
+        cache: &'a mut Cache,
+        markers: &'a Markers,
+        settings: &'a Settings,
+        most_rows: usize,
+    ) -> Self {
+        Self {
+            decoder,
+            cache,
+            markers,
+            settings,
+            most_rows,
+            chains: BTreeMap::new(),
+            started: 0,
+            complete: Vec::new(),
+            active: Vec::new(),
+            forks: VecDeque::new(),
+            sources: VecDeque::new(),
+            reserved_blocks: 0,
+            activity: Activity::default(),
+        }
+    }
+
+    /// Samples all trajectories of `prompts` (numbered from 0 in [`Generated::job`]); texts are left empty.
+    ///
+    /// # Errors
+    /// If the device fails, or a single trajectory does not fit the cache.
+    pub fn run(
+        mut self,
+        prompts: &[Prompt],
+        sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+    ) -> Result<Activity> {
+        let started = Instant::now();
+        let mut next_prompt = 0;
+        let result = loop {
+            if let Err(error) = self.admit(prompts, &mut next_prompt) {
+                break Err(error);
+            }
+            if self.active.is_empty() {
+                break Ok(());
+            }
+            match self.step(prompts, sink) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.release_all();
+        self.activity.wall_s = started.elapsed().as_secs_f64();
+        result.map(|()| self.activity)
+    }
+
+    /// Fills free places: forked answers first, then trajectories of prompts that were read, then the
+    /// next prompt.
+    fn admit(&mut self, prompts: &[Prompt], next_prompt: &mut usize) -> Result<()> {
+        while self.active.len() < self.most_rows {
+            if let Some(fork) = self.forks.pop_front() {
+                self.active.push(fork);
+            } else if !self.sources.is_empty() {
+                if !self.start_chain(prompts)? {
+                    break;
+                }
+            } else if *next_prompt < prompts.len() && self.start_prompt(&prompts[*next_prompt], *next_prompt) {
+                *next_prompt += 1;
+            } else {
+                break;
+            }
+        }
+        if self.active.is_empty() && (!self.sources.is_empty() || *next_prompt < prompts.len()) {
+            candle_core::bail!("one trajectory does not fit the {} cached tokens", self.cache.total_blocks() * BLOCK)
+        }
+        Ok(())
+    }
+
+    /// Whether `blocks` more can be promised. Whatever was promised can be finished, so the scheduler
+    /// never waits for blocks in the middle of a trajectory.
+    fn reserve(&mut self, blocks: usize) -> bool {
+        let fits = self.reserved_blocks + blocks <= self.cache.total_blocks();
+        self.reserved_blocks += if fits { blocks } else { 0 };
+        fits
+    }
+
+    fn start_prompt(&mut self, prompt: &Prompt, job: usize) -> bool {
+        let (thinking, direct) = (prompt.thinking.len() / BLOCK + 1, prompt.direct.len() / BLOCK + 2);
+        if !self.reserve(thinking + direct) {
+            return false;
+        }
+        let first = self.started;
+        for &number in &prompt.trajectories {
+            let chain = Chain::new(job, number, prompt, self.settings, self.context());
+            self.chains.insert(self.started, chain);
+            self.started += 1;
+        }
+        let chains: Vec<usize> = (first..self.started).collect();
+        let thinks = self.settings.budgets.iter().any(|budget| *budget != Budget::Tokens(0));
+        let (role, tokens) = if thinks {
+            (Role::ThinkingPrompt { job, chains }, &prompt.thinking)
+        } else {
+            (Role::DirectPrompt { chains }, &prompt.direct)
+        };
+        let mut row = Row::new(role, Default::default(), tokens.clone());
+        row.reserved_blocks = thinking + direct;
+        self.active.push(row);
+        true
+    }
+
+    fn context(&self) -> usize {
+        self.decoder.config().context
+    }
+
+    /// Forks the first source whose next chain has its blocks, or can have them; the fork samples its
+    /// first token. Returns whether there was one.
+    fn start_chain(&mut self, prompts: &[Prompt]) -> Result<bool> {
+        for at in 0..self.sources.len() {
+            let Some(&index) = self.sources[at].waiting.front() else { continue };
+            let chain = &self.chains[&index];
+            let needed = chain.blocks_needed(&prompts[chain.job], self.settings, self.markers);
+            if chain.reserved_blocks == 0 && !self.reserve(needed) {
+                continue;
+            }
+            self.chain(index).reserved_blocks = needed;
+            self.fork_source(at, index, prompts)?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn fork_source(&mut self, at: usize, chain: usize, prompts: &[Prompt]) -> Result<()> {
+        let Some(mut source) = self.sources.remove(at) else { return Ok(()) };
+        source.waiting.pop_front();
+        let sequence = self.cache.fork(&source.row.sequence, source.row.sequence.len())?;
+        let role = match source.row.role {
+            Role::ThinkingPrompt { .. } => Role::Chain { chain, answer: None },
+            _ => Role::Answer { chain, answer: Answer::forced(Budget::Tokens(0), 0, 0.0) },
+        };
+        self.advance(Row::new(role, sequence, vec![]), &source.logits, prompts)?;
+        if source.waiting.is_empty() {
+            self.release(source.row);
+        } else {
+            self.sources.insert(at, source);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, row: Row) {
+        self.reserved_blocks -= row.reserved_blocks;
+        self.cache.release(row.sequence);
+    }
+
+    fn step(
+        &mut self,
+        prompts: &[Prompt],
+        sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let started = Instant::now();
+        let mut rows = std::mem::take(&mut self.active);
+        let fed: usize = rows.iter().map(|row| row.pending.len()).sum();
+        let mut feeds: Vec<Feed> = rows
+            .iter_mut()
+            .map(|row| Feed { sequence: &mut row.sequence, tokens: &row.pending })
+            .collect();
+        let logits = self.decoder.step(self.cache, &mut feeds).and_then(|logits| logits.to_vec2::<f32>());
+        let seconds = started.elapsed().as_secs_f64();
+        let logits = match logits {
+            Ok(logits) => logits,
+            Err(error) => {
+                self.active = rows;
+                return Err(error);
+            }
+        };
+        self.note_step(rows.len(), fed, seconds);
+        for (mut row, logits) in rows.into_iter().zip(logits) {
+            let share = seconds * row.pending.len() as f64 / fed as f64;
+            self.charge(&mut row, share);
+            self.advance(row, &logits, prompts)?;
+        }
+        Ok(self.hand_over(sink))
+    }
+
+    fn note_step(&mut self, rows: usize, fed: usize, seconds: f64) {
+        let activity = &mut self.activity;
+        activity.steps += 1;
+        activity.row_steps += rows as u64;
+        activity.fed_tokens += fed as u64;
+        activity.device_s += seconds;
+        activity.most_rows = activity.most_rows.max(rows as u64);
+    }
+
+    /// Books a row's share of a step's seconds.
+    fn charge(&mut self, row: &mut Row, seconds: f64) {
+        match &mut row.role {
+            Role::ThinkingPrompt { chains, .. } | Role::DirectPrompt { chains, .. } => {
+                for chain in chains.iter() {
+                    self.chain(*chain).prompt_s += seconds;
+                }
+            }
+            Role::Answer { answer, .. } => answer.seconds += seconds,
+            Role::Chain { chain, answer } => {
+                answer.iter_mut().for_each(|answer| answer.seconds += seconds);
+                let chain = *chain;
+                self.chain(chain).chain_s += seconds;
+            }
+        }
+    }
+
+    fn chain(&mut self, index: usize) -> &mut Chain {
+        self.chains.get_mut(&index).expect("a row's chain is unfinished")
+    }
+
+    /// Decides what a row does next, given the logits after its last token.
+    fn advance(&mut self, row: Row, logits: &[f32], prompts: &[Prompt]) -> Result<()> {
+        match row.role {
+            Role::ThinkingPrompt { job, .. } => {
+                let mut row = row;
+                self.start_direct(&mut row, &prompts[job])?;
+                self.prompt_was_read(row, logits);
+                Ok(())
+            }
+            Role::DirectPrompt { .. } => {
+                self.prompt_was_read(row, logits);
+                Ok(())
+            }
+            Role::Chain { answer: None, .. } => self.think(row, logits),
+            Role::Chain { .. } | Role::Answer { .. } => self.answer(row, logits),
+        }
+    }
+
+    fn prompt_was_read(&mut self, row: Row, logits: &[f32]) {
+        let waiting = row.role.chains().iter().copied().collect();
+        self.sources.push_back(Source { row, logits: logits.to_vec(), waiting });
+    }
+
+    /// Starts reading the prompt of budget 0, from where it differs from the thinking one.
+    fn start_direct(&mut self, row: &mut Row, prompt: &Prompt) -> Result<()> {
+        if self.settings.budgets.first() != Some(&Budget::Tokens(0)) {
+            return Ok(());
+        }
+        let common = prompt.direct.iter().zip(&prompt.thinking).take_while(|(a, b)| a == b).count();
+        // At least one token must be fed: its logits are what the answers start from.
+        let common = common.min(prompt.direct.len() - 1);
+        let sequence = self.cache.fork(&row.sequence, common)?;
+        let role = Role::DirectPrompt { chains: row.role.chains().to_vec() };
+        let mut direct = Row::new(role, sequence, prompt.direct[common..].to_vec());
+        direct.reserved_blocks = prompt.direct.len() / BLOCK + 2;
+        row.reserved_blocks -= direct.reserved_blocks;
+        self.forks.push_front(direct);
+        Ok(())
+    }
+
+    fn think(&mut self, mut row: Row, logits: &[f32]) -> Result<()> {
+        let (settings, markers) = (self.settings, self.markers);
+        let index = row.role.chain();
+        let chain = self.chain(index);
+        let u = chain.streams.uniform(None, row.sampled);
+        let drawn = sampler::draw(logits, &settings.sampling, u);
+        let progress = chain.think(drawn.token, markers, settings);
+        row.sampled += 1;
+        self.activity.sampled_tokens += 1;
+        match progress {
+            Progress::Feed(tokens) => self.go_on(row, tokens),
+            Progress::Fork { tokens, budget } => {
+                let sequence = self.cache.fork(&row.sequence, row.sequence.len())?;
+                let fork = self.forced_answer(index, budget, sequence, &tokens);
+                self.chain(index).open += 1;
+                self.forks.push_back(fork);
+                self.go_on(row, tokens);
+            }
+            Progress::Cut { tokens, budget } => {
+                let row = self.forced_answer(index, budget, row.sequence, &tokens);
+                self.active.push(row);
+            }
+            Progress::Closed { token } => {
+                let chain = self.chain(index);
+                let answer = Answer::natural(chain.reasoning.len(), chain.chain_s);
+                row.role = Role::Chain { chain: index, answer: Some(answer) };
+                self.go_on(row, vec![token]);
+            }
+            Progress::Ended(answer) => self.finish(row, answer),
+        }
+        Ok(())
+    }
+
+    /// Keeps a row active; `tokens` are fed next.
+    fn go_on(&mut self, row: Row, tokens: Vec<u32>) {
+        self.active.push(Row { pending: tokens, ..row });
+    }
+
+    /// A row that feeds what is left of the thought, closes it, and answers.
+    fn forced_answer(&mut self, chain: usize, budget: Budget, sequence: Sequence, left: &[u32]) -> Row {
+        let state = self.chain(chain);
+        let answer = Answer::forced(budget, state.reasoning.len(), state.chain_s);
+        let pending = [left, &self.markers.forced[..]].concat();
+        Row::new(Role::Answer { chain, answer }, sequence, pending)
+    }
+
+    fn answer(&mut self, mut row: Row, logits: &[f32]) -> Result<()> {
+        let (settings, markers) = (self.settings, self.markers);
+        let index = row.role.chain();
+        let forced_at = row.role.forced_at();
+        let u = self.chain(index).streams.uniform(forced_at, row.sampled);
+        let drawn = sampler::draw(logits, &settings.sampling, u);
+        row.sampled += 1;
+        self.activity.sampled_tokens += 1;
+        let Some(answer) = row.role.answer() else { return Ok(()) };
+        if answer.take(drawn, &markers.end, settings.answer_tokens) {
+            self.go_on(row, vec![drawn.token]);
+        } else {
+            let answer = answer.clone();
+            self.finish(row, Some(answer));
+        }
+        Ok(())
+    }
+
+    /// A row is done; its chain is complete when it was the last.
+    fn finish(&mut self, row: Row, answer: Option<Answer>) {
+        let index = row.role.chain();
+        let chain = self.chain(index);
+        chain.answers.extend(answer);
+        chain.open -= 1;
+        if chain.open == 0 {
+            self.complete.push(index);
+        }
+        self.release(row);
+    }
+
+    /// Hands complete chains to the sink and frees what they had reserved.
+    fn hand_over(&mut self, sink: &mut dyn FnMut(Generated) -> ControlFlow<()>) -> ControlFlow<()> {
+        for index in std::mem::take(&mut self.complete) {
+            if let Some(chain) = self.chains.remove(&index) {
+                self.reserved_blocks -= chain.reserved_blocks;
+                sink(chain.into_generated())?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn release_all(&mut self) {
+        let rows = self.active.drain(..).chain(self.forks.drain(..));
+        for row in rows.chain(self.sources.drain(..).map(|source| source.row)) {
+            self.cache.release(row.sequence);
+        }
+    }
+}
