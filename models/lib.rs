@@ -1,1 +1,3 @@
 //! What generates.
+
+pub mod chat;
