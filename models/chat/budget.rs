@@ -4,6 +4,7 @@
 //! reports to the [`Meter`] of the render. Operators have no callback; `instrument` gives them one. Whatever could still
 //! go wrong (deep recursion, a panic, a slow comparison) happens in a thread of its own: [`in_thread`].
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -15,13 +16,13 @@ use minijinja::{Error, ErrorKind, Value};
 use super::ChatError;
 
 /// One value.
-pub(super) const MAX_VALUE_BYTES: u64 = 1 << 24;
+const MAX_VALUE_BYTES: u64 = 1 << 24;
 /// All text made during one render, kept or not.
 pub(super) const MAX_TOTAL_BYTES: u64 = 1 << 28;
 /// Steps of a render whose template has only short stretches of literal text.
 pub(super) const MAX_STEPS: u64 = 1 << 20;
 /// A render takes about a millisecond.
-const MAX_TIME: Duration = Duration::from_secs(3);
+const MAX_TIME: Duration = Duration::from_secs(2);
 
 /// Deeply nested values and templates are walked recursively; a stack overflow is not an error value.
 const STACK_BYTES: usize = 1 << 28;
@@ -88,25 +89,57 @@ impl Meter {
     }
 }
 
-/// Bytes of text plus items, with shared parts counted as often as they would be printed; stops at the limit.
+/// What an item of a list weighs besides its text: it takes longer to visit than a byte.
+const ITEM_BYTES: u64 = 64;
+
+/// The size of a value as text, with shared parts counted as often as they would be printed; stops at the limit.
 fn weight(value: &Value) -> u64 {
     let mut total = 0;
     let mut pending = vec![value.clone()];
     while let Some(value) = pending.pop() {
-        total += 1 + value.as_str().map_or(0, |text| text.len() as u64);
-        if total > MAX_VALUE_BYTES {
-            break;
+        total += value.as_str().map_or(ITEM_BYTES, |text| text.len() as u64);
+        let room = MAX_VALUE_BYTES.saturating_sub(total) / ITEM_BYTES;
+        if room <= pending.len() as u64 {
+            return MAX_VALUE_BYTES + 1;
         }
-        let is_container = matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable);
-        if is_container && let Ok(items) = value.try_iter() {
-            let room = (MAX_VALUE_BYTES - total) as usize + 1;
-            for item in items.take(room) {
-                let held = (value.kind() == ValueKind::Map).then(|| value.get_item(&item).ok()).flatten();
-                pending.extend(held);
-                pending.push(item);
-            }
-        }
-        total += pending.len() as u64 / 1024;
+        pending.extend(parts(&value).take(room as usize));
     }
     total
+}
+
+/// What a container holds; a dict holds keys and values.
+fn parts(value: &Value) -> Box<dyn Iterator<Item = Value> + '_> {
+    let items = match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => value.try_iter().ok(),
+        _ => None,
+    };
+    let items = items.into_iter().flatten();
+    if value.kind() != ValueKind::Map {
+        return Box::new(items);
+    }
+    Box::new(items.flat_map(|key| [value.get_item(&key).unwrap_or_default(), key]))
+}
+
+/// A writer that refuses a text longer than any model could read.
+#[derive(Default)]
+pub(super) struct Bounded(Vec<u8>);
+
+impl Bounded {
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if (self.0.len() + bytes.len()) as u64 > MAX_VALUE_BYTES {
+            return Err(io::Error::other("the text is too long"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

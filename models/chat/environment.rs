@@ -1,13 +1,12 @@
 //! The Jinja environment that published templates expect, within the limits of `budget`.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 
 use minijinja::value::Rest;
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
-use super::budget::{MAX_VALUE_BYTES, Meter, in_thread};
+use super::budget::{Bounded, Meter, in_thread};
 use super::instrument::{GROWN, whitespace};
 use super::{ChatError, Date, json};
 
@@ -31,11 +30,11 @@ fn run(
     let meter = Arc::new(Meter::start());
     let mut env = environment(meter.clone(), today);
     env.set_fuel(Some(fuel));
-    let mut out = Bounded(Vec::new());
+    let mut out = Bounded::default();
     let template = env.template_from_str(source).map_err(|error| ChatError::Syntax(error.to_string()))?;
     let result = template.render_captured_to(Value::from_serialize(&context), &mut out);
     match result {
-        Ok(_) => String::from_utf8(out.0).map_err(|error| ChatError::Failed(error.to_string())),
+        Ok(_) => String::from_utf8(out.into_bytes()).map_err(|error| ChatError::Failed(error.to_string())),
         Err(error) => Err(explain(&error, &meter)),
     }
 }
@@ -61,7 +60,6 @@ fn environment(meter: Arc<Meter>, today: Date) -> Environment<'static> {
     env.set_lstrip_blocks(whitespace.lstrip_blocks);
     env.set_keep_trailing_newline(whitespace.keep_trailing_newline);
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    env.add_filter("tojson", json::tojson);
     env.add_function("strftime_now", move |format: String| today.strftime(&format));
     env.remove_global("debug");
     for unbounded in ["pprint", "format", "batch", "slice"] {
@@ -99,7 +97,7 @@ fn add_weights(env: &mut Environment<'static>, meter: Arc<Meter>) {
 }
 
 /// The built-in filters that make text; lists and dicts given to them are printed.
-fn filters() -> [(&'static str, Value); 13] {
+fn filters() -> [(&'static str, Value); 14] {
     use minijinja::filters as builtin;
     [
         ("capitalize", Value::from_function(builtin::capitalize)),
@@ -113,6 +111,7 @@ fn filters() -> [(&'static str, Value); 13] {
         ("split", Value::from_function(builtin::split)),
         ("string", Value::from_function(builtin::string)),
         ("title", Value::from_function(builtin::title)),
+        ("tojson", Value::from_function(json::tojson)),
         ("trim", Value::from_function(builtin::trim)),
         ("upper", Value::from_function(builtin::upper)),
     ]
@@ -164,21 +163,4 @@ fn add_methods(env: &mut Environment<'static>, meter: Arc<Meter>) {
         }
         minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)
     });
-}
-
-/// A writer that refuses a prompt longer than any model could read.
-struct Bounded(Vec<u8>);
-
-impl io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if (self.0.len() + bytes.len()) as u64 > MAX_VALUE_BYTES {
-            return Err(io::Error::other("the rendered prompt is too long"));
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

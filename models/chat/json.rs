@@ -9,6 +9,8 @@ use minijinja::{Error, ErrorKind, Value};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
+use super::budget::Bounded;
+
 /// The filter: `value|tojson`, `value|tojson(indent=4)`.
 pub(super) fn tojson(value: Value, indent: Option<Value>, kwargs: Kwargs) -> Result<String, Error> {
     let named: Option<Value> = kwargs.get("indent")?;
@@ -28,10 +30,10 @@ pub(super) fn tojson(value: Value, indent: Option<Value>, kwargs: Kwargs) -> Res
 }
 
 fn write(value: &Value, formatter: impl Formatter) -> Result<String, Error> {
-    let mut out = Vec::new();
-    let failed = |error: &dyn std::fmt::Display| Error::new(ErrorKind::BadSerialization, error.to_string());
+    let mut out = Bounded::default();
+    let failed = |error: &dyn std::fmt::Display| Error::new(ErrorKind::WriteFailure, error.to_string());
     value.serialize(&mut Serializer::with_formatter(&mut out, formatter)).map_err(|error| failed(&error))?;
-    String::from_utf8(out).map_err(|error| failed(&error))
+    String::from_utf8(out.into_bytes()).map_err(|error| failed(&error))
 }
 
 /// Python's default separators.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use isocost_models::chat::{ChatError, ChatTemplate, Date, Guard, Message, OffSwitch, RenderOptions, ThinkState};
+use isocost_models::chat::{ChatError, ChatTemplate, Date, Message, RenderOptions};
 use serde_json::Value;
 
 /// Downloaded data that is not part of the repository; a test that needs it says so and passes without.
@@ -66,4 +66,56 @@ fn first_difference(got: &str, want: &str) -> String {
     let same = got.chars().zip(want.chars()).take_while(|(a, b)| a == b).count();
     let tail = |text: &str| text.chars().skip(same.saturating_sub(10)).take(60).collect::<String>();
     format!("at {same}: got {:?}, want {:?}", tail(got), tail(want))
+}
+
+fn render(template: &str) -> Result<String, ChatError> {
+    ChatTemplate::new(template)?.render(&[Message::user("hello")], &RenderOptions::default())
+}
+
+fn exhausts(template: &str) {
+    let start = Instant::now();
+    let result = render(template);
+    assert!(matches!(result, Err(ChatError::Exhausted(_))), "{template}: {:.200}", format!("{result:?}"));
+    assert!(start.elapsed() < Duration::from_secs(5), "{template}: {:?}", start.elapsed());
+}
+
+#[test]
+fn a_template_that_never_ends_is_stopped() {
+    exhausts("{% for i in range(9999) %}{% for j in range(9999) %}{{ i }}{% endfor %}{% endfor %}");
+    exhausts("{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}");
+    exhausts("{% set x %}{% for i in range(9999) %}{% for j in range(9999) %}aaaaaaaa{% endfor %}{% endfor %}{% endset %}");
+}
+
+#[test]
+fn a_template_that_grows_without_end_is_stopped() {
+    let repeat = |body: &str| format!("{{% set n = namespace(x='ab', y=['a']) %}}{{% for i in range(60) %}}{body}{{% endfor %}}");
+    exhausts(&repeat("{% set n.x = n.x ~ n.x %}"));
+    exhausts(&repeat("{% set n.x = (n.x) + n.x %}"));
+    exhausts(&repeat("{% set n.x = n.x|upper ~ (n.x ~ 'a')[1:] %}"));
+    exhausts(&repeat("{% set n.x = n.x * 3 %}"));
+    exhausts(&repeat("{% set n.x = [n.x, n.x]|join %}"));
+    exhausts(&repeat("{% set n.x = n.x|replace('a', n.x) %}"));
+    exhausts(&repeat("{% set n.x = n.x.replace('b', n.x) %}"));
+    exhausts(&repeat("{% set n.x = n.x.join(['', '', '']) %}"));
+    exhausts(&repeat("{% set n.x = ('a\\n' ~ n.x)|indent(9000000) %}"));
+    exhausts(&repeat("{% set n.x = ('a\\n' ~ n.x)|indent(width=9000000) %}"));
+    exhausts(&repeat("{% set x %}{{ n.x }}{{ n.x }}{% endset %}{% set n.x = x %}"));
+    exhausts(&repeat("{% set n.y = n.y + n.y %}"));
+    exhausts(&(repeat("{% set n.y = [n.y, n.y] %}") + "{{ n.y }}"));
+    exhausts(&(repeat("{% set n.y = [n.y, n.y] %}") + "{{ n.y ~ '' }}"));
+    exhausts(&(repeat("{% set n.y = [n.y, n.y] %}") + "{{ n.y|string }}"));
+    exhausts(&(repeat("{% set n.y = [n.y, n.y] %}") + "{{ n.y|tojson }}"));
+    exhausts(&(repeat("{% set n.y = [n.y, n.y] %}") + "{{ n.y|upper }}"));
+}
+
+#[test]
+fn a_template_that_nests_or_loops_on_itself_does_not_crash() {
+    let deep = "{% set n = namespace(x=[]) %}{% for i in range(90000) %}{% set n.x = [n.x] %}{% endfor %}{{ n.x|length }}";
+    let _ = render(deep);
+    assert!(render("{% set n = namespace() %}{% set n.me = n %}{{ n }}").is_err());
+    assert!(render("{% set n = namespace() %}{% set n.me = n %}{{ n ~ '' }}").is_err());
+    assert!(render("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}").is_err());
+    let _ = render(&format!("{{{{ 'a'{} }}}}", " ~ 'a'".repeat(15_000)));
+    let _ = render(&format!("{{{{ {}1{} }}}}", "(".repeat(5_000), ")".repeat(5_000)));
+    assert_eq!(render("{{ 'aba'.count('') }}").unwrap(), "4");
 }
