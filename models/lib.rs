@@ -1,3 +1,4 @@
 //! What generates.
 
 pub mod chat;
+pub mod tokenizer;
