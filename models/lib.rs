@@ -1,4 +1,5 @@
 //! What generates.
 
+pub mod card;
 pub mod chat;
 pub mod tokenizer;

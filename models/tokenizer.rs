@@ -33,7 +33,9 @@ use crate::chat::{Guard, Prompt};
 #[derive(Debug, thiserror::Error)]
 pub enum TokenizerError {
     /// The folder holds no tokenizer that can be read.
-    #[error("{0}: no tokenizer (looked for tokenizer.json, and for vocab.json with merges.txt): download one of them")]
+    #[error(
+        "{0}: no tokenizer (looked for tokenizer.json, and for vocab.json with merges.txt): download one of them"
+    )]
     Missing(PathBuf),
     /// A file could not be read, or is not what its name says.
     #[error("{path}: {reason}")]
@@ -88,7 +90,8 @@ impl Tokenizer {
         let largest_id = inner.get_vocab(true).into_values().max().unwrap_or(0);
         let added = inner.get_added_tokens_decoder();
         let is_control = |token: &&tokenizers::AddedToken| token.special || is_bracketed(&token.content);
-        let control: BTreeSet<_> = added.values().filter(is_control).map(|token| token.content.clone()).collect();
+        let control: BTreeSet<_> =
+            added.values().filter(is_control).map(|token| token.content.clone()).collect();
         let control_tokens = control.into_iter().collect();
         Self { inner, largest_id, bos_id: None, adds_bos: false, eos_ids: Vec::new(), control_tokens }
     }

@@ -40,7 +40,9 @@ pub(super) fn in_thread<T: Send + 'static>(
     match receiver.recv_timeout(MAX_TIME * 2) {
         Ok(result) => result,
         Err(mpsc::RecvTimeoutError::Timeout) => Err(ChatError::Exhausted("its seconds")),
-        Err(mpsc::RecvTimeoutError::Disconnected) => Err(ChatError::Failed("the interpreter panicked".into())),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            Err(ChatError::Failed("the interpreter panicked".into()))
+        }
     }
 }
 

@@ -19,7 +19,8 @@ pub(super) fn tojson(value: Value, indent: Option<Value>, kwargs: Kwargs) -> Res
         let _: Option<Value> = kwargs.get(option)?;
     }
     kwargs.assert_all_used()?;
-    let width = indent.or(named).filter(|value| !matches!(value.kind(), ValueKind::None | ValueKind::Undefined));
+    let width =
+        indent.or(named).filter(|value| !matches!(value.kind(), ValueKind::None | ValueKind::Undefined));
     match width {
         None => write(&value, Spaced),
         Some(width) => {

@@ -34,7 +34,8 @@ impl ChatTemplate {
                 pick(field, name).ok_or_else(|| unnamed(folder, field, name))?
             }
         };
-        let token = |field: &str| [&config, &map].into_iter().flatten().find_map(|json| text(json.get(field)?));
+        let token =
+            |field: &str| [&config, &map].into_iter().flatten().find_map(|json| text(json.get(field)?));
         Ok(Self::new(source)?.with_tokens(token("bos_token"), token("eos_token")))
     }
 }

@@ -12,9 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{ChatError, ChatTemplate, Guard, Message, RenderOptions};
 
-/// Tag pairs in use, in the order in which they are looked for.
-const TAGS: [(&str, &str); 2] = [("<think>", "</think>"), ("[THINK]", "[/THINK]")];
-
 /// How a model marks its thinking and how it is told not to think.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thinking {
@@ -96,6 +93,9 @@ impl Prompt {
 }
 
 impl Thinking {
+    /// Tag pairs in use, in the order in which they are looked for.
+    pub const TAGS: [(&'static str, &'static str); 2] = [("<think>", "</think>"), ("[THINK]", "[/THINK]")];
+
     /// A model that does not think.
     pub fn never() -> Self {
         Self { tags: None, off: OffSwitch::None, opening: None, empty_block: String::new() }
@@ -109,7 +109,7 @@ impl Thinking {
 
     /// Reads the habit off a template's text.
     pub fn detect(template: &str) -> Self {
-        let Some((open, close)) = TAGS.into_iter().find(|(_, close)| template.contains(close)) else {
+        let Some((open, close)) = Self::TAGS.into_iter().find(|(_, close)| template.contains(close)) else {
             return Self::never();
         };
         let off = if template.contains("enable_thinking") {
@@ -144,7 +144,8 @@ impl Thinking {
             return self.empty_block.clone();
         }
         let written = &rendered[end.len() - open.len()..];
-        let rest = self.empty_block.strip_prefix(written).or_else(|| self.empty_block.strip_prefix(open.as_str()));
+        let rest =
+            self.empty_block.strip_prefix(written).or_else(|| self.empty_block.strip_prefix(open.as_str()));
         rest.unwrap_or_default().to_owned()
     }
 }

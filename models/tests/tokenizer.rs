@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use isocost_models::card::Card;
 use isocost_models::chat::{ChatTemplate, Message, Prompt, RenderOptions};
 use isocost_models::tokenizer::{GgufVocabulary, Specials, TokenKind, Tokenizer, TokenizerError};
 use serde_json::{Value, json};
@@ -10,7 +11,8 @@ use serde_json::{Value, json};
 /// Downloaded data that is not part of the repository; a test that needs it says so and passes without.
 fn data(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("ISOCOST_DATA").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")));
+    let root =
+        root.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")));
     let path = root.join(name);
     if !path.exists() {
         eprintln!("skipped: {} is absent; set ISOCOST_DATA to the data folder", path.display());
@@ -28,7 +30,8 @@ fn vectors(gguf: &Path) -> Vec<(String, Vec<u32>)> {
 }
 
 fn pass_vectors(tokenizer: &Tokenizer, vectors: &[(String, Vec<u32>)]) {
-    let wrong: Vec<_> = vectors.iter().filter(|(text, ids)| tokenizer.encode_user(text).unwrap() != *ids).collect();
+    let wrong: Vec<_> =
+        vectors.iter().filter(|(text, ids)| tokenizer.encode_user(text).unwrap() != *ids).collect();
     let got = wrong.first().map(|(text, _)| tokenizer.encode_user(text));
     assert!(wrong.is_empty(), "{} of {} wrong: {:?} got {got:?}", wrong.len(), vectors.len(), wrong[0]);
     assert_eq!(vectors.len(), 47);
@@ -84,7 +87,8 @@ fn the_same_vocabulary_through_gguf_metadata_gives_the_same_ids() {
 /// A tokenizer.json written down as GGUF metadata.
 fn as_gguf(path: &Path, pre: &str) -> GgufVocabulary {
     let json: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    let base = json["model"]["vocab"].as_object().unwrap().iter().map(|(t, id)| (id.as_u64().unwrap(), t.as_str()));
+    let base =
+        json["model"]["vocab"].as_object().unwrap().iter().map(|(t, id)| (id.as_u64().unwrap(), t.as_str()));
     let added = json["added_tokens"].as_array().unwrap();
     let added = added.iter().map(|t| (t["id"].as_u64().unwrap(), t["content"].as_str().unwrap()));
     let control: std::collections::BTreeSet<u64> = added.clone().map(|(id, _)| id).collect();
@@ -142,7 +146,8 @@ fn small(extra: Value) -> (tempfile::TempDir, Tokenizer) {
         token.as_object_mut().unwrap().extend(flags.as_object().unwrap().clone());
         token
     });
-    let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+    let bytes =
+        json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
     let mut alphabet: Vec<_> = tokenizers_alphabet();
     alphabet.sort_unstable();
     let vocab: serde_json::Map<_, _> =
@@ -192,7 +197,8 @@ fn an_honest_prompt_has_the_ids_that_the_plain_text_has() {
     let Some(folder) = data("tokenizers/qwen3") else { return };
     let tokenizer = Tokenizer::from_file(path).unwrap();
     let template = ChatTemplate::from_folder(folder).unwrap();
-    let messages = [Message::system("  \n be brief\n"), Message::user("\n\n if 3 < 5 and <b>x</b>, é世 = [1]\n")];
+    let messages =
+        [Message::system("  \n be brief\n"), Message::user("\n\n if 3 < 5 and <b>x</b>, é世 = [1]\n")];
     let prompt = template.prompt(&messages, true, &tokenizer.guard(), &RenderOptions::default()).unwrap();
     assert_ne!(prompt.marked(), prompt.text());
     assert_eq!(tokenizer.encode_prompt(&prompt).unwrap(), tokenizer.encode_text(&prompt.text()).unwrap());
@@ -363,4 +369,17 @@ fn an_unknown_gguf_tokenizer_is_not_guessed() {
     vocabulary.tokens.clear();
     vocabulary.kinds = vec![TokenKind::Control];
     assert!(Tokenizer::from_gguf(&vocabulary).is_err());
+}
+
+#[test]
+fn an_undescribed_model_gets_the_card_that_its_files_show() {
+    let (_folder, tokenizer) = small(json!({}));
+    let template = ChatTemplate::new(CHATML).unwrap();
+    let card = Card::derive("mine", Some(&template), &tokenizer);
+    assert_eq!(card.thinking.as_ref().unwrap().close, "</think>");
+    assert_eq!(card.forced_answer(None).unwrap().text, "\n</think>\nFinal Answer:");
+    assert!(card.licence.is_none() && card.sampling.is_empty());
+    let plain = Tokenizer::from_gguf(&GgufVocabulary::read(&small_gguf()[..]).unwrap()).unwrap();
+    assert!(Card::derive("mine", None, &plain).thinking.is_none());
+    assert!(Card::derive("mine", Some(&template), &plain).forced_answers.is_empty());
 }

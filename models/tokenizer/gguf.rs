@@ -17,7 +17,9 @@ use tokenizers::normalizers::{NFC, Prepend, Replace, Sequence as Normalizers};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence as Splitters;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior};
+use tokenizers::{
+    AddedToken, DecoderWrapper, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior,
+};
 
 use super::{Tokenizer, TokenizerError};
 
@@ -97,7 +99,9 @@ impl Tokenizer {
                 byte_level(pre, ids, vocabulary.merges.iter().map(String::as_str), vocabulary.added())?
             }
             "llama" => sentence_piece(vocabulary)?,
-            other => return Err(TokenizerError::Broken(format!("unknown tokenizer model {other:?} in GGUF"))),
+            other => {
+                return Err(TokenizerError::Broken(format!("unknown tokenizer model {other:?} in GGUF")));
+            }
         };
         let adds_bos = vocabulary.add_bos.unwrap_or(sentencepiece);
         let eos = vocabulary.eos_ids.iter().copied();
@@ -122,7 +126,8 @@ impl GgufVocabulary {
 
     /// SentencePiece merges any two neighbours whose union is a token, the best-scored union first.
     fn implied_merges(&self) -> Vec<(String, String)> {
-        let ids: HashMap<&str, usize> = self.tokens.iter().enumerate().map(|(id, t)| (t.as_str(), id)).collect();
+        let ids: HashMap<&str, usize> =
+            self.tokens.iter().enumerate().map(|(id, t)| (t.as_str(), id)).collect();
         let mut pieces: Vec<usize> = (0..self.tokens.len()).filter(|&id| self.merges_into(id)).collect();
         let score = |id: usize| self.scores.get(id).copied().unwrap_or(f32::NEG_INFINITY);
         pieces.sort_by(|&a, &b| score(b).total_cmp(&score(a)).then(a.cmp(&b)));
@@ -153,14 +158,17 @@ pub(super) fn byte_level<'a>(
 ) -> Result<tokenizers::Tokenizer, TokenizerError> {
     let (patterns, whole_words, composes): (&[&str], bool, bool) = match pre {
         "gpt-2" | "phi-2" | "mpt" | "olmo" | "jais" => (&[GPT2], false, false),
-        "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" => (&[DIGIT, GPT2], false, false),
+        "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" => {
+            (&[DIGIT, GPT2], false, false)
+        }
         "llama-bpe" | "llama3" | "llama-v3" | "falcon3" => (&[LLAMA3], true, false),
         "dbrx" | "smaug-bpe" => (&[LLAMA3], false, false),
         "qwen2" | "deepseek-r1-qwen" => (&[QWEN2], false, true),
         "stablelm2" | "hunyuan" => (&[QWEN2], false, false),
         "gpt-4o" | "llama4" => (&[GPT4O], false, false),
         other => {
-            let known = "gpt-2, smollm, llama-bpe, dbrx, qwen2, deepseek-r1-qwen, gpt-4o and their kin are known";
+            let known =
+                "gpt-2, smollm, llama-bpe, dbrx, qwen2, deepseek-r1-qwen, gpt-4o and their kin are known";
             return Err(TokenizerError::Broken(format!("unknown pre-tokenizer {other:?} ({known})")));
         }
     };
@@ -169,7 +177,8 @@ pub(super) fn byte_level<'a>(
         split.ok_or_else(|| TokenizerError::Broken(format!("merge {line:?} is not a pair")))
     };
     let merges = merges.map(pair).collect::<Result<Vec<_>, _>>()?;
-    let model = BPE::builder().vocab_and_merges(ids.into_iter().collect::<tokenizers::models::bpe::Vocab>(), merges);
+    let model =
+        BPE::builder().vocab_and_merges(ids.into_iter().collect::<tokenizers::models::bpe::Vocab>(), merges);
     let mut tokenizer = tokenizers::Tokenizer::new(model.ignore_merges(whole_words).build().map_err(broken)?);
     let mut splitters = Vec::new();
     for pattern in patterns {
@@ -224,7 +233,9 @@ fn with_added(
         let got = tokenizer.token_to_id(&token.content);
         if got != Some(id) {
             let content = token.content;
-            return Err(TokenizerError::Broken(format!("added token {content:?} should have id {id}, has {got:?}")));
+            return Err(TokenizerError::Broken(format!(
+                "added token {content:?} should have id {id}, has {got:?}"
+            )));
         }
     }
     Ok(tokenizer)

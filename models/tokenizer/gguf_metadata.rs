@@ -69,7 +69,9 @@ impl GgufVocabulary {
             ("pre", Field::Text(text)) => self.pre = Some(text),
             ("tokens", Field::List(list)) => self.tokens = texts(list),
             ("merges", Field::List(list)) => self.merges = texts(list),
-            ("scores", Field::List(list)) => self.scores = numbers(list).map(|number| number as f32).collect(),
+            ("scores", Field::List(list)) => {
+                self.scores = numbers(list).map(|number| number as f32).collect()
+            }
             ("token_type", Field::List(list)) => {
                 self.kinds = numbers(list).map(|number| TokenKind::from_gguf(number as i64)).collect();
             }

@@ -40,7 +40,8 @@ impl<'a> TextStream<'a> {
     fn advance(&mut self, is_certain: impl Fn(&str) -> bool) -> Result<String, TokenizerError> {
         let old = self.tokenizer.decode(&self.window[..self.told], self.specials)?;
         let new = self.tokenizer.decode(&self.window, self.specials)?;
-        let Some(piece) = new.strip_prefix(&old).filter(|piece| !piece.is_empty() && is_certain(piece)) else {
+        let Some(piece) = new.strip_prefix(&old).filter(|piece| !piece.is_empty() && is_certain(piece))
+        else {
             return Ok(String::new());
         };
         self.window.drain(..self.told);
