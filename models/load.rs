@@ -11,6 +11,8 @@ use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
+use crate::engine::file_sha256;
+
 /// Why a model cannot be loaded: one line with the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -38,22 +40,20 @@ pub enum LoadError {
         /// Its `model_type`.
         family: String,
     },
-    /// The tokenizer has more words than the network.
-    #[error("{}: the tokenizer knows {tokenizer} tokens, the model {model}: take both from one release", path.display())]
-    Vocabulary {
-        /// The tokenizer.
-        path: PathBuf,
-        /// Tokens it knows.
-        tokenizer: usize,
-        /// Rows of the embedding.
-        model: usize,
-    },
+    /// Another part of loading failed, with its own file and remedy in the message.
+    #[error("{0}")]
+    Other(String),
 }
 
 impl LoadError {
     /// A file that cannot be opened.
     pub fn read(path: &Path, error: &dyn Display) -> Self {
         Self::Read { path: path.to_owned(), message: error.to_string() }
+    }
+
+    /// The message of another part of loading.
+    pub fn other(error: &dyn Display) -> Self {
+        Self::Other(error.to_string())
     }
 
     /// A file whose content makes no sense.
@@ -66,7 +66,7 @@ impl LoadError {
 /// Mapped weights, handed out by name with their shape checked.
 pub struct Weights {
     tensors: MmapedSafetensors,
-    file: PathBuf,
+    files: Vec<PathBuf>,
     dtype: DType,
     device: Device,
 }
@@ -90,7 +90,7 @@ impl Weights {
         // contract of this program, as of every other that maps its weights.
         let tensors = unsafe { MmapedSafetensors::multi(&files) }
             .map_err(|e| LoadError::malformed(&files[0], &explain(&e.to_string())))?;
-        Ok(Self { tensors, file: files[0].clone(), dtype, device: device.clone() })
+        Ok(Self { tensors, files, dtype, device: device.clone() })
     }
 
     /// The weight `name`, which must have the given shape.
@@ -101,15 +101,32 @@ impl Weights {
         let view = self
             .tensors
             .get(name)
-            .map_err(|_| LoadError::malformed(&self.file, &format!("has no weight `{name}`")))?;
+            .map_err(|_| LoadError::malformed(&self.files[0], &format!("has no weight `{name}`")))?;
         if view.shape() != shape {
             let message = format!("weight `{name}` is {:?}, but config.json asks for {shape:?}", view.shape());
-            return Err(LoadError::malformed(&self.file, &message));
+            return Err(LoadError::malformed(&self.files[0], &message));
         }
         self.tensors
             .load(name, &self.device)
             .and_then(|tensor| tensor.to_dtype(self.dtype))
-            .map_err(|e| LoadError::malformed(&self.file, &e))
+            .map_err(|e| LoadError::malformed(&self.files[0], &e))
+    }
+}
+
+impl Weights {
+    /// Numbers in all weights together.
+    pub fn parameters(&self) -> u64 {
+        let count = |shape: &[usize]| shape.iter().map(|n| *n as u64).product::<u64>();
+        self.tensors.tensors().iter().map(|(_, view)| count(view.shape())).sum()
+    }
+
+    /// sha256 of every weight file.
+    ///
+    /// # Errors
+    /// [`LoadError::Read`] if a file cannot be read to its end.
+    pub fn sha256(&self) -> Result<Vec<String>, LoadError> {
+        let hash = |file: &PathBuf| file_sha256(file).map_err(|e| LoadError::read(file, &e));
+        self.files.iter().map(hash).collect()
     }
 }
 
