@@ -69,7 +69,7 @@ fn exhausts(template: &str) {
     let start = Instant::now();
     let result = render(template);
     assert!(matches!(result, Err(ChatError::Exhausted(_))), "{template}: {:.200}", format!("{result:?}"));
-    assert!(start.elapsed() < Duration::from_secs(5), "{template}: {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(12), "{template}: {:?}", start.elapsed());
 }
 
 #[test]
