@@ -28,17 +28,22 @@
 pub mod best_of_n;
 mod critical;
 pub mod estimate;
+pub mod interval;
 pub mod majority;
 pub mod mean;
 pub mod paired;
 pub mod pass_at_k;
 pub mod proportion;
+pub mod ratio;
+pub mod resample;
 mod subsets;
+pub mod summaries;
 pub mod votes;
 pub mod weighted;
 
 pub use best_of_n::{best_of_n, shortest_at_n};
 pub use estimate::{Estimate, Level, OpenEstimate, Undefined};
+pub use interval::{Method, estimate};
 pub use majority::{majority_at_n, majority_is_exact};
 pub use mean::mean_over_problems;
 pub use paired::{paired_difference, paired_p_value, paired_share_difference, unpaired_difference};
@@ -46,5 +51,8 @@ pub use pass_at_k::pass_at_k;
 pub use proportion::{
     Tally, accuracy, accuracy_on_these_problems, clopper_pearson, mean_share, shares, wilson,
 };
+pub use ratio::{cost_per_correct, cost_per_correct_by};
+pub use resample::Bootstrap;
+pub use summaries::Summaries;
 pub use votes::{Strategy, Subsets, Vote, is_reliable, strategy_accuracy, strategy_per_problem};
 pub use weighted::weighted_at_n;
