@@ -27,14 +27,21 @@
 
 pub mod best_of_n;
 mod critical;
+pub mod curve;
 pub mod estimate;
+pub mod holm;
 pub mod interval;
+pub mod isotonic;
+pub mod log_fit;
 pub mod majority;
 pub mod mean;
 pub mod paired;
 pub mod pass_at_k;
+pub mod power;
 pub mod proportion;
+pub mod rank;
 pub mod ratio;
+pub mod reach;
 pub mod resample;
 mod subsets;
 pub mod summaries;
@@ -42,16 +49,23 @@ pub mod votes;
 pub mod weighted;
 
 pub use best_of_n::{best_of_n, shortest_at_n};
+pub use curve::{Curve, Point};
 pub use estimate::{Estimate, Level, OpenEstimate, Undefined};
+pub use holm::holm;
 pub use interval::{Method, estimate};
+pub use isotonic::isotonic;
+pub use log_fit::{LogLine, slope_per_decade, slope_per_decade_by};
 pub use majority::{majority_at_n, majority_is_exact};
 pub use mean::mean_over_problems;
 pub use paired::{paired_difference, paired_p_value, paired_share_difference, unpaired_difference};
 pub use pass_at_k::pass_at_k;
+pub use power::{PairedVariance, minimum_detectable_effect, minimum_detectable_effect_of, problems_needed};
 pub use proportion::{
     Tally, accuracy, accuracy_on_these_problems, clopper_pearson, mean_share, shares, wilson,
 };
+pub use rank::{kendall, reversals, spearman};
 pub use ratio::{cost_per_correct, cost_per_correct_by};
+pub use reach::{CostRatio, CostToReach, Crossing, cost_ratio, cost_to_reach, cost_to_reach_by_draws};
 pub use resample::Bootstrap;
 pub use summaries::Summaries;
 pub use votes::{Strategy, Subsets, Vote, is_reliable, strategy_accuracy, strategy_per_problem};
