@@ -26,6 +26,8 @@ use std::sync::Mutex;
 const BUDGETS: [f64; 5] = [256.0, 512.0, 1024.0, 2048.0, 4096.0];
 const N: usize = 8;
 const WRONG_ANSWERS: [f64; 3] = [0.5, 0.3, 0.2];
+/// Repetitions for the alternatives that resample.
+const ALTERNATIVES: usize = 1000;
 const SPREAD_OF_A_CHAIN: f64 = 0.5;
 const SPREAD_OF_A_PROBLEM: f64 = 0.4;
 
@@ -118,7 +120,6 @@ fn true_majority(p: f64) -> f64 {
 /// One simulated run. "Rows" are problems, or trajectories for the pooled interval.
 struct Run {
     tallies: Vec<Tally>,
-    others: Vec<Tally>,
     counts: Vec<[usize; 3]>,
     by_problem: Rows,
     by_trajectory: Rows,
@@ -139,7 +140,7 @@ impl Run {
             correct: vec![Vec::new(); BUDGETS.len()],
         };
         let (mut by_problem, mut by_trajectory) = (empty(), empty());
-        let (mut tallies, mut others, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut tallies, mut counts) = (Vec::new(), Vec::new());
         for _ in 0..problems {
             let p = population.difficulty[rng.next_u32() as usize % population.difficulty.len()];
             let median = log_median(p) + SPREAD_OF_A_PROBLEM * normal(rng);
@@ -179,10 +180,9 @@ impl Run {
                 by_problem.correct[b].push(correct[b].min(1.0));
             }
             tallies.push(Tally { correct: count[0], trajectories: k });
-            others.push(Tally { correct: other, trajectories: k });
             counts.push(count);
         }
-        Self { tallies, others, counts, by_problem, by_trajectory }
+        Self { tallies, counts, by_problem, by_trajectory }
     }
 }
 
@@ -311,40 +311,59 @@ fn majority_of(counts: &[usize; 3], k: usize, memo: &Memo) -> f64 {
     })
 }
 
-/// Coverage of every line in one setting, as (covered, defined).
-fn setting(population: &Population, problems: usize, k: usize, repetitions: usize) -> Vec<(usize, usize)> {
+/// How often an interval was asked for, existed, and contained the truth.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    tried: usize,
+    defined: usize,
+    covered: usize,
+}
+
+impl Count {
+    fn of(hit: Option<bool>) -> Self {
+        Self { tried: 1, defined: usize::from(hit.is_some()), covered: usize::from(hit == Some(true)) }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            tried: self.tried + other.tried,
+            defined: self.defined + other.defined,
+            covered: self.covered + other.covered,
+        }
+    }
+}
+
+/// Coverage of every line in one setting.
+fn setting(population: &Population, problems: usize, k: usize, repetitions: usize) -> Vec<Count> {
     let memo = Memo::default();
-    let wanted = |line: &Line| problems < 100 || !matches!(line.way, Way::By(_));
+    let wanted = |line: &Line, repetition: usize| {
+        !matches!(line.way, Way::By(_)) || (problems < 100 && repetition < ALTERNATIVES)
+    };
     let truths: Vec<f64> = LINES.iter().map(|line| population.truth(line.statistic)).collect();
-    let one = |repetition: usize| -> Vec<(usize, usize)> {
-        let mut rng = ChaCha8Rng::seed_from_u64(20_240_914);
+    let one = |repetition: usize| -> Vec<Count> {
+        let mut rng = ChaCha8Rng::seed_from_u64((problems * 1000 + k) as u64);
         rng.set_stream(repetition as u64);
         let run = Run::simulate(population, problems, k, &mut rng);
-        let check = |(line, &truth): (&Line, &f64)| match wanted(line)
-            .then(|| covers(line, &run, population, truth, &memo))
-            .flatten()
-        {
-            Some(hit) => (usize::from(hit), 1),
-            None => (0, 0),
+        let check = |(line, &truth): (&Line, &f64)| {
+            let asked = wanted(line, repetition);
+            if asked { Count::of(covers(line, &run, population, truth, &memo)) } else { Count::default() }
         };
         LINES.iter().zip(&truths).map(check).collect()
     };
-    let zero = || vec![(0, 0); LINES.len()];
-    let add = |a: Vec<(usize, usize)>, b: Vec<(usize, usize)>| {
-        a.iter().zip(b).map(|(x, y)| (x.0 + y.0, x.1 + y.1)).collect()
-    };
+    let zero = || vec![Count::default(); LINES.len()];
+    let add = |a: Vec<Count>, b: Vec<Count>| a.iter().zip(b).map(|(x, y)| x.plus(y)).collect();
     (0..repetitions).into_par_iter().map(one).reduce(zero, add)
 }
 
-/// Per cent covered; marked when some repetitions had no interval, or when outside the band.
-fn cell((covered, defined): (usize, usize), repetitions: usize) -> String {
-    if defined == 0 {
-        return "".into();
+/// Per cent covered; marked when outside the band, or when some repetitions had no interval.
+fn cell(count: Count) -> String {
+    if count.defined == 0 {
+        return String::new();
     }
-    let percent = 100.0 * covered as f64 / defined as f64;
+    let percent = 100.0 * count.covered as f64 / count.defined as f64;
     let outside = if (93.5..=96.5).contains(&percent) { "" } else { " !" };
-    let missing = 100.0 * (repetitions - defined) as f64 / repetitions as f64;
-    let note = if defined < repetitions { format!(" ({missing:.1} % undefined)") } else { String::new() };
+    let missing = 100.0 * (count.tried - count.defined) as f64 / count.tried as f64;
+    let note = if missing > 0.0 { format!(" ({missing:.1} % undefined)") } else { String::new() };
     format!("{percent:.1}{outside}{note}")
 }
 
@@ -363,7 +382,7 @@ fn main() -> std::io::Result<()> {
             columns.push(setting(&population, problems, k, repetitions));
             eprintln!("Beta({a}, {b}) P = {problems} K = {k}: {:.1} s", start.elapsed().as_secs_f64());
         }
-        table(&mut text, &format!("Difficulty Beta({a}, {b})"), &settings.concat(), &columns, repetitions);
+        table(&mut text, &format!("Difficulty Beta({a}, {b})"), &settings.concat(), &columns);
     }
     print!("{text}");
     std::fs::write(output, text)
@@ -376,18 +395,12 @@ fn heading(repetitions: usize) -> String {
          Per cent of {repetitions} simulated runs whose interval contains the known truth; standard error of each\n\
          figure about {noise:.2} points. P problems, K trajectories each; \"!\" marks figures outside 93.5 to 96.5. Written by\n\n\
          ```\ncargo run --release -p isocost-harness --example coverage -- {repetitions}\n```\n\n\
-         The lines without a dash are what the library does by default; the dashed lines are alternatives (computed\n\
-         for P = 30, where they differ) and, as a warning, the interval that treats trajectories as problems.\n"
+         The lines without a dash are what the library does by default; the dashed lines are alternatives (P = 30 only,\n\
+         first {ALTERNATIVES} runs) and, as a warning, the interval that treats trajectories as if they were problems.\n"
     )
 }
 
-fn table(
-    text: &mut String,
-    title: &str,
-    settings: &[(usize, usize)],
-    columns: &[Vec<(usize, usize)>],
-    repetitions: usize,
-) {
+fn table(text: &mut String, title: &str, settings: &[(usize, usize)], columns: &[Vec<Count>]) {
     let _ = write!(text, "\n## {title}\n\n| P, K |");
     settings.iter().for_each(|(p, k)| {
         let _ = write!(text, " {p}, {k} |");
@@ -396,7 +409,7 @@ fn table(
     for (i, line) in LINES.iter().enumerate() {
         let _ = write!(text, "| {} |", line.name);
         columns.iter().for_each(|column| {
-            let _ = write!(text, " {} |", cell(column[i], repetitions));
+            let _ = write!(text, " {} |", cell(column[i]));
         });
         text.push('\n');
     }

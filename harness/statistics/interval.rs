@@ -14,7 +14,7 @@
 
 use super::critical;
 use super::estimate::{Estimate, Level, Undefined};
-use super::mean::Moments;
+use super::mean::{Moments, degrees_of_freedom};
 use super::resample::Bootstrap;
 use super::summaries::Summaries;
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,7 @@ fn jackknife_t(
     let values = leave_one_out(data, statistic)
         .ok_or(Undefined::UnstableDraws { undefined: 1, draws: data.problems() })?;
     let se = (Moments::of(&values).variance * (n - 1.0) * (n - 1.0) / n).sqrt();
-    let reach = critical::student(level, n - 1.0) * se;
+    let reach = critical::student(level, degrees_of_freedom(&values)) * se;
     Ok((value - reach, value + reach))
 }
 

@@ -43,6 +43,7 @@ pub mod rank;
 pub mod ratio;
 pub mod reach;
 pub mod resample;
+mod skew;
 mod subsets;
 pub mod summaries;
 pub mod votes;

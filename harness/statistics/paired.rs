@@ -7,7 +7,7 @@
 
 use super::critical;
 use super::estimate::{Estimate, Level, Undefined};
-use super::mean::{Moments, mean_over_problems};
+use super::mean::{Moments, degrees_of_freedom, mean_over_problems};
 use super::proportion::clopper_pearson;
 
 /// Mean of `a_i - b_i` over problems, with the paired t interval. `a` and `b` hold one value per problem, in the
@@ -19,29 +19,83 @@ pub fn paired_difference(a: &[f64], b: &[f64], level: Level) -> Result<Estimate,
     mean_over_problems(&differences(a, b)?, level)
 }
 
-/// [`paired_difference`] for values in [0, 1]. It differs only where all problems differ by the same amount, as
-/// when two cells agree on every problem: no spread does not mean no uncertainty. Then at most a share `u` of
-/// such problems can differ otherwise (Clopper and Pearson, 0 of P), and by at most 1.
+/// [`paired_difference`] for values in [0, 1].
+///
+/// When every difference is -1, 0 or 1 (one trajectory per problem, or unanimous problems) these are matched pairs,
+/// and Tango's score interval (1998) is used: it is right for few discordant pairs and does not collapse when there
+/// are none. When all problems differ by the same fraction there is no spread to use: then at most a share `u` of such
+/// problems can differ otherwise (Clopper and Pearson, 0 of P), by at most 1.
 ///
 /// # Errors
 /// As [`paired_difference`].
 pub fn paired_share_difference(a: &[f64], b: &[f64], level: Level) -> Result<Estimate, Undefined> {
-    let estimate = paired_difference(a, b, level)?;
-    if estimate.ci_low < estimate.ci_high {
-        return Ok(estimate);
-    }
-    let unseen = clopper_pearson(0, estimate.n, level).map_or(1.0, |(_, high)| high);
-    let d = estimate.value;
-    Estimate::finite(d, d - unseen * (1.0 + d), d + unseen * (1.0 - d), estimate.n)
+    let d = differences(a, b)?;
+    let estimate = mean_over_problems(&d, level)?;
+    let (low, high) = match Discordant::of(&d) {
+        Some(pairs) => pairs.interval(critical::normal(level)),
+        None if estimate.ci_high - estimate.ci_low > 1e-9 => (estimate.ci_low, estimate.ci_high),
+        None => {
+            let unseen = clopper_pearson(0, estimate.n, level).map_or(1.0, |(_, high)| high);
+            (
+                estimate.value - unseen * (1.0 + estimate.value),
+                estimate.value + unseen * (1.0 - estimate.value),
+            )
+        }
+    };
+    Estimate::finite(estimate.value, low.max(-1.0), high.min(1.0), estimate.n)
 }
 
-/// Two-sided p-value of "no difference" from the paired t statistic; absent when all differences are equal.
+/// Two-sided p-value of "no difference": McNemar's for matched pairs, else from the paired t statistic. Absent when
+/// all differences are equal.
 pub fn paired_p_value(a: &[f64], b: &[f64]) -> Option<f64> {
     let d = differences(a, b).ok()?;
-    let n = d.len() as f64;
+    if let Some(pairs) = Discordant::of(&d) {
+        let discordant = pairs.up + pairs.down;
+        let z = (pairs.up - pairs.down) / discordant.sqrt();
+        return (discordant > 0.0).then(|| 2.0 * critical::normal_cdf(-z.abs()));
+    }
     let Moments { mean, variance } = Moments::of(&d);
-    let se = (variance / n).sqrt();
-    (se > 0.0).then(|| critical::student_p_value(mean / se, n - 1.0))?
+    let se = (variance / d.len() as f64).sqrt();
+    (se > 0.0).then(|| critical::student_p_value(mean / se, degrees_of_freedom(&d)))?
+}
+
+/// Matched pairs that differ, in either direction, of `all` pairs.
+struct Discordant {
+    up: f64,
+    down: f64,
+    all: f64,
+}
+
+impl Discordant {
+    /// Absent unless every difference is -1, 0 or 1.
+    fn of(d: &[f64]) -> Option<Self> {
+        let count = |value: f64| d.iter().filter(|&&x| x == value).count() as f64;
+        let pairs = Self { up: count(1.0), down: count(-1.0), all: d.len() as f64 };
+        (pairs.up + pairs.down + count(0.0) == pairs.all).then_some(pairs)
+    }
+
+    /// Tango's score statistic of the hypothesis that the difference is `delta`; falls as `delta` rises.
+    fn score(&self, delta: f64) -> f64 {
+        let (n, difference) = (self.all, self.up - self.down);
+        let b = (2.0 * n - difference) * delta - self.up - self.down;
+        let c = -self.down * delta * (1.0 - delta);
+        let down = ((b * b - 8.0 * n * c).max(0.0).sqrt() - b) / (4.0 * n);
+        let variance = n * (2.0 * down + delta * (1.0 - delta));
+        (difference - n * delta) / variance.max(f64::MIN_POSITIVE).sqrt()
+    }
+
+    /// Differences whose score is within `z`, by bisection.
+    fn interval(&self, z: f64) -> (f64, f64) {
+        let centre = (self.up - self.down) / self.all;
+        let cross = |mut low: f64, mut high: f64, z: f64| {
+            for _ in 0..60 {
+                let middle = (low + high) / 2.0;
+                if self.score(middle) > z { low = middle } else { high = middle }
+            }
+            (low + high) / 2.0
+        };
+        (cross(-1.0, centre, z), cross(centre, 1.0, -z))
+    }
 }
 
 /// Difference of means of two cells on *different* problems, with Welch's interval (1947).
@@ -89,11 +143,24 @@ mod tests {
     }
 
     #[test]
+    fn matched_pairs_give_tangos_published_interval() {
+        // Tango 1998: 44 pairs, one discordant; the 90 % interval is (-0.096, 0.037).
+        let (low, high) = Discordant { up: 0.0, down: 1.0, all: 44.0 }.interval(1.644854);
+        assert!((low + 0.096).abs() < 5e-4 && (high - 0.037).abs() < 5e-4, "{low} {high}");
+        // Fagerland, Lydersen and Laake 2014, airway hyper-responsiveness: (1, 1, 7, 12) gives (-0.517, -0.026).
+        let (low, high) = Discordant { up: 1.0, down: 7.0, all: 21.0 }.interval(1.959964);
+        assert!((low + 0.517).abs() < 5e-4 && (high + 0.026).abs() < 5e-4, "{low} {high}");
+    }
+
+    #[test]
     fn agreement_on_every_problem_is_not_certainty() {
-        let e = paired_share_difference(&A, &A, Level::default()).unwrap();
-        assert_eq!(e.value, 0.0);
-        assert!((e.ci_high - (1.0 - 0.025f64.powf(1.0 / 6.0))).abs() < 1e-9);
-        assert!((e.ci_low + e.ci_high).abs() < 1e-12);
+        let (a, z) = ([1.0, 0.0, 1.0, 1.0, 0.0, 0.0], 1.959964f64);
+        let e = paired_share_difference(&a, &a, Level::default()).unwrap();
+        assert!(e.value == 0.0 && (e.ci_high - z * z / (6.0 + z * z)).abs() < 1e-5, "{e:?}");
+        assert!((e.ci_low + e.ci_high).abs() < 1e-9);
+        let by_a_tenth = A.map(|x| x - 0.1);
+        let by_a_tenth = paired_share_difference(&by_a_tenth, &A, Level::default()).unwrap();
+        assert!(by_a_tenth.ci_high - by_a_tenth.ci_low > 0.1, "{by_a_tenth:?}");
     }
 
     #[test]

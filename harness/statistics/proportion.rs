@@ -7,7 +7,12 @@
 //! Wilson's formula is used at the *effective* number `n_eff = P K / deff = p (1 - p) / (Var(s_i) / P)`, as in
 //! survey statistics (Korn and Graubard 1998). `n_eff` is kept between P and the number of trajectories.
 //!
-//! The same interval serves every per-problem mean in [0, 1]: pass@k, maj@n, weighted votes, best-of-n.
+//! The variance is estimated from P problems, so the critical value is Student's once K > 1.
+//!
+//! The same interval serves every per-problem mean in [0, 1]: pass@k, maj@n, weighted votes, best-of-n. Where
+//! most problems are neither nearly always nor nearly never solved (`Var(s_i) < p (1 - p) / 2`), the mean is not like
+//! a proportion but may be lopsided; then Hall's skewness-corrected t interval is used, never narrower than the
+//! pooled Wilson interval.
 //!
 //! When every trajectory of every problem agrees there is no variance to estimate; then Clopper and Pearson's
 //! exact interval (1934) on the number of *problems* is used.
@@ -18,6 +23,7 @@
 use super::critical;
 use super::estimate::{Estimate, Level, Undefined};
 use super::mean::Moments;
+use super::skew::skewed_t_interval;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Beta, ContinuousCDF};
 
@@ -64,7 +70,8 @@ pub fn wilson(p: f64, n: f64, level: Level) -> (f64, f64) {
     score_interval(p, n, critical::normal(level))
 }
 
-fn score_interval(p: f64, n: f64, z: f64) -> (f64, f64) {
+/// [`wilson`] with any critical value.
+pub(crate) fn score_interval(p: f64, n: f64, z: f64) -> (f64, f64) {
     let shrink = 1.0 + z * z / n;
     let centre = (p + z * z / (2.0 * n)) / shrink;
     let reach = z / shrink * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
@@ -96,15 +103,29 @@ pub fn mean_share(values: &[f64], trajectories: usize, level: Level) -> Result<E
     if !values.iter().all(|x| (0.0..=1.0).contains(x)) {
         return Err(Undefined::NotFinite);
     }
-    let Moments { mean, variance } = Moments::of(values);
+    let mean = Moments::of(values).mean;
     let (low, high) = if mean == 0.0 || mean == 1.0 {
         clopper_pearson(if mean == 1.0 { n } else { 0 }, n, level).unwrap_or((0.0, 1.0))
+    } else if values.iter().all(|&x| x == 0.0 || x == 1.0) {
+        wilson(mean, n as f64, level)
     } else {
-        let most = (n * trajectories.max(1)) as f64;
-        let effective = (mean * (1.0 - mean) * n as f64 / variance).clamp(n as f64, most);
-        wilson(mean, effective, level)
+        share_interval(values, n * trajectories.max(1), level)
     };
     Estimate::finite(mean, low, high, n)
+}
+
+/// Values in [0, 1], not all 0 or 1, from `total` trajectories.
+fn share_interval(values: &[f64], total: usize, level: Level) -> (f64, f64) {
+    let n = values.len() as f64;
+    let Moments { mean, variance } = Moments::of(values);
+    let spread = mean * (1.0 - mean);
+    if variance >= spread / 2.0 || variance == 0.0 {
+        let effective = if variance > 0.0 { spread * n / variance } else { n };
+        return score_interval(mean, effective.clamp(n, total as f64), critical::student(level, n - 1.0));
+    }
+    let (low, high) = skewed_t_interval(values, level);
+    let pooled = wilson(mean, total as f64, level);
+    (low.min(pooled.0).clamp(0.0, mean), high.max(pooled.1).clamp(mean, 1.0))
 }
 
 /// Accuracy of a cell, for problems like these: mean over problems of the share correct.

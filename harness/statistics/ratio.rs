@@ -1,7 +1,7 @@
 //! Cost per correct answer: total cost over total correct, a ratio of sums.
 //!
 //! Not the mean of per-problem ratios, which is infinite as soon as one problem is never solved. Each problem
-//! counts once, with its mean cost and its share correct, and the interval resamples problems on the log scale,
+//! counts once, with its mean cost and its share correct, and the interval is taken over problems on the log scale,
 //! because a ratio of means is skewed (Fieller 1954; Cochran 1977, chapter 6). Wrong answers cost and do not count:
 //! report it beside the accuracy, because a cheap bad model can have an excellent ratio.
 
@@ -16,7 +16,7 @@ use super::summaries::Summaries;
 /// # Errors
 /// [`Undefined::NoCorrectAnswers`], [`Undefined::NotFinite`] for a total cost of 0 or less, and as [`estimate`].
 pub fn cost_per_correct(costs: &[f64], correct: &[f64], bootstrap: Bootstrap) -> Result<Estimate, Undefined> {
-    cost_per_correct_by(costs, correct, bootstrap, Method::Studentised)
+    cost_per_correct_by(costs, correct, bootstrap, Method::JackknifeT)
 }
 
 /// [`cost_per_correct`] with a chosen interval method.

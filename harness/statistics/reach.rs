@@ -11,12 +11,13 @@
 //! - **Draws are censored, not dropped.** Over resampled problems, `reached` is the share of draws that reach the
 //!   target at all; a ratio of two costs uses the same draws for both.
 
+use super::critical;
 use super::curve::{Curve, Point, points_of};
 use super::estimate::{Level, OpenEstimate, Undefined};
 use super::interval::quantile;
 use super::isotonic::isotonic;
 use super::mean::Moments;
-use super::proportion::wilson;
+use super::proportion::score_interval;
 use super::resample::Bootstrap;
 use serde::{Deserialize, Serialize};
 
@@ -204,11 +205,12 @@ fn limits_along(curve: &Curve, level: Level) -> Vec<Limits> {
     let points = curve.points();
     let mut order: Vec<usize> = (0..points.len()).collect();
     order.sort_by(|&a, &b| points[a].cost.total_cmp(&points[b].cost));
+    let critical = critical::student(level, curve.problems() as f64 - 1.0);
     let segments = order.windows(2).enumerate();
     segments
         .flat_map(|(i, pair)| {
             let segment = Segment::of(curve, &points, pair[0], pair[1]);
-            (usize::from(i > 0)..=STEPS).map(move |s| segment.limits(s as f64 / STEPS as f64, level))
+            (usize::from(i > 0)..=STEPS).map(move |s| segment.limits(s as f64 / STEPS as f64, critical))
         })
         .collect()
 }
@@ -244,7 +246,7 @@ impl Segment {
         Self { low, high, variance_low, variance_high, covariance, problems: curve.problems() as f64 }
     }
 
-    fn limits(&self, share: f64, level: Level) -> Limits {
+    fn limits(&self, share: f64, critical: f64) -> Limits {
         let rest = 1.0 - share;
         let accuracy = (rest * self.low.accuracy + share * self.high.accuracy).clamp(0.0, 1.0);
         let variance = rest * rest * self.variance_low
@@ -252,7 +254,7 @@ impl Segment {
             + 2.0 * share * rest * self.covariance;
         let spread = accuracy * (1.0 - accuracy);
         let effective = if variance > 0.0 && spread > 0.0 { spread / variance } else { 1.0 };
-        let (low, high) = wilson(accuracy, effective.max(1.0) * self.problems, level);
+        let (low, high) = score_interval(accuracy, effective * self.problems, critical);
         Limits { cost: between(self.low.cost, self.high.cost, share), low, high }
     }
 }
