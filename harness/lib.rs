@@ -9,4 +9,6 @@ pub mod countdown;
 pub mod engine;
 pub mod outcome;
 pub mod problem;
+pub mod row;
+pub mod statistics;
 pub mod trajectory;

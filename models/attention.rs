@@ -43,7 +43,8 @@ pub fn attend(q: &Tensor, keys: &Tensor, values: &Tensor, heads: Heads, spans: &
     if !q.device().is_cpu() {
         return attend_by_gathering(q, keys, values, heads, spans);
     }
-    let out = q.to_dtype(DType::F32)?.contiguous()?.apply_op3_no_bwd(keys, values, &Paged { heads, spans })?;
+    let out =
+        q.to_dtype(DType::F32)?.contiguous()?.apply_op3_no_bwd(keys, values, &Paged { heads, spans })?;
     out.to_dtype(q.dtype())
 }
 
@@ -73,7 +74,8 @@ fn attend_span(q: &Tensor, keys: &Tensor, values: &Tensor, heads: Heads, span: &
     let slots = Tensor::new(slots, q.device())?;
     let group = heads.queries / heads.kv;
     let gather = |pool: &Tensor| -> Result<Tensor> {
-        let rows = pool.index_select(&slots, 0)?.to_dtype(DType::F32)?.reshape((context, heads.kv, 1, heads.dim))?;
+        let rows =
+            pool.index_select(&slots, 0)?.to_dtype(DType::F32)?.reshape((context, heads.kv, 1, heads.dim))?;
         let rows = rows.broadcast_as((context, heads.kv, group, heads.dim))?;
         rows.reshape((context, heads.queries, heads.dim))?.transpose(0, 1)?.contiguous()
     };
@@ -124,19 +126,25 @@ impl CustomOp3 for Paged<'_> {
 }
 
 impl Paged<'_> {
-    fn run<T: Copy + Sync + Into<f32>>(&self, q: &[f32], keys: &[T], values: &[T], tokens: usize) -> Vec<f32> {
+    fn run<T: Copy + Sync + Into<f32>>(
+        &self,
+        q: &[f32],
+        keys: &[T],
+        values: &[T],
+        tokens: usize,
+    ) -> Vec<f32> {
         let width = self.heads.queries * self.heads.dim;
         let mut out = vec![0f32; tokens * width];
         let places: Vec<(&Span, usize)> =
             self.spans.iter().flat_map(|span| (1..=span.len).map(move |i| (span, span.start + i))).collect();
-        out.par_chunks_exact_mut(width)
-            .zip(q.par_chunks_exact(width))
-            .zip(&places)
-            .for_each_init(Vec::new, |scores, ((out, q), (span, context))| {
+        out.par_chunks_exact_mut(width).zip(q.par_chunks_exact(width)).zip(&places).for_each_init(
+            Vec::new,
+            |scores, ((out, q), (span, context))| {
                 for group in 0..self.heads.kv {
                     attend_group(self.heads, group, q, keys, values, &span.blocks, *context, scores, out);
                 }
-            });
+            },
+        );
         out
     }
 }

@@ -137,7 +137,10 @@ impl Config {
             return Err(LoadError::malformed(path, &"a size is 0"));
         }
         if !self.heads.is_multiple_of(self.kv_heads) || !self.head_dim.is_multiple_of(2) {
-            return Err(LoadError::malformed(path, &"the numbers of heads or their width do not fit together"));
+            return Err(LoadError::malformed(
+                path,
+                &"the numbers of heads or their width do not fit together",
+            ));
         }
         Ok(())
     }

@@ -65,11 +65,18 @@ impl Decoder {
     ///
     /// # Errors
     /// [`LoadError`] if a weight is missing or shaped otherwise than `config` says.
-    pub fn load(config: Config, weights: &Weights, dtype: DType, device: &Device) -> std::result::Result<Self, LoadError> {
+    pub fn load(
+        config: Config,
+        weights: &Weights,
+        dtype: DType,
+        device: &Device,
+    ) -> std::result::Result<Self, LoadError> {
         let c = &config;
         let embedding = weights.get("model.embed_tokens.weight", &[c.vocab, c.width])?;
-        let head = if c.tied { embedding.clone() } else { weights.get("lm_head.weight", &[c.vocab, c.width])? };
-        let layers = (0..c.layers).map(|i| Layer::load(c, weights, i)).collect::<std::result::Result<_, _>>()?;
+        let head =
+            if c.tied { embedding.clone() } else { weights.get("lm_head.weight", &[c.vocab, c.width])? };
+        let layers =
+            (0..c.layers).map(|i| Layer::load(c, weights, i)).collect::<std::result::Result<_, _>>()?;
         let norm = weights.get("model.norm.weight", &[c.width])?;
         let rope = Rope::new(c, device).map_err(|e| LoadError::malformed("config.json".as_ref(), &e))?;
         Ok(Self { embedding, layers, norm, head: Linear { weight: head, bias: None }, rope, dtype, config })
@@ -95,7 +102,8 @@ impl Decoder {
     /// # Errors
     /// If the cache is full, a position is outside the context, or the device fails.
     pub fn step(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
-        let (mut ids, mut positions, mut slots, mut spans, mut last) = (vec![], vec![], vec![], vec![], vec![]);
+        let (mut ids, mut positions, mut slots, mut spans, mut last) =
+            (vec![], vec![], vec![], vec![], vec![]);
         for feed in feeds {
             let start = feed.sequence.len();
             slots.extend(cache.extend(feed.sequence, feed.tokens.len())?);
@@ -110,7 +118,14 @@ impl Decoder {
     }
 
     /// `[tokens, width]` after the final norm.
-    fn hidden(&self, cache: &Cache, ids: &[u32], positions: &[u32], slots: &[u32], spans: &[Span]) -> Result<Tensor> {
+    fn hidden(
+        &self,
+        cache: &Cache,
+        ids: &[u32],
+        positions: &[u32],
+        slots: &[u32],
+        spans: &[Span],
+    ) -> Result<Tensor> {
         let ids = Tensor::new(ids, self.device())?;
         let (cos, sin) = self.rope.at(&Tensor::new(positions, self.device())?)?;
         let rotation = (cos.to_dtype(self.dtype)?, sin.to_dtype(self.dtype)?);
@@ -190,5 +205,7 @@ impl Layer {
 
 /// Rotates `[tokens, heads, head_dim]` and flattens it to `[tokens, heads * head_dim]`.
 fn rotate(x: &Tensor, (cos, sin): &(Tensor, Tensor)) -> Result<Tensor> {
-    candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0)?.contiguous()?, cos, sin)?.squeeze(0)?.flatten_from(D::Minus2)
+    candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0)?.contiguous()?, cos, sin)?
+        .squeeze(0)?
+        .flatten_from(D::Minus2)
 }

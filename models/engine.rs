@@ -65,7 +65,9 @@ impl LocalEngine {
         let config = Config::read(&folder.join("config.json"))?;
         let weights = Weights::open(folder, dtype, device)?;
         let tokenizer = Tokenizer::from_folder(folder).map_err(|e| LoadError::other(&e))?;
-        tokenizer.check_fits(config.vocab).map_err(|e| LoadError::malformed(&folder.join("tokenizer.json"), &e))?;
+        tokenizer
+            .check_fits(config.vocab)
+            .map_err(|e| LoadError::malformed(&folder.join("tokenizer.json"), &e))?;
         let template = ChatTemplate::from_folder(folder).map_err(|e| LoadError::other(&e))?;
         let card = card(folder, &template, &tokenizer)?;
         let template = template.with_thinking(card.thinking());

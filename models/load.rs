@@ -103,7 +103,8 @@ impl Weights {
             .get(name)
             .map_err(|_| LoadError::malformed(&self.files[0], &format!("has no weight `{name}`")))?;
         if view.shape() != shape {
-            let message = format!("weight `{name}` is {:?}, but config.json asks for {shape:?}", view.shape());
+            let message =
+                format!("weight `{name}` is {:?}, but config.json asks for {shape:?}", view.shape());
             return Err(LoadError::malformed(&self.files[0], &message));
         }
         self.tensors

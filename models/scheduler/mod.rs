@@ -145,14 +145,18 @@ impl<'a> Scheduler<'a> {
                 if !self.start_chain(prompts)? {
                     break;
                 }
-            } else if *next_prompt < prompts.len() && self.start_prompt(&prompts[*next_prompt], *next_prompt) {
+            } else if *next_prompt < prompts.len() && self.start_prompt(&prompts[*next_prompt], *next_prompt)
+            {
                 *next_prompt += 1;
             } else {
                 break;
             }
         }
         if self.active.is_empty() && (!self.sources.is_empty() || *next_prompt < prompts.len()) {
-            candle_core::bail!("one trajectory does not fit the {} cached tokens", self.cache.total_blocks() * BLOCK)
+            candle_core::bail!(
+                "one trajectory does not fit the {} cached tokens",
+                self.cache.total_blocks() * BLOCK
+            )
         }
         Ok(())
     }
@@ -240,10 +244,8 @@ impl<'a> Scheduler<'a> {
         let started = Instant::now();
         let mut rows = std::mem::take(&mut self.active);
         let fed: usize = rows.iter().map(|row| row.pending.len()).sum();
-        let mut feeds: Vec<Feed> = rows
-            .iter_mut()
-            .map(|row| Feed { sequence: &mut row.sequence, tokens: &row.pending })
-            .collect();
+        let mut feeds: Vec<Feed> =
+            rows.iter_mut().map(|row| Feed { sequence: &mut row.sequence, tokens: &row.pending }).collect();
         let logits = self.decoder.step(self.cache, &mut feeds).and_then(|logits| logits.to_vec2::<f32>());
         let seconds = started.elapsed().as_secs_f64();
         let logits = match logits {

@@ -76,7 +76,9 @@ impl Role {
     pub(super) fn chain(&self) -> usize {
         match self {
             Self::Chain { chain, .. } | Self::Answer { chain, .. } => *chain,
-            Self::ThinkingPrompt { .. } | Self::DirectPrompt { .. } => unreachable!("a prompt samples nothing"),
+            Self::ThinkingPrompt { .. } | Self::DirectPrompt { .. } => {
+                unreachable!("a prompt samples nothing")
+            }
         }
     }
 
