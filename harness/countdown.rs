@@ -185,14 +185,76 @@ pub fn draw(numbers: usize, count: usize, held_out: bool, rng: &mut ChaCha8Rng) 
 /// # Errors
 /// [`Unsolved::Syntax`] for anything that is not `+ - * /` over whole numbers and parentheses.
 pub fn evaluate(expression: &str) -> Result<(Ratio<i128>, Vec<u32>), Unsolved> {
+    let (term, numbers) = parse(expression)?;
+    Ok((term.value, numbers))
+}
+
+/// A form that is equal for expressions which differ only in the order or grouping of sums and products.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn canonical(expression: &str) -> Result<String, Unsolved> {
+    Ok(parse(expression)?.0.text())
+}
+
+fn parse(expression: &str) -> Result<(Term, Vec<u32>), Unsolved> {
     if expression.len() > LONGEST_ANSWER {
         return Err(Unsolved::Syntax(format!("longer than {LONGEST_ANSWER} characters")));
     }
     let mut parser = Parser { rest: expression.trim_start(), numbers: Vec::new() };
-    let value = parser.sum()?;
+    let term = parser.sum()?;
     match parser.rest {
-        "" => Ok((value, parser.numbers)),
+        "" => Ok((term, parser.numbers)),
         rest => Err(Unsolved::Syntax(format!("`{rest}` left over"))),
+    }
+}
+
+/// A value and its parts: `(inverted, part)` where an inverted part is subtracted or divided by.
+struct Term {
+    value: Ratio<i128>,
+    kind: Kind,
+    parts: Vec<(bool, String)>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Number,
+    Sum,
+    Product,
+}
+
+impl Term {
+    fn text(&self) -> String {
+        let signs = if self.kind == Kind::Product { ["*", "/"] } else { ["+", "-"] };
+        let mut parts = self.parts.clone();
+        parts.sort();
+        let written: Vec<String> =
+            parts.iter().map(|(inverted, p)| format!("{}{p}", signs[usize::from(*inverted)])).collect();
+        if self.kind == Kind::Number { self.parts[0].1.clone() } else { format!("({})", written.concat()) }
+    }
+
+    /// Its parts inside a sum or product: its own if it is of that kind, else itself as one.
+    fn parts_in(&self, kind: Kind, inverted: bool) -> Vec<(bool, String)> {
+        if self.kind == kind {
+            self.parts.iter().map(|(i, part)| (i ^ inverted, part.clone())).collect()
+        } else {
+            vec![(inverted, self.text())]
+        }
+    }
+
+    fn combine(self, right: &Self, kind: Kind, inverted: bool) -> Result<Self, Unsolved> {
+        let value = match (kind, inverted) {
+            (Kind::Product, true) if right.value.is_zero() => {
+                return Err(Unsolved::Syntax("division by zero".into()));
+            }
+            (Kind::Product, true) => self.value.checked_div(&right.value),
+            (Kind::Product, false) => self.value.checked_mul(&right.value),
+            (_, true) => self.value.checked_sub(&right.value),
+            (_, false) => self.value.checked_add(&right.value),
+        };
+        let mut parts = self.parts_in(kind, false);
+        parts.extend(right.parts_in(kind, inverted));
+        Ok(Self { value: value.ok_or_else(too_large)?, kind, parts })
     }
 }
 
@@ -203,36 +265,27 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn sum(&mut self) -> Result<Ratio<i128>, Unsolved> {
-        let mut value = self.product()?;
+    fn sum(&mut self) -> Result<Term, Unsolved> {
+        let mut term = self.product()?;
         while let Some(op) = self.take(&['+', '-', '−']) {
-            let right = self.product()?;
-            let result = if op == '+' { value.checked_add(&right) } else { value.checked_sub(&right) };
-            value = result.ok_or_else(too_large)?;
+            term = term.combine(&self.product()?, Kind::Sum, op != '+')?;
         }
-        Ok(value)
+        Ok(term)
     }
 
-    fn product(&mut self) -> Result<Ratio<i128>, Unsolved> {
-        let mut value = self.atom()?;
+    fn product(&mut self) -> Result<Term, Unsolved> {
+        let mut term = self.atom()?;
         while let Some(op) = self.take(&['*', '/', '×', '÷']) {
-            let right = self.atom()?;
-            value = if matches!(op, '*' | '×') {
-                value.checked_mul(&right).ok_or_else(too_large)?
-            } else if right.is_zero() {
-                return Err(Unsolved::Syntax("division by zero".into()));
-            } else {
-                value.checked_div(&right).ok_or_else(too_large)?
-            };
+            term = term.combine(&self.atom()?, Kind::Product, matches!(op, '/' | '÷'))?;
         }
-        Ok(value)
+        Ok(term)
     }
 
-    fn atom(&mut self) -> Result<Ratio<i128>, Unsolved> {
+    fn atom(&mut self) -> Result<Term, Unsolved> {
         if self.take(&['(']).is_some() {
-            let value = self.sum()?;
+            let term = self.sum()?;
             return match self.take(&[')']) {
-                Some(_) => Ok(value),
+                Some(_) => Ok(term),
                 None => Err(Unsolved::Syntax("a parenthesis is not closed".into())),
             };
         }
@@ -240,7 +293,8 @@ impl Parser<'_> {
         let number = self.rest[..digits].parse::<u32>().map_err(|_| self.unexpected())?;
         self.rest = self.rest[digits..].trim_start();
         self.numbers.push(number);
-        Ok(Ratio::from_integer(i128::from(number)))
+        let value = Ratio::from_integer(i128::from(number));
+        Ok(Term { value, kind: Kind::Number, parts: vec![(false, number.to_string())] })
     }
 
     fn take(&mut self, accepted: &[char]) -> Option<char> {

@@ -88,6 +88,14 @@ impl LocalEngine {
         Ok(Self { decoder, cache, tokenizer, template, guard, markers, open_tag, most_rows, facts })
     }
 
+    /// Loads a model folder onto the CPU in `f32`.
+    ///
+    /// # Errors
+    /// As [`LocalEngine::load`].
+    pub fn load_on_cpu(folder: &Path, most_rows: usize) -> Result<Self, LoadError> {
+        Self::load(folder, &Device::Cpu, DType::F32, most_rows)
+    }
+
     /// What identifies the model.
     pub fn facts(&self) -> &ModelFacts {
         &self.facts

@@ -1,2 +1,30 @@
-//! isocost.
-fn main() {}
+//! isocost: measures what reasoning costs.
+//!
+//! This crate only wires: it turns a command line into calls of [`isocost_harness`] (what is measured and
+//! concluded) and [`isocost_models`] (what generates). Data goes to stdout, progress to stderr. Exit codes:
+//! 0 done, 1 some trials failed or the run was interrupted, 2 usage or environment.
+
+mod cli;
+mod plan;
+mod progress;
+mod report;
+mod run;
+mod workload;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run { sweep, out } => run::run(&sweep, out),
+        Command::Plan { sweep, no_pilot } => plan::plan(&sweep, no_pilot),
+        Command::Report { run } => report::report(&run).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("isocost: {error:#}");
+        ExitCode::from(2)
+    })
+}

@@ -1,0 +1,332 @@
+//! A run on disk: a manifest that says what is measured, and records that only ever grow.
+//!
+//! Contract: a record is appended as one line and flushed before the next is begun, so a run killed at
+//! any moment has lost at most the line being written. Opening the directory again sets such a torn line
+//! aside, says which trajectories are there, and refuses to go on with a manifest that measures anything
+//! else. A lock keeps a second process out.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Activity;
+use crate::sweep::Sweep;
+use crate::trajectory::{SCHEMA, Trajectory};
+
+/// What a run measures and with what. Two runs with equal identities give equal records.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// What must not change when a run is resumed.
+    pub identity: Identity,
+    /// When, where and by which build; for the reader.
+    pub provenance: BTreeMap<String, String>,
+}
+
+/// What must not change when a run is resumed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Version of the record's form.
+    pub schema: u32,
+    /// The sweep, defaults filled in.
+    pub sweep: Sweep,
+    /// Of each task: sha256 of the problems that are used.
+    pub problems_sha256: BTreeMap<String, String>,
+    /// Of each model: what identifies it.
+    pub models: BTreeMap<String, serde_json::Value>,
+}
+
+/// Which trajectory of which problem, by which model, in which series.
+pub type Key = (String, String, u32, String, u32);
+
+/// Why a run directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A file could not be read or written.
+    #[error("{}: {message}{}", path.display(), remedy(*kind))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's message.
+        message: String,
+        /// What kind of failure.
+        kind: ErrorKind,
+    },
+    /// The directory holds another run.
+    #[error("{}: holds a run with another {what}: choose another --out, or remove it", path.display())]
+    Mixed {
+        /// The directory.
+        path: PathBuf,
+        /// What differs.
+        what: String,
+    },
+    /// Another process writes there.
+    #[error("{}: another process is running there: wait for it, or choose another --out", path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is no run.
+    #[error("{}: is not a run directory (it has no manifest.json): give the --out of a run", path.display())]
+    NotARun {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The manifest makes no sense.
+    #[error("{}: {message}: restore the file, or start a new run", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+fn remedy(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            ": the disk is full; every record up to the last whole line is safe; free some space and run again"
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => ": choose a place that can be written",
+        _ => "",
+    }
+}
+
+fn file_error(path: &Path) -> impl Fn(std::io::Error) -> RunError + '_ {
+    |e| RunError::File { path: path.to_owned(), message: e.to_string(), kind: e.kind() }
+}
+
+/// An open run that records can be added to.
+#[derive(Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+    records: File,
+    done: HashSet<Key>,
+    torn_lines: usize,
+    /// Held as long as the run is open.
+    _lock: File,
+}
+
+impl RunDirectory {
+    /// Starts a run in `path`, or goes on with the one that is there.
+    ///
+    /// # Errors
+    /// [`RunError`]; nothing that was recorded is touched.
+    pub fn open(path: &Path, manifest: &Manifest) -> Result<Self, RunError> {
+        std::fs::create_dir_all(path).map_err(file_error(path))?;
+        let lock = lock(path)?;
+        let manifest_path = path.join("manifest.json");
+        if manifest_path.exists() {
+            check_same(path, &read_manifest(path)?.identity, &manifest.identity)?;
+        } else {
+            write_whole(&manifest_path, &(pretty(manifest) + "\n"))?;
+        }
+        let records_path = path.join("trajectories.jsonl");
+        let torn_lines = set_torn_lines_aside(&records_path)?;
+        let done = read_records(path)?.iter().map(key).collect();
+        let records = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&records_path)
+            .map_err(file_error(&records_path))?;
+        Ok(Self { path: path.to_owned(), records, done, torn_lines, _lock: lock })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Lines set aside on opening because they were not whole records; they are sampled again.
+    pub fn torn_lines(&self) -> usize {
+        self.torn_lines
+    }
+
+    /// Whether this trajectory is recorded.
+    pub fn is_done(&self, key: &Key) -> bool {
+        self.done.contains(key)
+    }
+
+    /// Trajectories recorded.
+    pub fn len(&self) -> usize {
+        self.done.len()
+    }
+
+    /// Trajectories recorded of one model.
+    pub fn recorded_of(&self, model: &str) -> usize {
+        self.done.iter().filter(|(name, ..)| name == model).count()
+    }
+
+    /// Whether nothing is recorded yet.
+    pub fn is_empty(&self) -> bool {
+        self.done.is_empty()
+    }
+
+    /// Appends a record and flushes it.
+    ///
+    /// # Errors
+    /// [`RunError::File`]; what was written of the line is taken back, as far as the disk allows.
+    pub fn append(&mut self, record: &Trajectory) -> Result<(), RunError> {
+        let path = self.path.join("trajectories.jsonl");
+        let before = self.records.metadata().map_err(file_error(&path))?.len();
+        let line = serde_json::to_string(record).expect("a record is plain data") + "\n";
+        let written = self.records.write_all(line.as_bytes()).and_then(|()| self.records.flush());
+        if let Err(error) = written {
+            // A torn line would be found on the next opening anyway; this spares the reader of a full disk.
+            let _ = self.records.set_len(before);
+            return Err(file_error(&path)(error));
+        }
+        self.done.insert(key(record));
+        Ok(())
+    }
+
+    /// Notes what the device did for one model, task and series.
+    ///
+    /// # Errors
+    /// [`RunError::File`].
+    pub fn note_activity(&self, note: &ActivityNote) -> Result<(), RunError> {
+        let path = self.path.join("activity.jsonl");
+        let line = serde_json::to_string(note).expect("a note is plain data") + "\n";
+        let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(file_error(&path))?;
+        file.write_all(line.as_bytes()).map_err(file_error(&path))
+    }
+}
+
+/// What the device did for one model, task and series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActivityNote {
+    /// The model's name.
+    pub model: String,
+    /// The task's name.
+    pub task: String,
+    /// Forced continuations.
+    pub waits: u32,
+    /// What it did.
+    pub activity: Activity,
+}
+
+/// The key of a record.
+pub fn key(record: &Trajectory) -> Key {
+    (record.model.clone(), record.task.clone(), record.waits, record.problem.clone(), record.trajectory)
+}
+
+/// A run's manifest.
+///
+/// # Errors
+/// [`RunError::NotARun`] or [`RunError::Malformed`].
+pub fn read_manifest(path: &Path) -> Result<Manifest, RunError> {
+    let file = path.join("manifest.json");
+    let text = std::fs::read_to_string(&file).map_err(|e| match e.kind() {
+        ErrorKind::NotFound => RunError::NotARun { path: path.to_owned() },
+        _ => file_error(&file)(e),
+    })?;
+    let schema = serde_json::from_str::<serde_json::Value>(&text).ok();
+    let schema = schema.and_then(|v| v.pointer("/identity/schema").and_then(serde_json::Value::as_u64));
+    if schema.is_some_and(|found| found != u64::from(SCHEMA)) {
+        return Err(RunError::Mixed {
+            path: path.to_owned(),
+            what: "record schema (another version wrote it)".into(),
+        });
+    }
+    serde_json::from_str(&text).map_err(|e| RunError::Malformed { path: file, message: e.to_string() })
+}
+
+/// All whole records of a run, in the order they were written; lines that are not records are left out.
+///
+/// # Errors
+/// [`RunError::File`] if the file cannot be read.
+pub fn read_records(path: &Path) -> Result<Vec<Trajectory>, RunError> {
+    let file = path.join("trajectories.jsonl");
+    let reader = match File::open(&file) {
+        Ok(open) => BufReader::new(open),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err(file_error(&file)(error)),
+    };
+    let (mut records, mut seen) = (Vec::new(), HashSet::new());
+    for line in reader.split(b'\n') {
+        let line = line.map_err(file_error(&file))?;
+        if let Ok(record) = serde_json::from_slice::<Trajectory>(&line)
+            && seen.insert(key(&record))
+        {
+            records.push(record);
+        }
+    }
+    Ok(records)
+}
+
+/// What the device did, as noted by every start of the run.
+///
+/// # Errors
+/// [`RunError::File`] if the file cannot be read.
+pub fn read_activity(path: &Path) -> Result<Vec<ActivityNote>, RunError> {
+    let file = path.join("activity.jsonl");
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(vec![]),
+        Err(error) => Err(file_error(&file)(error)),
+    }
+}
+
+/// Writes a file under another name and renames it, so that it is never seen half-written.
+///
+/// # Errors
+/// [`RunError::File`].
+pub fn write_whole(path: &Path, text: &str) -> Result<(), RunError> {
+    let partial = path.with_extension("partial");
+    let written = std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, path));
+    written.map_err(|error| {
+        let _ = std::fs::remove_file(&partial);
+        file_error(path)(error)
+    })
+}
+
+fn pretty(manifest: &Manifest) -> String {
+    serde_json::to_string_pretty(manifest).expect("a manifest is plain data")
+}
+
+fn lock(path: &Path) -> Result<File, RunError> {
+    let lock_path = path.join("lock");
+    let options = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
+    let file = options.map_err(file_error(&lock_path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RunError::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(file_error(&lock_path)(error)),
+    }
+}
+
+fn check_same(path: &Path, there: &Identity, wanted: &Identity) -> Result<(), RunError> {
+    let mixed = |what: &str| Err(RunError::Mixed { path: path.to_owned(), what: what.to_owned() });
+    if there.schema != wanted.schema {
+        return mixed("record schema (another version wrote it)");
+    }
+    if there.sweep != wanted.sweep {
+        return mixed("sweep");
+    }
+    if there.problems_sha256 != wanted.problems_sha256 {
+        return mixed("problem set (its hash differs)");
+    }
+    match wanted.models.iter().find(|(name, facts)| there.models.get(*name) != Some(facts)) {
+        Some((name, _)) => mixed(&format!("model behind the name `{name}` (its hashes differ)")),
+        None => Ok(()),
+    }
+}
+
+/// Moves everything that is not a whole record to `torn.jsonl`; returns how many lines that were.
+fn set_torn_lines_aside(path: &Path) -> Result<usize, RunError> {
+    let Ok(bytes) = std::fs::read(path) else { return Ok(0) };
+    let is_whole = |line: &&[u8]| line.ends_with(b"\n") && serde_json::from_slice::<Trajectory>(line).is_ok();
+    let (whole, torn): (Vec<&[u8]>, Vec<&[u8]>) = bytes.split_inclusive(|b| *b == b'\n').partition(is_whole);
+    if torn.is_empty() {
+        return Ok(0);
+    }
+    let aside = path.with_file_name("torn.jsonl");
+    let mut file = OpenOptions::new().create(true).append(true).open(&aside).map_err(file_error(&aside))?;
+    file.write_all(&torn.concat()).map_err(file_error(&aside))?;
+    let partial = path.with_extension("partial");
+    std::fs::write(&partial, whole.concat()).map_err(file_error(&partial))?;
+    std::fs::rename(&partial, path).map_err(file_error(path))?;
+    Ok(torn.len())
+}

@@ -1,0 +1,354 @@
+//! A sweep: one TOML file that says which models, on which tasks, at which budgets and n, and why.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::cell::{Budget, Cell, Strategy};
+use crate::engine::{Sampling, Settings};
+use crate::price::Price;
+use crate::task::{Task, TaskError};
+
+/// The sweeps that are built in.
+const BUILT_IN: [(&str, &str); 1] = [("quickstart", include_str!("sweeps/quickstart.toml"))];
+
+/// What to measure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    /// Short name, used for directories.
+    pub name: String,
+    /// The question it answers.
+    pub why: String,
+    /// With the problem and the trajectory this determines every random draw.
+    pub seed: u64,
+    /// Caps on reasoning tokens, ascending.
+    pub budgets: Vec<Budget>,
+    /// Completions per problem, ascending.
+    pub n: Vec<u32>,
+    /// Trajectories sampled of each problem; by default the largest n.
+    #[serde(default)]
+    pub trajectories: Option<u32>,
+    /// How n completions become one answer.
+    pub strategies: Vec<Strategy>,
+    /// Forced continuations, each a series of trajectories of its own at the largest budget.
+    #[serde(default)]
+    pub waits: Vec<u32>,
+    /// Rows of a batch.
+    #[serde(default = "default_rows")]
+    pub rows: usize,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// The models.
+    pub models: Vec<ModelEntry>,
+    /// The tasks.
+    pub tasks: Vec<TaskEntry>,
+    /// What a device-second costs; without it no dollars are computed.
+    #[serde(default)]
+    pub price: Option<Price>,
+}
+
+/// A model of a sweep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelEntry {
+    /// Name in tables.
+    pub name: String,
+    /// `bundled:NAME` or a folder.
+    pub source: String,
+    /// Budgets of this model, where they differ from the sweep's.
+    #[serde(default)]
+    pub budgets: Option<Vec<Budget>>,
+}
+
+/// A task of a sweep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskEntry {
+    /// Name of a built-in task.
+    pub name: String,
+    /// A seeded random subset of so many problems; all if absent.
+    #[serde(default)]
+    pub problems: Option<usize>,
+}
+
+fn default_rows() -> usize {
+    64
+}
+
+/// Why a sweep cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// Neither a built-in sweep nor a file.
+    #[error("no sweep `{name}`: it is neither a file nor built in ({known})")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The file cannot be read.
+    #[error("{}: cannot be read ({message}): check the path", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's message.
+        message: String,
+    },
+    /// The file does not describe a sweep.
+    #[error("{name}: {message}: mend the file")]
+    Malformed {
+        /// The file or built-in name.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// One of its tasks is not usable.
+    #[error("{name}: {source}")]
+    Task {
+        /// The file or built-in name.
+        name: String,
+        /// Why.
+        source: TaskError,
+    },
+}
+
+/// A TOML error in one line.
+pub(crate) fn toml_message(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().lines().next().unwrap_or_default();
+    match error.span() {
+        Some(span) => {
+            format!("line {}: {message}", text[..span.start.min(text.len())].matches('\n').count() + 1)
+        }
+        None => message.to_owned(),
+    }
+}
+
+impl Sweep {
+    /// The built-in sweep of that name, else the file at that path.
+    ///
+    /// # Errors
+    /// [`SweepError`], naming the file and the remedy.
+    pub fn open(name: &str) -> Result<Self, SweepError> {
+        if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
+            return Self::parse(name, text);
+        }
+        let path = Path::new(name);
+        if !path.exists() && !name.ends_with(".toml") {
+            let known = BUILT_IN.map(|(known, _)| known).join(", ");
+            return Err(SweepError::Unknown { name: name.to_owned(), known });
+        }
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| SweepError::Read { path: path.to_owned(), message: e.to_string() })?;
+        Self::parse(name, &text)
+    }
+
+    /// Reads and checks a sweep's TOML; `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// [`SweepError::Malformed`] or [`SweepError::Task`].
+    pub fn parse(name: &str, text: &str) -> Result<Self, SweepError> {
+        let malformed = |message: String| SweepError::Malformed { name: name.to_owned(), message };
+        let sweep: Self = toml::from_str(text).map_err(|e| malformed(toml_message(text, &e)))?;
+        sweep.check().map_err(malformed)?;
+        for entry in &sweep.tasks {
+            Task::built_in(&entry.name)
+                .map_err(|source| SweepError::Task { name: name.to_owned(), source })?;
+        }
+        Ok(sweep)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        check_budgets(&self.budgets)?;
+        for model in &self.models {
+            model.budgets.as_ref().map_or(Ok(()), |budgets| check_budgets(budgets))?;
+        }
+        check_ascending("n", &self.n)?;
+        if self.n.contains(&0) {
+            return Err("n = 0: n counts completions, from 1".into());
+        }
+        if self.trajectories.is_some_and(|t| t < self.largest_n()) {
+            return Err(format!("trajectories must be at least the largest n, {}", self.largest_n()));
+        }
+        if self.rows == 0 || self.strategies.is_empty() {
+            return Err("rows and strategies must not be empty".into());
+        }
+        if self.waits.contains(&0) || self.waits.iter().collect::<BTreeSet<_>>().len() != self.waits.len() {
+            return Err("waits: each series needs its own count, from 1".into());
+        }
+        check_names("model", self.models.iter().map(|m| &m.name))?;
+        check_names("task", self.tasks.iter().map(|t| &t.name))?;
+        check_sampling(&self.sampling)
+    }
+
+    fn largest_n(&self) -> u32 {
+        self.n.last().copied().unwrap_or(1)
+    }
+
+    /// Trajectories sampled of each problem.
+    pub fn trajectories(&self) -> u32 {
+        self.trajectories.unwrap_or_else(|| self.largest_n())
+    }
+
+    /// Budgets of one of the models.
+    pub fn budgets<'a>(&'a self, model: &'a ModelEntry) -> &'a [Budget] {
+        model.budgets.as_deref().unwrap_or(&self.budgets)
+    }
+
+    /// Every series of trajectories of a model: without forced continuation, then with each count of them.
+    pub fn series(&self, model: &ModelEntry) -> Vec<u32> {
+        let thinks = self.budgets(model).last() != Some(&Budget::Tokens(0));
+        let waits = if thinks { self.waits.as_slice() } else { &[] };
+        [&[0], waits].concat()
+    }
+
+    /// How one series of a model is sampled on a task.
+    pub fn settings(&self, model: &ModelEntry, task: &Task, waits: u32) -> Settings {
+        let budgets = self.budgets(model);
+        // A forced continuation changes the chain itself, so its budgets cannot be read off one another.
+        let budgets = if waits == 0 { budgets } else { &budgets[budgets.len() - 1..] };
+        Settings {
+            budgets: budgets.to_vec(),
+            answer_tokens: task.answer_tokens,
+            waits,
+            sampling: self.sampling.clone(),
+            seed: self.seed,
+        }
+    }
+
+    /// Every row of the result table, in order.
+    pub fn cells(&self) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for task in &self.tasks {
+            for model in &self.models {
+                for waits in self.series(model) {
+                    let budgets = self.budgets(model);
+                    let budgets = if waits == 0 { budgets } else { &budgets[budgets.len() - 1..] };
+                    for &budget in budgets {
+                        cells.extend(self.cells_at(&model.name, &task.name, waits, budget));
+                    }
+                }
+            }
+        }
+        cells
+    }
+
+    fn cells_at(&self, model: &str, task: &str, waits: u32, budget: Budget) -> Vec<Cell> {
+        let verifies = Task::built_in(task).is_ok_and(|task| task.judge.verifies());
+        let mut cells = Vec::new();
+        for &strategy in &self.strategies {
+            if strategy == Strategy::Verifier && !verifies {
+                continue;
+            }
+            let ns: &[u32] = if strategy == Strategy::First { &[1] } else { &self.n };
+            cells.extend(ns.iter().map(|&n| Cell {
+                model: model.to_owned(),
+                task: task.to_owned(),
+                waits,
+                budget,
+                n,
+                strategy,
+            }));
+        }
+        cells
+    }
+
+    /// sha256 of the sweep as it was understood, defaults filled in.
+    pub fn sha256(&self) -> String {
+        format!("{:x}", Sha256::digest(serde_json::to_vec(self).expect("a sweep is plain data")))
+    }
+}
+
+fn check_budgets(budgets: &[Budget]) -> Result<(), String> {
+    check_ascending("budgets", budgets)
+}
+
+fn check_ascending<T: PartialOrd + std::fmt::Debug>(what: &str, values: &[T]) -> Result<(), String> {
+    if values.is_empty() {
+        return Err(format!("{what} is empty"));
+    }
+    match values.windows(2).find(|pair| pair[0] >= pair[1]) {
+        Some(pair) => {
+            Err(format!("{what} must ascend without repetition, but {:?} follows {:?}", pair[1], pair[0]))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_names<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if name.is_empty() || name.chars().any(|c| c.is_control() || c == '/') {
+            return Err(format!("{what} name {name:?} must be printable and without `/`"));
+        }
+        if !seen.insert(name) {
+            return Err(format!("{what} `{name}` is listed twice"));
+        }
+    }
+    if seen.is_empty() { Err(format!("there is no {what}")) } else { Ok(()) }
+}
+
+fn check_sampling(sampling: &Sampling) -> Result<(), String> {
+    let in_unit = |p: Option<f64>| p.is_none_or(|p| (0.0..=1.0).contains(&p));
+    if !(0.0..=10.0).contains(&sampling.temperature) {
+        return Err(format!("temperature {} is not between 0 and 10", sampling.temperature));
+    }
+    if sampling.top_k == Some(0) || !in_unit(sampling.top_p) || !in_unit(sampling.min_p) {
+        return Err("top_k counts from 1; top_p and min_p lie between 0 and 1".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quickstart() -> String {
+        BUILT_IN[0].1.to_owned()
+    }
+
+    fn error(text: &str) -> String {
+        Sweep::parse("sweep.toml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_quickstart_is_a_valid_sweep_with_cells_for_every_model_and_task() {
+        let sweep = Sweep::parse("quickstart", &quickstart()).unwrap();
+        let cells = sweep.cells();
+        for model in &sweep.models {
+            for task in &sweep.tasks {
+                assert!(cells.iter().any(|c| c.model == model.name && c.task == task.name));
+            }
+        }
+        assert_eq!(cells.iter().collect::<BTreeSet<_>>().len(), cells.len());
+    }
+
+    #[test]
+    fn mistakes_are_refused_in_one_line_that_names_the_file() {
+        let with = |from: &str, to: &str| {
+            let text = quickstart();
+            assert!(text.contains(from), "{from}");
+            error(&text.replacen(from, to, 1))
+        };
+        for (message, expected) in [
+            (with("budgets = [0, ", "budgets = [-1, "), "budget -1"),
+            (with("budgets = [0, ", "budgets = [0, 0, "), "ascend"),
+            (with("n = [1, ", "n = [0, 1, "), "n = 0"),
+            (with("seed = ", "sead = "), "sead"),
+            (with("temperature = 0.8", "temperature = -1.0"), "temperature"),
+            (with("name = \"chain\"", "name = \"chess\""), "no task `chess`"),
+        ] {
+            assert!(message.starts_with("sweep.toml: ") && message.contains(expected), "{message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+
+    #[test]
+    fn the_hash_is_of_the_meaning_and_not_of_the_spelling() {
+        let sweep = |text: &str| Sweep::parse("s", text).unwrap().sha256();
+        assert_eq!(sweep(&quickstart()), sweep(&format!("# a comment\n{}", quickstart())));
+        assert_ne!(sweep(&quickstart()), sweep(&quickstart().replacen("seed = ", "seed = 1", 1)));
+    }
+}

@@ -1,0 +1,121 @@
+//! `run`: sweep, models, records, tables.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use isocost_harness::run_directory::RunDirectory;
+use isocost_harness::sampling::{TaskInRun, sample_task};
+use isocost_harness::sweep::{ModelEntry, Sweep};
+use isocost_models::engine::LocalEngine;
+
+use crate::progress::{ModelProgress, Progress};
+use crate::{report, workload};
+
+/// Carries a sweep out and reports on it.
+pub(crate) fn run(sweep: &str, out: Option<PathBuf>) -> Result<ExitCode> {
+    let sweep = Sweep::open(sweep)?;
+    let tasks = workload::tasks(&sweep)?;
+    let mut engines = load_all(&sweep)?;
+    let facts =
+        engines.iter().map(|(model, engine)| Ok((model.name.clone(), serde_json::to_value(engine.facts())?)));
+    let manifest = workload::manifest(&sweep, &tasks, facts.collect::<Result<BTreeMap<_, _>>>()?);
+    let out = out.unwrap_or_else(|| workload::default_directory(&sweep));
+    let mut run = RunDirectory::open(&out, &manifest)?;
+    let progress = Progress::new();
+    greet(&progress, &sweep, &run);
+    let interrupted = interrupt_flag()?;
+    for (model, engine) in &mut engines {
+        if sample_model(engine, &mut run, &sweep, model, &tasks, &progress, &interrupted)?.is_break() {
+            let done = run.len();
+            progress.say(&format!(
+                "stopped with {done} trajectories recorded; go on with: isocost run {} --out {}",
+                sweep.name,
+                out.display()
+            ));
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    drop(run);
+    report::report(&out)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load_all(sweep: &Sweep) -> Result<Vec<(ModelEntry, LocalEngine)>> {
+    sweep.models.iter().map(|model| Ok((model.clone(), workload::load(sweep, model)?))).collect()
+}
+
+fn greet(progress: &Progress, sweep: &Sweep, run: &RunDirectory) {
+    let total = sweep.trajectories() as usize;
+    progress.say(&format!(
+        "{}: {} cells, {total} trajectories a problem, into {}",
+        sweep.name,
+        sweep.cells().len(),
+        run.path().display()
+    ));
+    if !run.is_empty() {
+        progress.say(&format!("going on: {} trajectories are recorded already", run.len()));
+    }
+    if run.torn_lines() > 0 {
+        progress.say(&format!(
+            "{} torn lines were set aside in torn.jsonl and are sampled again",
+            run.torn_lines()
+        ));
+    }
+}
+
+/// Set once Ctrl-C is pressed; a second press ends the program at once.
+fn interrupt_flag() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let seen = flag.clone();
+    ctrlc::set_handler(move || {
+        if seen.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    })?;
+    Ok(flag)
+}
+
+fn sample_model(
+    engine: &mut LocalEngine,
+    run: &mut RunDirectory,
+    sweep: &Sweep,
+    model: &ModelEntry,
+    tasks: &[TaskInRun],
+    progress: &Progress,
+    interrupted: &AtomicBool,
+) -> Result<ControlFlow<()>> {
+    let mut bar = model_bar(run, sweep, model, tasks, progress);
+    for task in tasks {
+        let flow = sample_task(engine, run, sweep, model, task, &mut |record| {
+            bar.record(record);
+            if interrupted.load(Ordering::SeqCst) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        if flow.is_break() {
+            return Ok(flow);
+        }
+    }
+    bar.finish();
+    Ok(ControlFlow::Continue(()))
+}
+
+fn model_bar(
+    run: &RunDirectory,
+    sweep: &Sweep,
+    model: &ModelEntry,
+    tasks: &[TaskInRun],
+    progress: &Progress,
+) -> ModelProgress {
+    let problems: usize = tasks.iter().map(|task| task.problems.problems().len()).sum();
+    let total = problems * sweep.trajectories() as usize * sweep.series(model).len();
+    let done = run.recorded_of(&model.name);
+    progress.model(&model.name, done as u64, total as u64)
+}
