@@ -86,7 +86,7 @@ pub enum RunError {
 
 fn remedy(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             ": the disk is full; every record up to the last whole line is safe; free some space and run again"
         }
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => ": choose a place that can be written",

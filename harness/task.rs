@@ -233,7 +233,11 @@ mod tests {
         let found = |name| {
             let task = Task::built_in(name).unwrap();
             assert_eq!(task.name, name);
-            (name, task.sha256.unwrap_or_default(), ProblemSet::new(task.source.generate()).sha256().to_owned())
+            (
+                name,
+                task.sha256.unwrap_or_default(),
+                ProblemSet::new(task.source.generate()).sha256().to_owned(),
+            )
         };
         let changed: Vec<_> = Task::names().map(found).filter(|(_, pinned, found)| pinned != found).collect();
         assert!(changed.is_empty(), "task, pinned, found: {changed:#?}");

@@ -9,6 +9,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use crate::cache::BLOCK;
+use crate::lanes::{add_scaled, dot, softmax};
 
 /// Some new tokens of one sequence. Their keys and values are already in the cache.
 #[derive(Clone, Debug)]
@@ -165,75 +166,32 @@ fn attend_group<T: Copy + Into<f32>>(
 ) {
     let (dim, width) = (heads.dim, heads.kv * heads.dim);
     let shared = heads.queries / heads.kv;
-    let first = group * shared * dim;
-    let scale = 1.0 / (dim as f32).sqrt();
-    let row = |position: usize| {
-        (blocks[position / BLOCK] as usize * BLOCK + position % BLOCK) * width + group * dim
-    };
+    let (q, out) =
+        (&q[group * shared * dim..][..shared * dim], &mut out[group * shared * dim..][..shared * dim]);
     scores.clear();
     scores.resize(shared * context, 0.0);
-    for position in 0..context {
-        let key = &keys[row(position)..][..dim];
-        for head in 0..shared {
-            scores[head * context + position] = dot(&q[first + head * dim..][..dim], key) * scale;
+    for (start, block) in (0..context).step_by(BLOCK).zip(blocks) {
+        let tokens = BLOCK.min(context - start);
+        let rows = &keys[*block as usize * BLOCK * width..][..tokens * width];
+        for (position, row) in (start..).zip(rows.chunks_exact(width)) {
+            let key = &row[group * dim..][..dim];
+            for (head, q) in q.chunks_exact(dim).enumerate() {
+                scores[head * context + position] = dot(q, key);
+            }
         }
     }
-    for head in 0..shared {
-        softmax(&mut scores[head * context..][..context]);
+    for scores in scores.chunks_exact_mut(context) {
+        softmax(scores, 1.0 / (dim as f32).sqrt());
     }
-    for position in 0..context {
-        let value = &values[row(position)..][..dim];
-        for head in 0..shared {
-            add_scaled(&mut out[first + head * dim..][..dim], scores[head * context + position], value);
+    for (start, block) in (0..context).step_by(BLOCK).zip(blocks) {
+        let tokens = BLOCK.min(context - start);
+        let rows = &values[*block as usize * BLOCK * width..][..tokens * width];
+        for (position, row) in (start..).zip(rows.chunks_exact(width)) {
+            let value = &row[group * dim..][..dim];
+            for (head, out) in out.chunks_exact_mut(dim).enumerate() {
+                add_scaled(out, scores[head * context + position], value);
+            }
         }
-    }
-}
-
-// The loops below are plain and in sixteen lanes: a closure handed to an iterator, or a sum in order,
-// would be compiled without vector instructions.
-
-#[inline(always)]
-fn dot<T: Copy + Into<f32>>(a: &[f32], b: &[T]) -> f32 {
-    let mut lanes = [0f32; 16];
-    let mut at = 0;
-    while at + 16 <= a.len() {
-        for i in 0..16 {
-            lanes[i] += a[at + i] * b[at + i].into();
-        }
-        at += 16;
-    }
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            lanes[i] += lanes[i + half];
-        }
-    }
-    let mut sum = lanes[0];
-    for i in at..a.len() {
-        sum += a[i] * b[i].into();
-    }
-    sum
-}
-
-#[inline(always)]
-fn softmax(scores: &mut [f32]) {
-    let mut max = f32::NEG_INFINITY;
-    for score in scores.iter() {
-        max = max.max(*score);
-    }
-    let mut total = 0f32;
-    for score in scores.iter_mut() {
-        *score = (*score - max).exp();
-        total += *score;
-    }
-    for score in scores.iter_mut() {
-        *score /= total;
-    }
-}
-
-#[inline(always)]
-fn add_scaled<T: Copy + Into<f32>>(to: &mut [f32], scale: f32, from: &[T]) {
-    for i in 0..to.len() {
-        to[i] += scale * from[i].into();
     }
 }
 

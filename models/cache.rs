@@ -138,10 +138,12 @@ impl Cache {
     }
 
     fn copy_block(&self, from: u32, to: u32) -> Result<()> {
-        let slots: Vec<u32> = (to * BLOCK as u32..(to + 1) * BLOCK as u32).collect();
+        let slots = |block: u32| (block * BLOCK as u32..(block + 1) * BLOCK as u32).collect::<Vec<_>>();
         for (keys, values) in &self.layers {
             for pool in [keys, values] {
-                write_rows(pool, &slots, &pool.narrow(0, from as usize * BLOCK, BLOCK)?.copy()?)?;
+                // A selection copies these rows; `narrow` and `copy` would copy the whole pool.
+                let rows = pool.index_select(&Tensor::new(slots(from), pool.device())?, 0)?;
+                write_rows(pool, &slots(to), &rows)?;
             }
         }
         Ok(())

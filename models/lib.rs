@@ -8,6 +8,7 @@ pub mod chat;
 pub mod config;
 pub mod decoder;
 pub mod engine;
+pub mod lanes;
 pub mod load;
 pub mod rope;
 pub mod sampler;

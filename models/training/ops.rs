@@ -6,6 +6,8 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor};
 use multiversion::multiversion;
 
+use crate::lanes::{exp, reduce, softmax};
+
 /// Which earlier tokens each token of a packed batch attends to.
 #[derive(Clone, Debug)]
 pub struct Packing {
@@ -141,19 +143,6 @@ impl CustomOp2 for SwiGlu {
             Some(Tensor::from_vec(du, u.shape(), u.device())?),
         ))
     }
-}
-
-/// e^x by range reduction and a polynomial (Cephes `expf`), so that loops over it become vector code.
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    let x = x.clamp(-87.0, 88.0);
-    let n = (x * std::f32::consts::LOG2_E + 0.5).floor();
-    let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let mut p = 1.987_569_2e-4f32;
-    for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 0.5] {
-        p = p * r + c;
-    }
-    (p * r * r + r + 1.0) * f32::from_bits((((n as i32) + 127) << 23) as u32)
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
@@ -367,39 +356,11 @@ impl Attention {
     }
 }
 
-/// Folds in sixteen lanes: a fold in order could not use vector registers.
-#[inline(always)]
-fn reduce(values: &[f32], start: f32, f: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut lanes = [start; 16];
-    let chunks = values.chunks_exact(16);
-    let mut result = start;
-    for value in chunks.remainder() {
-        result = f(result, *value);
-    }
-    for chunk in chunks {
-        for i in 0..16 {
-            lanes[i] = f(lanes[i], chunk[i]);
-        }
-    }
-    for lane in lanes {
-        result = f(result, lane);
-    }
-    result
-}
-
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 fn causal_softmax(scores: &mut [f32], n: usize, scale: f32) {
     for (token, row) in scores.chunks_exact_mut(n).enumerate() {
         let (seen, hidden) = row.split_at_mut(token + 1);
-        // Plain loops: a closure handed to an iterator would be compiled without the vector instructions.
-        let max = reduce(seen, f32::NEG_INFINITY, f32::max);
-        for s in seen.iter_mut() {
-            *s = exp((*s - max) * scale);
-        }
-        let inverse = 1.0 / reduce(seen, 0.0, |a, b| a + b);
-        for s in seen.iter_mut() {
-            *s *= inverse;
-        }
+        softmax(seen, scale);
         hidden.fill(0.0);
     }
 }
@@ -573,13 +534,5 @@ mod tests {
     fn cross_entropy_has_the_right_gradient_and_skips_prompts() {
         let targets = Arc::new(vec![Some(1), None, Some(0)]);
         gradient_is_right(&[3, 4], |x| x.apply_op1(CrossEntropy { targets: targets.clone() }).unwrap());
-    }
-
-    #[test]
-    fn exp_agrees_with_the_standard_library() {
-        for i in -800..800 {
-            let x = i as f32 / 10.0;
-            assert!((exp(x) / x.exp() - 1.0).abs() < 1e-5, "{x}");
-        }
     }
 }

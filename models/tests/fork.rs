@@ -1,0 +1,130 @@
+//! The claim everything rests on: a forked answer is the answer of a request run alone.
+
+use std::ops::ControlFlow;
+
+use isocost_harness::cell::Budget;
+use isocost_harness::engine::{Activity, Engine, Generated, Job, Sampling, Settings};
+use isocost_harness::task::Task;
+use isocost_models::bundled;
+use isocost_models::engine::LocalEngine;
+
+const BUDGETS: [Budget; 7] = [
+    Budget::Tokens(0),
+    Budget::Tokens(1),
+    Budget::Tokens(16),
+    Budget::Tokens(33),
+    Budget::Tokens(64),
+    Budget::Tokens(150),
+    Budget::Tokens(300),
+];
+
+fn engine(name: &str, rows: usize) -> LocalEngine {
+    LocalEngine::load_on_cpu(&bundled::folder(&format!("bundled:{name}")).unwrap(), rows).unwrap()
+}
+
+fn settings(budgets: &[Budget]) -> Settings {
+    let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, min_p: None };
+    Settings { budgets: budgets.to_vec(), answer_tokens: 24, waits: 0, sampling, seed: 3 }
+}
+
+fn jobs(task: &str, problems: usize, trajectories: u32) -> Vec<Job> {
+    let task = Task::built_in(task).unwrap();
+    let set = task.subset(problems, 1).unwrap();
+    let job = |p: &isocost_harness::problem::Problem| Job {
+        problem: p.id.clone(),
+        instructions: task.instructions.clone(),
+        question: p.question.clone(),
+        trajectories: (0..trajectories).collect(),
+    };
+    set.problems().iter().map(job).collect()
+}
+
+/// Everything but seconds, in a fixed order.
+fn sample(engine: &mut LocalEngine, jobs: &[Job], settings: &Settings) -> (Vec<Generated>, Activity) {
+    let mut all = Vec::new();
+    let activity = engine
+        .sample(jobs, settings, &mut |mut generated| {
+            generated.prompt_s = 0.0;
+            generated.chain_s = 0.0;
+            for answer in &mut generated.answers {
+                (answer.reasoning_s, answer.answer_s) = (0.0, 0.0);
+            }
+            all.push(generated);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    all.sort_by_key(|g| (g.job, g.trajectory));
+    (all, activity)
+}
+
+#[test]
+fn a_forked_answer_equals_token_for_token_the_answer_of_a_request_run_alone() {
+    for name in ["reason-l", "reason-s"] {
+        let mut engine = engine(name, 16);
+        for task in ["countdown-4", "chain"] {
+            let jobs = jobs(task, 3, 2);
+            let (grid, _) = sample(&mut engine, &jobs, &settings(&BUDGETS));
+            let mut forced = 0;
+            for budget in BUDGETS {
+                let (alone, _) = sample(&mut engine, &jobs, &settings(&[budget]));
+                for (grid, alone) in grid.iter().zip(&alone) {
+                    let wanted = alone.answers.last().unwrap();
+                    let found = grid.answers.iter().find(|a| a.budget == wanted.budget).unwrap();
+                    assert_eq!(found.ids, wanted.ids, "{name} {task} budget {budget}");
+                    assert_eq!(found.reasoning_tokens, wanted.reasoning_tokens);
+                    assert!(grid.reasoning_ids.starts_with(&alone.reasoning_ids));
+                    forced += usize::from(found.forced);
+                }
+            }
+            assert!(forced > jobs.len() * 2, "the test must see forced answers");
+        }
+    }
+}
+
+#[test]
+fn a_result_does_not_depend_on_what_else_is_in_the_batch() {
+    let jobs = jobs("countdown-4", 4, 4);
+    let (wide, _) = sample(&mut engine("reason-s", 64), &jobs, &settings(&BUDGETS));
+    let (narrow, activity) = sample(&mut engine("reason-s", 1), &jobs, &settings(&BUDGETS));
+    assert_eq!(activity.most_rows, 1);
+    assert_eq!(wide, narrow);
+    let reversed: Vec<Job> = jobs.iter().rev().cloned().collect();
+    let (mut other_order, _) = sample(&mut engine("reason-s", 5), &reversed, &settings(&BUDGETS));
+    for generated in &mut other_order {
+        generated.job = jobs.len() - 1 - generated.job;
+    }
+    other_order.sort_by_key(|g| (g.job, g.trajectory));
+    assert_eq!(wide, other_order);
+}
+
+#[test]
+fn a_forced_continuation_goes_on_where_the_thought_would_have_ended() {
+    let mut engine = engine("reason-s", 8);
+    let jobs = jobs("countdown-3", 4, 2);
+    let last = [Budget::Tokens(300)];
+    let (plain, _) = sample(&mut engine, &jobs, &settings(&last));
+    let (waited, _) = sample(&mut engine, &jobs, &Settings { waits: 2, ..settings(&last) });
+    assert!(
+        waited
+            .iter()
+            .zip(&plain)
+            .all(|(w, _)| w.reasoning.matches(';').count() >= 2 || w.reasoning_ids.len() == 300)
+    );
+    let total = |all: &[Generated]| all.iter().map(|g| g.reasoning_ids.len()).sum::<usize>();
+    assert!(total(&waited) > total(&plain));
+}
+
+#[test]
+fn a_sink_that_has_enough_ends_the_call() {
+    let mut engine = engine("reason-s", 8);
+    let jobs = jobs("chain", 8, 4);
+    let mut seen = 0;
+    let stop = &mut |_: Generated| {
+        seen += 1;
+        if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    engine.sample(&jobs, &settings(&BUDGETS), stop).unwrap();
+    assert_eq!(seen, 3);
+    let (all, _) = sample(&mut engine, &jobs, &settings(&BUDGETS));
+    assert_eq!(all.len(), 32, "the cache must be free again");
+}

@@ -1,0 +1,300 @@
+//! The program as a person runs it: real processes, real (very small) models, real files.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use isocost_harness::run_directory::read_records;
+use isocost_harness::trajectory::Trajectory;
+
+const SWEEP: &str = r#"
+name = "small"
+why = "a test"
+seed = 5
+budgets = [0, 16, 64, 200]
+n = [1, 2, 4]
+strategies = ["first", "maj", "verifier", "pass"]
+rows = 8
+
+[sampling]
+temperature = 0.8
+
+[[models]]
+name = "s"
+source = "bundled:reason-s"
+
+[[tasks]]
+name = "countdown-3"
+problems = 12
+
+[[tasks]]
+name = "chain"
+problems = 6
+
+[price]
+device = "a test"
+usd_per_device_hour = 1.0
+source = "made up"
+date = "2026-01-01"
+"#;
+
+fn isocost(args: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
+    command.args(args).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(folder: &Path, out: &str) -> Output {
+    isocost(&["run", "small.toml", "--out", out], folder).output().unwrap()
+}
+
+fn workplace() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("small.toml"), SWEEP).unwrap();
+    folder
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A run's records in a fixed order, without what differs from run to run.
+fn records(folder: &Path) -> Vec<Trajectory> {
+    let mut records: Vec<_> = read_records(folder).unwrap().iter().map(Trajectory::without_timing).collect();
+    records.sort_by_key(|r| (r.model.clone(), r.task.clone(), r.problem.clone(), r.trajectory));
+    records
+}
+
+/// The message of a failed call: exit code 2 and one line that names `file`.
+fn one_line_error(output: &Output, file: &str) -> String {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert_eq!(text.trim().lines().count(), 1, "{text}");
+    assert!(text.contains(file), "{text} does not name {file}");
+    text
+}
+
+#[test]
+fn the_same_seed_gives_the_same_records_and_the_same_report_twice() {
+    let folder = workplace();
+    for out in ["a", "b"] {
+        let output = run(folder.path(), out);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    let a = records(&folder.path().join("a"));
+    assert_eq!(a.len(), 18 * 4);
+    assert_eq!(a, records(&folder.path().join("b")));
+    let cells = |_: u8| {
+        let output = isocost(&["report", "a"], folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        (
+            std::fs::read(folder.path().join("a/cells.csv")).unwrap(),
+            std::fs::read(folder.path().join("a/report.md")).unwrap(),
+        )
+    };
+    assert_eq!(cells(1), cells(2));
+}
+
+#[test]
+fn a_run_killed_again_and_again_ends_with_the_records_of_one_that_was_not() {
+    let folder = workplace();
+    assert!(run(folder.path(), "whole").status.success());
+    let mut kills = 0;
+    for round in 0.. {
+        let mut child = isocost(&["run", "small.toml", "--out", "killed"], folder.path()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(60 + 35 * round));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    assert!(run(folder.path(), "killed").status.success());
+    assert!(kills > 2, "the run must be killed in its middle for this to mean anything");
+    let text = std::fs::read_to_string(folder.path().join("killed/trajectories.jsonl")).unwrap();
+    assert_eq!(text.lines().count(), 18 * 4, "none twice, none lost");
+    assert_eq!(records(&folder.path().join("killed")), records(&folder.path().join("whole")));
+}
+
+#[test]
+fn a_torn_line_is_set_aside_and_sampled_again() {
+    let folder = workplace();
+    assert!(run(folder.path(), "a").status.success());
+    let path = folder.path().join("a/trajectories.jsonl");
+    let before = records(&folder.path().join("a"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let torn = format!(
+        "{}garbage\n{}",
+        &text[..text.find('\n').unwrap() + 1],
+        &text[text.find('\n').unwrap() + 1..text.len() - 40]
+    );
+    std::fs::write(&path, torn).unwrap();
+    let output = run(folder.path(), "a");
+    assert!(output.status.success() && stderr(&output).contains("2 torn lines"), "{}", stderr(&output));
+    assert_eq!(records(&folder.path().join("a")), before);
+    assert!(folder.path().join("a/torn.jsonl").exists());
+}
+
+#[test]
+fn a_run_is_not_mixed_with_another_sweep_model_or_schema() {
+    let folder = workplace();
+    assert!(run(folder.path(), "a").status.success());
+    std::fs::write(folder.path().join("small.toml"), SWEEP.replace("seed = 5", "seed = 6")).unwrap();
+    assert!(one_line_error(&run(folder.path(), "a"), "a").contains("another sweep"));
+    std::fs::write(folder.path().join("small.toml"), SWEEP).unwrap();
+    let manifest = folder.path().join("a/manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let hash = value.pointer("/identity/models/s/weights_sha256/0").unwrap().as_str().unwrap().to_owned();
+    std::fs::write(&manifest, text.replace(&hash, "0")).unwrap();
+    assert!(one_line_error(&run(folder.path(), "a"), "a").contains("model behind the name `s`"));
+    std::fs::write(&manifest, text.replace("\"schema\": 1", "\"schema\": 999")).unwrap();
+    assert!(one_line_error(&run(folder.path(), "a"), "a").contains("schema"));
+}
+
+#[test]
+fn two_processes_do_not_write_to_one_run() {
+    let folder = workplace();
+    let first = isocost(&["run", "small.toml", "--out", "a"], folder.path()).spawn().unwrap();
+    while !folder.path().join("a/lock").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    std::thread::sleep(Duration::from_millis(20));
+    assert!(one_line_error(&run(folder.path(), "a"), "a").contains("another process"));
+    assert!(first.wait_with_output().unwrap().status.success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_keeps_every_whole_line_and_says_what_to_do() {
+    let folder = workplace();
+    // A file size limit stands in for a full disk: writes fail in the middle of a line.
+    let script =
+        format!("trap '' XFSZ; ulimit -f 40; exec {} run small.toml --out a", env!("CARGO_BIN_EXE_isocost"));
+    let output = Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+    let message = one_line_error(&output, "trajectories.jsonl");
+    assert!(message.contains("free some space"), "{message}");
+    let text = std::fs::read_to_string(folder.path().join("a/trajectories.jsonl")).unwrap();
+    let whole = text.lines().count();
+    assert!(whole > 0 && text.ends_with('\n'));
+    assert_eq!(records(&folder.path().join("a")).len(), whole);
+    assert!(run(folder.path(), "a").status.success());
+    assert_eq!(records(&folder.path().join("a")).len(), 18 * 4);
+}
+
+#[test]
+fn sweeps_with_mistakes_are_refused_before_anything_is_written() {
+    let folder = workplace();
+    for (from, to, expected) in [
+        ("budgets = [0,", "budgets = [-3,", "budget -3"),
+        ("budgets = [0, 16", "budgets = [16, 16", "ascend"),
+        ("n = [1,", "n = [0, 1,", "n = 0"),
+        ("seed = 5", "seed = 5\ncolour = 1", "colour"),
+        ("bundled:reason-s", "bundled:reason-xxl", "no bundled model"),
+        ("\"chain\"", "\"chess\"", "no task `chess`"),
+    ] {
+        std::fs::write(folder.path().join("small.toml"), SWEEP.replacen(from, to, 1)).unwrap();
+        let output = run(folder.path(), "out");
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(expected) && message.trim().lines().count() == 1, "{message}");
+        assert!(!folder.path().join("out").exists());
+    }
+    let output = isocost(&["run", "nowhere.toml"], folder.path()).output().unwrap();
+    one_line_error(&output, "nowhere.toml");
+    one_line_error(&isocost(&["report", "nowhere"], folder.path()).output().unwrap(), "nowhere");
+}
+
+/// A copy of a bundled model that can be spoilt.
+fn copied_model(folder: &Path) -> PathBuf {
+    let from = isocost_models::bundled::folder("bundled:reason-s").unwrap();
+    let to = folder.join("model");
+    std::fs::create_dir_all(&to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+    std::fs::write(folder.join("small.toml"), SWEEP.replace("bundled:reason-s", "model")).unwrap();
+    to
+}
+
+fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(path).unwrap();
+    change(&mut bytes);
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn replace(path: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{} lacks {from}", path.display());
+    std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+#[test]
+fn spoilt_model_folders_are_refused_with_the_file_and_the_remedy() {
+    type Spoil = fn(&Path);
+    let cases: [(&str, Spoil, &str); 8] = [
+        (
+            "model.safetensors",
+            |m| std::fs::remove_file(m.join("model.safetensors")).unwrap(),
+            "cannot be read",
+        ),
+        (
+            "model.safetensors",
+            |m| edit(&m.join("model.safetensors"), |b| b.truncate(b.len() / 2)),
+            "truncated",
+        ),
+        ("model.safetensors", |m| edit(&m.join("model.safetensors"), |b| b[0..8].fill(0xff)), "header"),
+        (
+            "model.safetensors",
+            |m| replace(&m.join("config.json"), "\"hidden_size\": 64", "\"hidden_size\": 96"),
+            "asks for",
+        ),
+        (
+            "config.json",
+            |m| replace(&m.join("config.json"), "\"qwen3\"", "\"mamba\""),
+            "unknown architecture `mamba`",
+        ),
+        ("config.json", |m| edit(&m.join("config.json"), |b| b.truncate(20)), "fetch"),
+        (
+            "tokenizer.json",
+            |m| replace(&m.join("config.json"), "\"vocab_size\": 121", "\"vocab_size\": 64"),
+            "tokenizer",
+        ),
+        (
+            "tokenizer_config.json",
+            |m| replace(&m.join("tokenizer_config.json"), "{%- endfor", "{%- endfore"),
+            "template",
+        ),
+    ];
+    for (file, spoil, expected) in cases {
+        let folder = workplace();
+        let model = copied_model(folder.path());
+        spoil(&model);
+        let output = run(folder.path(), "out");
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{file}: {message}");
+        assert_eq!(message.trim().lines().count(), 1, "{message}");
+        assert!(message.contains(expected), "{file}: {message}");
+        assert!(!folder.path().join("out").exists());
+    }
+}
+
+#[test]
+fn every_record_conforms_to_the_published_schema() {
+    let folder = workplace();
+    assert!(run(folder.path(), "a").status.success());
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../../harness/schema/trajectory.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let text = std::fs::read_to_string(folder.path().join("a/trajectories.jsonl")).unwrap();
+    for line in text.lines() {
+        let record = serde_json::from_str(line).unwrap();
+        if let Err(error) = validator.validate(&record) {
+            panic!("{error}: {line}");
+        }
+    }
+    let mut spoilt: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    spoilt["answers"][0]["outcome"] = "perhaps".into();
+    assert!(!validator.is_valid(&spoilt));
+}
