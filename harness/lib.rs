@@ -3,19 +3,27 @@
 //! Two halves meet only at [`trajectory`], the record. Measuring: [`task`], [`sweep`], [`engine`],
 //! [`sampling`]. Concluding: [`statistics`], [`price`], [`cells`]. Neither knows of tensors or terminals.
 
+pub mod bargain;
 pub mod cell;
+pub mod cell_tables;
 pub mod cells;
+pub mod cells_csv;
 pub mod chain;
 pub mod countdown;
 pub mod engine;
+pub mod escape;
 pub mod judge;
 pub mod outcome;
+pub mod plot;
 pub mod price;
 pub mod problem;
+pub mod report_md;
+pub mod rounding;
 pub mod row;
 pub mod run_directory;
 pub mod sampling;
 pub mod statistics;
 pub mod sweep;
+pub mod table;
 pub mod task;
 pub mod trajectory;

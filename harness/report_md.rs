@@ -1,0 +1,263 @@
+//! The report of a sweep as Markdown: the answer, the tables with their conditions, what it cost to know, and how
+//! to get it again.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use crate::bargain::{Bargain, bargains, tasks};
+use crate::cell::Strategy;
+use crate::cell_tables::{groups, way_name};
+use crate::escape;
+use crate::rounding::{amount, grouped, share, significant};
+use crate::row::{Economy, Row};
+use crate::table::{Column, markdown};
+
+/// Columns of strategies in a published accuracy table.
+const STRATEGY_COLUMNS: usize = 7;
+
+/// A picture of the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// File name relative to the report.
+    pub file: String,
+    /// What it shows, in one sentence.
+    pub caption: String,
+}
+
+/// All that a report says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The headline.
+    pub title: String,
+    /// The command that made the numbers.
+    pub command: String,
+    /// Machine, versions, seeds, prices: names with values, in the order shown.
+    pub conditions: Vec<(String, String)>,
+    /// The cells.
+    pub rows: Vec<Row>,
+    /// What each model and task cost to sample.
+    pub economy: Vec<Economy>,
+    /// What happened during the run: resumed, retried, skipped.
+    pub activity: Vec<String>,
+    /// Pictures.
+    pub figures: Vec<Figure>,
+    /// Remarks of the author of the sweep.
+    pub notes: Vec<String>,
+}
+
+/// The report as Markdown. The same report gives the same bytes.
+pub fn report_md(report: &Report) -> String {
+    let mut text = format!("# {}\n", escape::markdown(&report.title));
+    text.push_str(&answer(&report.rows));
+    text.push_str(&figures(&report.figures));
+    text.push_str(&tables(report));
+    text.push_str(&economy(&report.economy));
+    text.push_str(&reading(&report.rows));
+    text.push_str(&list("What happened", &report.activity));
+    text.push_str(&list("Notes", &report.notes));
+    text.push_str(&provenance(report));
+    text
+}
+
+fn answer(rows: &[Row]) -> String {
+    let mut text = "\n## The answer\n".to_string();
+    for task in tasks(rows) {
+        let found = bargains(rows, task);
+        let _ = write!(text, "\n{}\n", headline(task, &found));
+        if found.len() > 1 {
+            let _ = write!(text, "\n{}", bargain_table(&found));
+        }
+    }
+    if rows.is_empty() {
+        text.push_str("\nNo cell was measured.\n");
+    }
+    text
+}
+
+fn headline(task: &str, found: &[Bargain]) -> String {
+    let task = escape::markdown(task);
+    let Some(best) = found.first() else {
+        return format!("**{task}**: no accuracy above zero was measured.");
+    };
+    let cell = &best.row.cell;
+    let mut text = format!(
+        "**{task}**: the best accuracy is {}, by {} at a budget of {} with {}, for {} device seconds per problem",
+        share(best.row.accuracy.as_ref()),
+        escape::markdown(&cell.model),
+        budget(best.row),
+        way_name(cell.strategy, cell.n),
+        significant(best.row.device_s_mean),
+    );
+    if best.row.usd_per_correct.is_some() {
+        let _ = write!(text, " and ${} per 1,000 correct answers", dollars(best.row));
+    }
+    text + "." + &found.get(1).map(|next| saving(best, next)).unwrap_or_default()
+}
+
+/// What the second best level saves.
+fn saving(best: &Bargain, next: &Bargain) -> String {
+    let times = best.row.device_s_mean / next.row.device_s_mean;
+    if !times.is_finite() || times < 1.05 {
+        return String::new();
+    }
+    let at_least = next.level * 100.0;
+    format!(" At least {at_least:.0} % of that accuracy is had for {} times less.", significant(times))
+}
+
+fn bargain_table(found: &[Bargain]) -> String {
+    let columns = [
+        Column::number("share of the best accuracy", "at least, %"),
+        Column::text("cheapest model"),
+        Column::number("budget", "tokens"),
+        Column::text("strategy"),
+        Column::number("accuracy", "95 % interval"),
+        Column::number("device time", "s/problem"),
+        Column::number("price", "$/1,000 correct"),
+    ];
+    let entries = |bargain: &Bargain| {
+        let Row { cell, accuracy, device_s_mean, .. } = bargain.row;
+        vec![
+            format!("{:.0}", bargain.level * 100.0),
+            cell.model.clone(),
+            budget(bargain.row),
+            way_name(cell.strategy, cell.n),
+            share(accuracy.as_ref()),
+            significant(*device_s_mean),
+            dollars(bargain.row),
+        ]
+    };
+    markdown(&columns, &found.iter().map(entries).collect::<Vec<_>>())
+}
+
+fn budget(row: &Row) -> String {
+    match row.cell.waits {
+        0 => row.cell.budget.to_string(),
+        waits => format!("{} + {waits} waits", row.cell.budget),
+    }
+}
+
+fn dollars(row: &Row) -> String {
+    amount(row.usd_per_correct.as_ref(), 1000.0)
+}
+
+fn figures(figures: &[Figure]) -> String {
+    let mut text = String::new();
+    for figure in figures {
+        let caption = escape::markdown(&figure.caption);
+        let _ = write!(text, "\n![{caption}](<{}>)\n\n*{caption}*\n", link(&figure.file));
+    }
+    if text.is_empty() { text } else { format!("\n## Pictures\n{text}") }
+}
+
+/// A relative address: whatever could end the link, or make it another scheme's, is percent-encoded.
+fn link(file: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    let mut text = String::new();
+    for byte in file.bytes() {
+        if is_plain(byte) { text.push(char::from(byte)) } else { text.push_str(&format!("%{byte:02X}")) }
+    }
+    text
+}
+
+fn tables(report: &Report) -> String {
+    let mut text = String::new();
+    let conditions = conditions_line(&report.conditions);
+    for group in groups(&report.rows) {
+        let (accuracy, cost) = (group.accuracy(STRATEGY_COLUMNS), group.cost());
+        let name = format!("{} on {}", escape::markdown(group.model), escape::markdown(group.task));
+        let _ = write!(text, "\n### {name}\n\n{}\n{}\n{conditions}", accuracy.markdown(), cost.markdown());
+    }
+    if text.is_empty() { text } else { format!("\n## Tables\n{text}") }
+}
+
+fn conditions_line(conditions: &[(String, String)]) -> String {
+    let pairs = conditions
+        .iter()
+        .map(|(name, value)| format!("{}: {}", escape::markdown(name), escape::markdown(value)));
+    let pairs: Vec<String> = pairs.collect();
+    if pairs.is_empty() { String::new() } else { format!("*Conditions: {}.*\n", pairs.join("; ")) }
+}
+
+fn economy(economy: &[Economy]) -> String {
+    let mut text = String::new();
+    for part in economy {
+        let _ = writeln!(text, "- {}", economy_line(part));
+    }
+    if text.is_empty() { text } else { format!("\n## What it took\n\n{text}") }
+}
+
+/// One sentence on the tokens a model and task took; also for a terminal after [`escape::visible`].
+fn economy_line(part: &Economy) -> String {
+    let name = format!("{} on {}", escape::markdown(&part.model), escape::markdown(&part.task));
+    let mut line = format!("{name}: the whole grid took {} tokens", grouped(part.grid_tokens));
+    if part.dearest_cell_tokens > 0 {
+        let times = |tokens: u64| significant(tokens as f64 / part.dearest_cell_tokens as f64);
+        let (grid, singly) = (times(part.grid_tokens), times(part.cell_by_cell_tokens));
+        let _ = write!(
+            line,
+            " = {grid} times its single dearest cell; cell by cell it would have been {singly} times"
+        );
+    }
+    line + "."
+}
+
+fn reading(rows: &[Row]) -> String {
+    let used: BTreeSet<Strategy> = rows.iter().map(|row| row.cell.strategy).collect();
+    let mut text = "\n## How to read it\n\n".to_string();
+    for strategy in used {
+        let _ = writeln!(text, "- **{}**: {}", way_label(strategy), meaning(strategy));
+    }
+    text.push_str(
+        "- **Intervals** cover 95 % and resample problems, not completions. Where two overlap, the paired difference\n  \
+         of the cells decides, not the overlap. The best of many cells is partly luck.\n\
+         - **Budget** caps reasoning tokens; at the cap the thought is closed and an answer is forced. 0 is no thought.\n\
+         - **~** marks an n above half of the trajectories; **–** is a number that does not exist.\n",
+    );
+    text
+}
+
+fn way_label(strategy: Strategy) -> String {
+    if strategy == Strategy::First { strategy.to_string() } else { format!("{strategy}@n") }
+}
+
+fn meaning(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::First => "one completion, the mean over completions.",
+        Strategy::Maj => "the answer most of n completions agree on; ties are shared.",
+        Strategy::Weighted => "the answer with the largest summed probability under the model.",
+        Strategy::Score => "the completion whose answer the model found most probable.",
+        Strategy::Shortest => "the completion with the fewest reasoning tokens.",
+        Strategy::Verifier => "a completion that the task's verifier accepts; needs a task that has one.",
+        Strategy::Pass => {
+            "whether any of n completions is right: coverage, which takes an oracle to cash in."
+        }
+    }
+}
+
+fn list(title: &str, lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let items: Vec<String> = lines.iter().map(|line| format!("- {}\n", escape::markdown(line))).collect();
+    format!("\n## {title}\n\n{}", items.concat())
+}
+
+fn provenance(report: &Report) -> String {
+    let mut text = "\n## Provenance\n".to_string();
+    if !report.command.is_empty() {
+        let _ = write!(text, "\n{}", escape::markdown_code(&report.command));
+    }
+    if !report.conditions.is_empty() {
+        let columns = [Column::text("condition"), Column::text("value")];
+        let rows: Vec<Vec<String>> =
+            report.conditions.iter().map(|(name, value)| vec![name.clone(), value.clone()]).collect();
+        let _ = write!(text, "\n{}", markdown(&columns, &rows));
+    }
+    let problems = report.rows.iter().map(|row| row.problems).max().unwrap_or(0);
+    let _ = write!(
+        text,
+        "\n{} cells of up to {problems} problems. `cells.csv` holds every number.\n",
+        report.rows.len()
+    );
+    text
+}

@@ -1,0 +1,134 @@
+//! Numbers as text with the digits they can support.
+//!
+//! The digits of an estimate follow from its interval by the rule of the Particle Data Group (Review of Particle
+//! Physics, Introduction 5.3): of the half-width, two digits are kept when its first three lie between 100 and
+//! 354, one when they lie between 355 and 949, else two after rounding up. What is absent or not finite is a dash.
+
+use crate::statistics::Estimate;
+
+/// What stands where there is no number.
+pub const ABSENT: &str = "–";
+
+/// Digits after the point that an uncertainty supports; negative for tens and hundreds; absent at width zero.
+pub fn supported_decimals(half_width: f64) -> Option<i32> {
+    if !half_width.is_finite() || half_width <= 0.0 {
+        return None;
+    }
+    let exponent = half_width.log10().floor() as i32;
+    let leading = half_width / 10f64.powi(exponent);
+    Some(if leading < 3.55 { 1 - exponent } else { -exponent })
+}
+
+/// A share as `0.71 [0.66, 0.76]`: two or three decimals, as the interval supports.
+pub fn share(estimate: Option<&Estimate>) -> String {
+    bracketed(estimate, |decimals| decimals.clamp(2, 3), 1.0)
+}
+
+/// An amount as `12.3 [11.1, 13.9]` after multiplication by `scale`.
+pub fn amount(estimate: Option<&Estimate>, scale: f64) -> String {
+    bracketed(estimate, |decimals| decimals, scale)
+}
+
+/// A number without interval, to three significant digits; whole numbers keep all of theirs.
+pub fn significant(value: f64) -> String {
+    if !value.is_finite() {
+        return ABSENT.to_string();
+    }
+    if value == 0.0 {
+        return "0".to_string();
+    }
+    let exponent = value.abs().log10().floor() as i32;
+    at(value, (2 - exponent).max(0))
+}
+
+/// A share without interval as a percentage without its sign: `3.1`, `0`, `<0.1`.
+pub fn percent(share: f64) -> String {
+    match share * 100.0 {
+        percent if !percent.is_finite() => ABSENT.to_string(),
+        0.0 => "0".to_string(),
+        percent if percent < 0.1 => "<0.1".to_string(),
+        percent => format!("{percent:.1}"),
+    }
+}
+
+/// A whole number in groups of three, with thin separators: `12,345`.
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn bracketed(estimate: Option<&Estimate>, limit: impl Fn(i32) -> i32, scale: f64) -> String {
+    let Some(estimate) = estimate else { return ABSENT.to_string() };
+    let numbers = [estimate.value, estimate.ci_low, estimate.ci_high].map(|number| number * scale);
+    if numbers.iter().any(|number| !number.is_finite()) {
+        return ABSENT.to_string();
+    }
+    let [value, low, high] = numbers;
+    let Some(decimals) = supported_decimals((high - low) / 2.0) else {
+        return format!("{0} [{0}, {0}]", significant(value));
+    };
+    let [value, low, high] = [value, low, high].map(|number| at(number, limit(decimals)));
+    format!("{value} [{low}, {high}]")
+}
+
+/// A number rounded at a decimal place, which may lie before the point.
+fn at(value: f64, decimals: i32) -> String {
+    if decimals >= 0 {
+        return format!("{value:.*}", decimals.min(15) as usize);
+    }
+    let step = 10f64.powi(-decimals);
+    format!("{:.0}", (value / step).round() * step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn estimate(value: f64, ci_low: f64, ci_high: f64) -> Estimate {
+        Estimate { value, ci_low, ci_high, n: 100 }
+    }
+
+    #[test]
+    fn a_share_has_the_digits_its_interval_supports() {
+        assert_eq!(share(Some(&estimate(0.7123, 0.6612, 0.7634))), "0.71 [0.66, 0.76]");
+        assert_eq!(share(Some(&estimate(0.7123, 0.7012, 0.7234))), "0.712 [0.701, 0.723]");
+        assert_eq!(share(Some(&estimate(0.5, 0.1, 0.9))), "0.50 [0.10, 0.90]");
+    }
+
+    #[test]
+    fn an_amount_keeps_two_digits_of_a_small_leading_digit_and_one_of_a_large() {
+        assert_eq!(amount(Some(&estimate(0.0123, 0.0101, 0.0145)), 1000.0), "12.3 [10.1, 14.5]");
+        assert_eq!(amount(Some(&estimate(12345.0, 11000.0, 13600.0)), 1.0), "12300 [11000, 13600]");
+        assert_eq!(amount(Some(&estimate(12345.0, 8000.0, 21000.0)), 1.0), "12000 [8000, 21000]");
+    }
+
+    #[test]
+    fn what_does_not_exist_is_a_dash_and_never_zero() {
+        assert_eq!(share(None), ABSENT);
+        assert_eq!(amount(Some(&estimate(f64::NAN, 0.0, 1.0)), 1.0), ABSENT);
+        assert_eq!(significant(f64::INFINITY), ABSENT);
+        assert_eq!(percent(f64::NAN), ABSENT);
+    }
+
+    #[test]
+    fn an_interval_without_width_is_shown_as_such() {
+        assert_eq!(share(Some(&estimate(0.5, 0.5, 0.5))), "0.500 [0.500, 0.500]");
+    }
+
+    #[test]
+    fn plain_numbers_have_three_significant_digits() {
+        assert_eq!(
+            [0.0, 0.01234, 1.0, 45.25, 1234.5].map(significant),
+            ["0", "0.0123", "1.00", "45.2", "1234"]
+        );
+        assert_eq!([0.0, 0.0003, 0.031, 1.0].map(percent), ["0", "<0.1", "3.1", "100.0"]);
+        assert_eq!([7, 1234, 1_234_567].map(grouped), ["7", "1,234", "1,234,567"]);
+    }
+}
