@@ -9,6 +9,7 @@ use candle_core::{D, DType, Device, Result, Tensor};
 use crate::attention::{Heads, Span, attend};
 use crate::cache::{Cache, Sequence, write_rows};
 use crate::config::Config;
+use crate::linear::Linear;
 use crate::load::{LoadError, Weights};
 use crate::rope::Rope;
 
@@ -34,22 +35,6 @@ struct Layer {
     gate: Linear,
     up: Linear,
     down: Linear,
-}
-
-/// `x W^T + b`, with `weight` as `[out, in]`.
-struct Linear {
-    weight: Tensor,
-    bias: Option<Tensor>,
-}
-
-impl Linear {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = x.matmul(&self.weight.t()?)?;
-        match &self.bias {
-            None => Ok(y),
-            Some(bias) => y.broadcast_add(bias),
-        }
-    }
 }
 
 /// New tokens of one sequence; their logits are wanted after the last one.
@@ -79,7 +64,7 @@ impl Decoder {
             (0..c.layers).map(|i| Layer::load(c, weights, i)).collect::<std::result::Result<_, _>>()?;
         let norm = weights.get("model.norm.weight", &[c.width])?;
         let rope = Rope::new(c, device).map_err(|e| LoadError::malformed("config.json".as_ref(), &e))?;
-        Ok(Self { embedding, layers, norm, head: Linear { weight: head, bias: None }, rope, dtype, config })
+        Ok(Self { embedding, layers, norm, head: Linear::new(head, None), rope, dtype, config })
     }
 
     /// Sizes and variations.
@@ -114,7 +99,7 @@ impl Decoder {
         }
         let hidden = self.hidden(cache, &ids, &positions, &slots, &spans)?;
         let last = hidden.index_select(&Tensor::new(last, self.device())?, 0)?;
-        self.head.forward(&even_rows(&last)?)?.narrow(0, 0, spans.len())?.to_dtype(DType::F32)
+        self.head.forward(&last)?.to_dtype(DType::F32)
     }
 
     /// `[tokens, width]` after the final norm.
@@ -137,19 +122,13 @@ impl Decoder {
     }
 }
 
-/// Repeats a single row, because a product with one row takes another path through the matrix library
-/// that sums in another order: results would depend, in the last bit, on what else is in the batch.
-fn even_rows(x: &Tensor) -> Result<Tensor> {
-    if x.dim(0)? == 1 { x.repeat((2, 1)) } else { Ok(x.clone()) }
-}
-
 impl Layer {
     fn load(c: &Config, weights: &Weights, layer: usize) -> std::result::Result<Self, LoadError> {
         let get = |name: &str, shape: &[usize]| weights.get(&format!("model.layers.{layer}.{name}"), shape);
         let linear = |name: &str, out: usize, input: usize, bias: bool| {
             let weight = get(&format!("{name}.weight"), &[out, input])?;
             let bias = if bias { Some(get(&format!("{name}.bias"), &[out])?) } else { None };
-            Ok(Linear { weight, bias })
+            Ok(Linear::new(weight, bias))
         };
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let qk_norm = if c.qk_norm {
@@ -183,10 +162,9 @@ impl Layer {
     ) -> Result<Tensor> {
         let eps = c.norm_eps as f32;
         let tokens = x.dim(0)?;
-        let h = even_rows(&candle_nn::ops::rms_norm(x, &self.attention_norm, eps)?)?;
-        let project = |linear: &Linear, heads: usize| {
-            linear.forward(&h)?.narrow(0, 0, tokens)?.reshape((tokens, heads, c.head_dim))
-        };
+        let h = candle_nn::ops::rms_norm(x, &self.attention_norm, eps)?;
+        let project =
+            |linear: &Linear, heads: usize| linear.forward(&h)?.reshape((tokens, heads, c.head_dim));
         let (mut q, mut k) = (project(&self.q, c.heads)?, project(&self.k, c.kv_heads)?);
         if let Some((q_norm, k_norm)) = &self.qk_norm {
             q = candle_nn::ops::rms_norm(&q.contiguous()?, q_norm, eps)?;
@@ -195,11 +173,11 @@ impl Layer {
         write_rows(keys, slots, &rotate(&k, rotation)?)?;
         write_rows(values, slots, &project(&self.v, c.kv_heads)?.flatten_from(1)?)?;
         let heads = Heads { queries: c.heads, kv: c.kv_heads, dim: c.head_dim };
-        let attended = even_rows(&attend(&rotate(&q, rotation)?, keys, values, heads, spans)?)?;
-        let x = (x + self.o.forward(&attended)?.narrow(0, 0, tokens)?)?;
-        let h = even_rows(&candle_nn::ops::rms_norm(&x, &self.mlp_norm, eps)?)?;
+        let attended = attend(&rotate(&q, rotation)?, keys, values, heads, spans)?;
+        let x = (x + self.o.forward(&attended)?)?;
+        let h = candle_nn::ops::rms_norm(&x, &self.mlp_norm, eps)?;
         let h = (candle_nn::ops::silu(&self.gate.forward(&h)?)? * self.up.forward(&h)?)?;
-        &x + self.down.forward(&h)?.narrow(0, 0, tokens)?
+        &x + self.down.forward(&h)?
     }
 }
 
