@@ -57,7 +57,7 @@ pub fn cost_of_pass(costs: &[f64], tallies: &[Tally], level: Level) -> Result<Co
     })
 }
 
-/// Mean of positive values with an interval that stays positive: the t interval divided through the mean on a log scale.
+/// Mean of positive values; the t interval carried to the log scale, so that it stays positive.
 fn positive_mean(values: &[f64], level: Level) -> Result<Estimate, Undefined> {
     let e = mean_over_problems(values, level)?;
     let reach = (e.ci_high - e.value) / e.value;
@@ -72,22 +72,26 @@ struct Prior {
 
 impl Prior {
     /// By moments: the prior trials are what is left of the spread of shares once sampling noise is taken out, kept
-    /// between 1/4 (nearly no shrinkage) and 1,000 (all problems equal).
+    /// between 1/4 (nearly no shrinkage) and 1,000 (all problems equal). One trajectory per problem cannot tell
+    /// them apart: 1.
     fn of(observed: &[f64], tallies: &[Tally]) -> Self {
         let Moments { mean, variance } = Moments::of(observed);
         let spread = mean * (1.0 - mean);
-        let per_problem =
-            tallies.iter().map(|t| 1.0 / t.trajectories as f64).sum::<f64>() / tallies.len() as f64;
+        let noise = |tally: &Tally| 1.0 / tally.trajectories as f64;
+        let per_problem = tallies.iter().map(noise).sum::<f64>() / tallies.len() as f64;
         let between = (variance - spread * per_problem) / (1.0 - per_problem);
-        let trials = if between > 0.0 { spread / between - 1.0 } else { 1000.0 };
-        let trials = if trials.is_finite() { trials.clamp(0.25, 1000.0) } else { 1.0 };
-        // Half a success at least, as in Jeffreys' prior: a cell that is nearly never right stays finite.
-        Self { successes: (mean * trials).max(1e-3), trials }
+        let trials = if per_problem >= 1.0 {
+            1.0
+        } else if between > 0.0 {
+            (spread / between - 1.0).clamp(0.25, 1000.0)
+        } else {
+            1000.0
+        };
+        Self { successes: mean * trials, trials }
     }
 
     fn chance(&self, tally: &Tally) -> f64 {
-        (tally.correct as f64 + self.successes)
-            / (tally.trajectories as f64 + self.trials.max(self.successes))
+        (tally.correct as f64 + self.successes) / (tally.trajectories as f64 + self.trials)
     }
 }
 

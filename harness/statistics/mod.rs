@@ -12,8 +12,8 @@
 //!    [`OpenEstimate`]; never NaN and never 0.
 //!
 //! Reading order: [`estimate`], [`proportion`], [`mean`], [`paired`] (closed forms); [`votes`] and the
-//! strategies built on it; [`summaries`] and [`bootstrap`] (everything that is a function of means over
-//! problems); [`ratio`], [`log_fit`], [`reach`], [`pareto`] (what is concluded); [`power`], [`holm`] (what could
+//! strategies built on it; [`summaries`], [`resample`] and [`interval`] (everything that is a function of means over
+//! problems); [`ratio`], [`log_fit`], [`reach`], [`pareto`] (what is concluded); [`power`], [`mod@holm`] (what could
 //! have been concluded).
 //!
 //! ```
@@ -58,7 +58,7 @@ pub use cost_of_pass::{CostOfPass, cost_of_pass};
 pub use curve::{Curve, Point};
 pub use estimate::{Estimate, Level, OpenEstimate, Undefined};
 pub use holm::holm;
-pub use interval::{Method, estimate};
+pub use interval::{Method, estimate_from_means};
 pub use isotonic::isotonic;
 pub use log_fit::{LogLine, slope_per_decade, slope_per_decade_by};
 pub use majority::{majority_at_n, majority_is_exact};

@@ -1,10 +1,11 @@
 //! Percentiles of a quantity over trajectories: p50, p90, p99 of seconds or tokens.
 //!
-//! The interval is Woodruff's (1952), standard in survey sampling: take the share of values at or below the percentile,
-//! an interval for that share over *problems*, and read both ends back through the ordered values. It needs no density
-//! and no resampling. The p99 of a hundred values has no upper end: nothing says how long the tail is.
+//! The interval inverts a test, as Woodruff's (1952) does in survey sampling: it holds every x for which the
+//! interval of "share of values at or below x", taken over *problems* ([`mean_share`]), contains the rank of the
+//! percentile. It needs no density and no resampling. The p99 of a hundred values has no upper end: nothing says
+//! how long the tail is.
 
-use super::estimate::{Level, OpenEstimate, Undefined};
+use super::estimate::{Estimate, Level, OpenEstimate, Undefined};
 use super::proportion::mean_share;
 
 /// Percentile `q` (0.5, 0.9, 0.99) of values grouped by problem; every problem counts the same.
@@ -21,15 +22,19 @@ pub fn percentile(groups: &[Vec<f64>], q: f64, level: Level) -> Result<OpenEstim
     if let Some(problem) = groups.iter().position(Vec::is_empty) {
         return Err(Undefined::NoTrajectories { problem });
     }
-    let n = groups.len();
-    let ordered = Ordered::of(groups);
-    let value = ordered.at(q).ok_or(Undefined::TooFewProblems { have: 0, need: 1 })?;
-    let below = |group: &Vec<f64>| group.iter().filter(|&&x| x <= value).count() as f64 / group.len() as f64;
-    let shares: Vec<f64> = groups.iter().map(below).collect();
     let fewest = groups.iter().map(Vec::len).min().unwrap_or(0);
-    let share = mean_share(&shares, fewest, level)?;
-    let (down, up) = (q - (share.value - share.ci_low), q + (share.ci_high - share.value));
-    Ok(OpenEstimate { value: Some(value), ci_low: ordered.at(down), ci_high: ordered.at(up), n })
+    let ordered = Ordered::of(groups);
+    let at_none = mean_share(&vec![0.0; groups.len()], fewest, level)?;
+    let low = ordered.first(|x| share_up_to(groups, x, fewest, level).is_ok_and(|share| share.ci_high >= q));
+    let high = ordered.first(|x| share_up_to(groups, x, fewest, level).is_ok_and(|share| share.ci_low >= q));
+    let ci_low = low.filter(|_| at_none.ci_high < q);
+    Ok(OpenEstimate { value: ordered.at(q), ci_low, ci_high: high, n: groups.len() })
+}
+
+/// Share of values at or below `x`, over problems.
+fn share_up_to(groups: &[Vec<f64>], x: f64, fewest: usize, level: Level) -> Result<Estimate, Undefined> {
+    let share = |group: &Vec<f64>| group.iter().filter(|&&y| y <= x).count() as f64 / group.len() as f64;
+    mean_share(&groups.iter().map(share).collect::<Vec<_>>(), fewest, level)
 }
 
 /// All values in ascending order with the cumulative weight of their problems.
@@ -38,8 +43,9 @@ struct Ordered(Vec<(f64, f64)>);
 impl Ordered {
     fn of(groups: &[Vec<f64>]) -> Self {
         let weight = |group: &Vec<f64>| 1.0 / (groups.len() * group.len()) as f64;
+        let weighted = |group| std::iter::repeat_n(weight(group), group.len());
         let mut all: Vec<(f64, f64)> =
-            groups.iter().flat_map(|group| group.iter().map(move |&x| (x, weight(group)))).collect();
+            groups.iter().flat_map(|group| group.iter().copied().zip(weighted(group))).collect();
         all.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut sum = 0.0;
         all.iter_mut().for_each(|(_, weight)| {
@@ -49,12 +55,15 @@ impl Ordered {
         Self(all)
     }
 
-    /// The first value with a cumulative share of `q`; absent outside (0, 1).
+    /// The first value with a cumulative share of `q`.
     fn at(&self, q: f64) -> Option<f64> {
-        if !(q > 0.0 && q < 1.0) {
-            return None;
-        }
         let place = self.0.partition_point(|(_, sum)| *sum < q - 1e-12);
+        self.0.get(place).map(|(x, _)| *x)
+    }
+
+    /// The first value that is `enough`, by bisection.
+    fn first(&self, enough: impl Fn(f64) -> bool) -> Option<f64> {
+        let place = self.0.partition_point(|(x, _)| !enough(*x));
         self.0.get(place).map(|(x, _)| *x)
     }
 }
