@@ -127,6 +127,13 @@ mod tests {
     }
 
     #[test]
+    fn the_prior_is_as_strong_as_the_shares_are_alike() {
+        // By hand: spread 1/4, between 0.05952, hence 3.2 prior trials; chances 3.6 / 11.2 and 7.6 / 11.2.
+        let got = cost_of_pass(&[1.0; 4], &tallies(&[2, 6, 2, 6], 8), Level::default()).unwrap();
+        assert!((got.shrunk.value - (11.2 / 3.6 + 11.2 / 7.6) / 2.0).abs() < 1e-9, "{got:?}");
+    }
+
+    #[test]
     fn no_correct_answer_anywhere_is_said() {
         let got = cost_of_pass(&[1.0; 3], &tallies(&[0, 0, 0], 8), Level::default());
         assert_eq!(got, Err(Undefined::NoCorrectAnswers));

@@ -150,8 +150,8 @@ mod tests {
     }
 
     #[test]
-    fn equal_cells_are_both_on_the_front() {
-        assert_eq!(front(&[1.0, 0.5, 1.0, 0.5, 1.0, 0.4]), [true, true, false]);
+    fn equal_cells_are_both_on_the_front_and_beat_what_is_only_dearer_or_only_worse() {
+        assert_eq!(front(&[1.0, 0.5, 1.0, 0.5, 1.0, 0.4, 2.0, 0.5]), [true, true, false, false]);
     }
 
     #[test]
