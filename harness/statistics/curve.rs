@@ -25,7 +25,7 @@ pub struct Point {
 }
 
 impl Curve {
-    /// From `costs` and `accuracies`, each [budgets][problems], problems in the same order throughout.
+    /// From `costs` and `accuracies`, each by budget and then by problem, problems in the same order throughout.
     ///
     /// # Errors
     /// [`Undefined::UnequalLengths`], [`Undefined::NotFinite`] (also for a negative cost),

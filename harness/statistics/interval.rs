@@ -39,7 +39,7 @@ pub enum Method {
 /// # Errors
 /// [`Undefined::TooFewProblems`] below three problems, [`Undefined::NoValue`] when the statistic has none on the
 /// data, [`Undefined::UnstableDraws`] when it has none in too many draws, [`Undefined::NotFinite`].
-pub fn estimate(
+pub fn estimate_from_means(
     data: &Summaries,
     bootstrap: Bootstrap,
     method: Method,
@@ -217,7 +217,7 @@ mod tests {
     }
 
     fn of_mean(method: Method) -> Estimate {
-        estimate(&skewed(40), Bootstrap::default(), method, |m| Some(m[0])).unwrap()
+        estimate_from_means(&skewed(40), Bootstrap::default(), method, |m| Some(m[0])).unwrap()
     }
 
     #[test]
@@ -252,17 +252,17 @@ mod tests {
     fn a_statistic_that_often_has_no_value_is_undefined() {
         let data = skewed(40);
         let sometimes = |m: &[f64]| (m[0] > 13.0).then_some(m[0]);
-        let got = estimate(&data, Bootstrap::default(), Method::Percentile, sometimes);
+        let got = estimate_from_means(&data, Bootstrap::default(), Method::Percentile, sometimes);
         assert!(matches!(got, Err(Undefined::UnstableDraws { .. })), "{got:?}");
-        let never = estimate(&data, Bootstrap::default(), Method::Percentile, |_| None);
+        let never = estimate_from_means(&data, Bootstrap::default(), Method::Percentile, |_| None);
         assert_eq!(never, Err(Undefined::NoValue));
     }
 
     #[test]
     fn no_draws_or_two_problems_are_undefined_not_a_panic() {
         let none = Bootstrap { draws: 0, ..Bootstrap::default() };
-        assert!(estimate(&skewed(40), none, Method::Bca, |m| Some(m[0])).is_err());
-        assert!(estimate(&skewed(2), Bootstrap::default(), Method::Bca, |m| Some(m[0])).is_err());
+        assert!(estimate_from_means(&skewed(40), none, Method::Bca, |m| Some(m[0])).is_err());
+        assert!(estimate_from_means(&skewed(2), Bootstrap::default(), Method::Bca, |m| Some(m[0])).is_err());
     }
 
     #[test]

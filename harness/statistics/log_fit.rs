@@ -8,7 +8,7 @@
 
 use super::curve::{Curve, Point, points_of};
 use super::estimate::{Estimate, Undefined};
-use super::interval::{Method, estimate};
+use super::interval::{Method, estimate_from_means};
 use super::resample::Bootstrap;
 
 /// A line `accuracy = level_at_one + slope * log10(cost)`.
@@ -42,7 +42,7 @@ impl LogLine {
 /// advance when the curve saturates.
 ///
 /// # Errors
-/// [`Undefined::TooFewBudgets`] below two budgets of positive cost, and as [`estimate`].
+/// [`Undefined::TooFewBudgets`] below two budgets of positive cost, and as [`estimate_from_means`].
 pub fn slope_per_decade(curve: &Curve, bootstrap: Bootstrap) -> Result<Estimate, Undefined> {
     slope_per_decade_by(curve, bootstrap, Method::JackknifeT)
 }
@@ -60,7 +60,9 @@ pub fn slope_per_decade_by(
     if have < 2 {
         return Err(Undefined::TooFewBudgets { have, need: 2 });
     }
-    estimate(curve.data(), bootstrap, method, |means| LogLine::fit(&points_of(means)).map(|line| line.slope))
+    estimate_from_means(curve.data(), bootstrap, method, |means| {
+        LogLine::fit(&points_of(means)).map(|line| line.slope)
+    })
 }
 
 #[cfg(test)]

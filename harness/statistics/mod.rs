@@ -12,8 +12,8 @@
 //!    [`OpenEstimate`]; never NaN and never 0.
 //!
 //! Reading order: [`estimate`], [`proportion`], [`mean`], [`paired`] (closed forms); [`votes`] and the
-//! strategies built on it; [`summaries`] and [`bootstrap`] (everything that is a function of means over
-//! problems); [`ratio`], [`log_fit`], [`reach`], [`pareto`] (what is concluded); [`power`], [`holm`] (what could
+//! strategies built on it; [`summaries`], [`resample`] and [`interval`] (everything that is a function of means over
+//! problems); [`ratio`], [`log_fit`], [`reach`], [`pareto`] (what is concluded); [`power`], [`mod@holm`] (what could
 //! have been concluded).
 //!
 //! ```
@@ -26,6 +26,7 @@
 //! ```
 
 pub mod best_of_n;
+pub mod cost_of_pass;
 mod critical;
 pub mod curve;
 pub mod estimate;
@@ -36,13 +37,16 @@ pub mod log_fit;
 pub mod majority;
 pub mod mean;
 pub mod paired;
+pub mod pareto;
 pub mod pass_at_k;
+pub mod percentile;
 pub mod power;
 pub mod proportion;
 pub mod rank;
 pub mod ratio;
 pub mod reach;
 pub mod resample;
+pub mod saturation;
 mod skew;
 mod subsets;
 pub mod summaries;
@@ -50,16 +54,19 @@ pub mod votes;
 pub mod weighted;
 
 pub use best_of_n::{best_of_n, shortest_at_n};
+pub use cost_of_pass::{CostOfPass, cost_of_pass};
 pub use curve::{Curve, Point};
 pub use estimate::{Estimate, Level, OpenEstimate, Undefined};
 pub use holm::holm;
-pub use interval::{Method, estimate};
+pub use interval::{Method, estimate_from_means};
 pub use isotonic::isotonic;
 pub use log_fit::{LogLine, slope_per_decade, slope_per_decade_by};
 pub use majority::{majority_at_n, majority_is_exact};
 pub use mean::mean_over_problems;
 pub use paired::{paired_difference, paired_p_value, paired_share_difference, unpaired_difference};
+pub use pareto::{CrossFitted, OnFront, PricedCell, cross_fitted_front, pareto_front};
 pub use pass_at_k::pass_at_k;
+pub use percentile::percentile;
 pub use power::{PairedVariance, minimum_detectable_effect, minimum_detectable_effect_of, problems_needed};
 pub use proportion::{
     Tally, accuracy, accuracy_on_these_problems, clopper_pearson, mean_share, shares, wilson,
@@ -68,6 +75,7 @@ pub use rank::{kendall, reversals, spearman};
 pub use ratio::{cost_per_correct, cost_per_correct_by};
 pub use reach::{CostRatio, CostToReach, Crossing, cost_ratio, cost_to_reach, cost_to_reach_by_draws};
 pub use resample::Bootstrap;
+pub use saturation::{Ceiling, Logistic, Saturation, saturation};
 pub use summaries::Summaries;
 pub use votes::{Strategy, Subsets, Vote, is_reliable, strategy_accuracy, strategy_per_problem};
 pub use weighted::weighted_at_n;

@@ -4,9 +4,12 @@
 //! counts once, with its mean cost and its share correct, and the interval is taken over problems on the log scale,
 //! because a ratio of means is skewed (Fieller 1954; Cochran 1977, chapter 6). Wrong answers cost and do not count:
 //! report it beside the accuracy, because a cheap bad model can have an excellent ratio.
+//!
+//! The jackknife needs no draws, and stays defined with few solved problems, where many draws hold none. With 30
+//! problems of which most are nearly never solved it is a little too wide (97 % coverage for a nominal 95 %).
 
 use super::estimate::{Estimate, Undefined};
-use super::interval::{Method, estimate};
+use super::interval::{Method, estimate_from_means};
 use super::resample::Bootstrap;
 use super::summaries::Summaries;
 
@@ -14,7 +17,7 @@ use super::summaries::Summaries;
 /// trajectories). Unit: that of the costs, per correct answer.
 ///
 /// # Errors
-/// [`Undefined::NoCorrectAnswers`], [`Undefined::NotFinite`] for a total cost of 0 or less, and as [`estimate`].
+/// [`Undefined::NoCorrectAnswers`], [`Undefined::NotFinite`] for a total cost of 0 or less, and as [`estimate_from_means`].
 pub fn cost_per_correct(costs: &[f64], correct: &[f64], bootstrap: Bootstrap) -> Result<Estimate, Undefined> {
     cost_per_correct_by(costs, correct, bootstrap, Method::JackknifeT)
 }
@@ -38,7 +41,7 @@ pub fn cost_per_correct_by(
         return Err(Undefined::NotFinite);
     }
     let log_ratio = |m: &[f64]| (m[0] > 0.0 && m[1] > 0.0).then(|| (m[0] / m[1]).ln());
-    estimate(&data, bootstrap, method, log_ratio)?.map_increasing(f64::exp)
+    estimate_from_means(&data, bootstrap, method, log_ratio)?.map_increasing(f64::exp)
 }
 
 #[cfg(test)]

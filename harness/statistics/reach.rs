@@ -1,6 +1,6 @@
 //! What it costs to reach an accuracy.
 //!
-//! The curve is made non-decreasing ([`isotonic`]) and joined by straight lines in the logarithm of cost; the answer
+//! The curve is made non-decreasing ([`isotonic()`]) and joined by straight lines in the logarithm of cost; the answer
 //! is the smallest cost whose accuracy is the target. Three things keep it honest.
 //!
 //! - **Nothing is extrapolated.** A curve that stays below the target never reaches it; one that starts above it
