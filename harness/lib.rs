@@ -1,1 +1,3 @@
 //! What is measured and concluded.
+
+pub mod grader;

@@ -1,0 +1,68 @@
+//! The grader against answers and completions written for it, a third and more of them wrong.
+
+use isocost_harness::grader::{Conventions, equivalent, grade_completion};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Pair {
+    kind: String,
+    gold: String,
+    answer: String,
+    equal: bool,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    gold: String,
+    completion: String,
+    equal: bool,
+    outcome: Option<String>,
+}
+
+fn rows<T: for<'a> Deserialize<'a>>(name: &str) -> Vec<T> {
+    let path = format!("{}/tests/grader_corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn answers_are_told_apart() {
+    let conventions = Conventions::default();
+    let pairs: Vec<Pair> = rows("answers.jsonl");
+    let (mut false_positives, mut false_negatives) = (0, 0);
+    for pair in &pairs {
+        let method = equivalent(&pair.gold, &pair.answer, &conventions);
+        if method.is_some() == pair.equal {
+            continue;
+        }
+        let wrong = if pair.equal { &mut false_negatives } else { &mut false_positives };
+        *wrong += 1;
+        println!("{}: gold {:?} answer {:?} should be {} ({method:?})", pair.kind, pair.gold, pair.answer, pair.equal);
+    }
+    let negatives = pairs.iter().filter(|p| !p.equal).count();
+    println!("answers: {} pairs, {negatives} unequal; {false_positives} false positives, {false_negatives} false negatives", pairs.len());
+    assert_eq!((false_positives, false_negatives), (0, 0));
+}
+
+#[test]
+fn completions_are_graded() {
+    let conventions = Conventions::default();
+    let texts: Vec<Text> = rows("completions.jsonl");
+    let (mut false_positives, mut false_negatives, mut outcomes) = (0, 0, 0);
+    for text in &texts {
+        let verdict = grade_completion(&text.gold, &text.completion, &conventions);
+        let outcome = serde_json::to_value(verdict.outcome).unwrap();
+        let as_expected = text.outcome.as_ref().is_none_or(|o| outcome == o.as_str());
+        if verdict.equal == text.equal && as_expected {
+            continue;
+        }
+        match (verdict.equal, text.equal) {
+            (true, false) => false_positives += 1,
+            (false, true) => false_negatives += 1,
+            _ => outcomes += 1,
+        }
+        println!("gold {:?} completion {:?} should be {}: {verdict:?}", text.gold, text.completion, text.equal);
+    }
+    println!("completions: {} texts; {false_positives} false positives, {false_negatives} false negatives, {outcomes} other outcomes", texts.len());
+    assert_eq!((false_positives, false_negatives, outcomes), (0, 0, 0));
+}
