@@ -110,6 +110,10 @@ impl Parser {
     fn atom(&mut self) -> Option<Node> {
         match self.peek()?.clone() {
             Token::Number(text) => self.number(&text),
+            Token::Letter(a) if a == "a" && matches!(self.tokens.get(self.at + 1), Some(Token::Word(_))) => {
+                self.tokens[self.at] = Token::Word(a);
+                self.word()
+            }
             Token::Letter(name) => {
                 self.at += 1;
                 Some(symbol(name))

@@ -1,6 +1,6 @@
 //! Dates and times of day, which look like ratios, quotients and products to a parser of formulas.
 //!
-//! Contract: [`date`] reads a date with a month's name in it; [`half_day`] the letters after a time.
+//! Contract: [`date`] reads a date with a month's name in it; [`time`] an hour and a minute, with the half of the day.
 
 const MONTHS: [&str; 12] = [
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
@@ -66,13 +66,47 @@ fn is_filler(word: &str) -> bool {
     word == "of" || word == "the" || (word.ends_with("day") && word.len() <= 9)
 }
 
-/// `Some(true)` after noon for the words of `p.m.`, `Some(false)` before noon.
-pub(crate) fn half_day(words: &str) -> Option<bool> {
-    match words.to_lowercase().replace(['.', ' '], "").as_str() {
-        "pm" => Some(true),
-        "am" => Some(false),
-        _ => None,
+/// A time of day as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Time {
+    hour: u32,
+    minute: u32,
+    /// Whether it says p.m., where it says.
+    pub(crate) after_noon: Option<bool>,
+}
+
+impl Time {
+    /// Whether two times are one; `3:30` may be either half of the day.
+    pub(crate) fn agrees(self, other: Time) -> bool {
+        let on_clock = |t: Time| t.after_noon.map(|pm| t.hour % 12 + if pm { 12 } else { 0 });
+        let hours = match (on_clock(self), on_clock(other)) {
+            (Some(a), Some(b)) => a == b,
+            (Some(a), None) => a == other.hour || a % 12 == other.hour,
+            (None, Some(b)) => b == self.hour || b % 12 == self.hour,
+            (None, None) => self.hour == other.hour,
+        };
+        hours && self.minute == other.minute
     }
+}
+
+/// Reads `3:30`, `3:30 p.m.`, `15:30`, `3 PM`.
+pub(crate) fn time(text: &str) -> Option<Time> {
+    if text.len() > 40 {
+        return None;
+    }
+    let plain = super::clean::plain(text).to_lowercase().replace(['.', ' ', '~', '\\', ','], "");
+    let (clock, after_noon) = match (plain.strip_suffix("pm"), plain.strip_suffix("am")) {
+        (Some(clock), _) => (clock, Some(true)),
+        (_, Some(clock)) => (clock, Some(false)),
+        _ => (plain.as_str(), None),
+    };
+    let (hour, minute) = match clock.split_once(':') {
+        Some((hour, minute)) if minute.len() == 2 => (hour, minute.parse().ok()?),
+        None if after_noon.is_some() => (clock, 0),
+        _ => return None,
+    };
+    let hour = hour.parse().ok().filter(|h| *h < 24)?;
+    (minute < 60).then_some(Time { hour, minute, after_noon })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ pub(crate) const MAX_TEXT: usize = 20_000;
 /// Pairs of delimiters that mean nothing around a whole answer.
 const WRAPS: &[(&str, &str)] = &[
     ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ("\"", "\""),
-    ("“", "”"), ("\\boxed{", "}"), ("\\fbox{", "}"), ("\\displaystyle", ""),
+    ("“", "”"), ("'", "'"), ("\\boxed{", "}"), ("\\fbox{", "}"), ("\\displaystyle", ""),
 ];
 
 /// The answer without what is wrapped around it.

@@ -10,10 +10,11 @@ use super::choice;
 use super::clean;
 use super::conventions::Conventions;
 use super::fuel::Fuel;
-use super::parse::parse;
+use super::parse::{MAX_BYTES, parse};
 use super::relation::{as_set, proportional};
 use super::shape::{is_label, label_of, shaped};
 use super::text;
+use super::token::{Token, tokens};
 use super::tree::{Brackets, Node, Relation};
 use super::value::same_value;
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ pub enum Method {
     Text,
     /// The same option.
     Choice,
-    /// The same date.
+    /// The same date or time of day.
     Date,
 }
 
@@ -66,6 +67,11 @@ pub fn equivalent(gold: &str, answer: &str, conventions: &Conventions) -> Option
         return decided.then_some(Method::Choice);
     }
     if let (Some(g), Some(a)) = (calendar::date(gold), calendar::date(answer)) {
+        return g.agrees(a).then_some(Method::Date);
+    }
+    if let (Some(g), Some(a)) = (calendar::time(gold), calendar::time(answer))
+        && (g.after_noon.is_some() || a.after_noon.is_some())
+    {
         return g.agrees(a).then_some(Method::Date);
     }
     let comparison = Comparison { conventions, fuel: Fuel::full() };
@@ -98,7 +104,8 @@ impl Comparison<'_> {
         // Formulas are not words: there a sign that text ignores may matter.
         let formula = |t: &str| t.contains(|c: char| c.is_ascii_digit() || "\\^_(){}[]+-*/=<>!|".contains(c));
         if formula(&g) || formula(&a) {
-            return (unspaced(&g) == unspaced(&a)).then_some(Method::Text);
+            let same = unspaced(&g) == unspaced(&a) || same_tokens(gold, answer);
+            return same.then_some(Method::Text);
         }
         let (g, a) = (text::normalised(&g, case), text::normalised(&a, case));
         (!g.is_empty() && g == a).then_some(Method::Text)
@@ -135,10 +142,6 @@ impl Comparison<'_> {
             (Node::Ratio(g), Node::Ratio(a)) => self.same_ratios(g, a),
             (Node::Ratio(parts), other) => self.same(&quotient(parts)?, other),
             (other, Node::Ratio(parts)) => self.same(other, &quotient(parts)?),
-            (Node::Quantity(g, u), Node::Quantity(a, v)) if is_clock(g) || is_clock(a) => {
-                (u == v).then(|| self.same(g, a)).flatten()
-            }
-            (Node::Quantity(g, u), other @ Node::Ratio(_)) if u.is_noun() => self.same(g, other),
             (Node::Text(g), Node::Text(a)) => self.same_texts(g, a),
             _ => same_value(gold, answer, self.conventions, &self.fuel),
         }
@@ -181,7 +184,7 @@ impl Comparison<'_> {
             Node::SetOp(..) | Node::Reals | Node::Empty => true,
             Node::Chain(_, relations) => relations.iter().any(|r| *r != Relation::Equal),
             Node::Sequence(Brackets::OpenClosed | Brackets::ClosedOpen, _) => true,
-            Node::Sequence(Brackets::Bare, items) => items.iter().all(is_chain),
+            Node::Sequence(Brackets::Bare, items) => items.iter().all(is_inequality),
             _ => false,
         };
         if !surely(gold) && !surely(answer) {
@@ -297,12 +300,12 @@ fn is_chain(node: &Node) -> bool {
     matches!(node, Node::Chain(..))
 }
 
-fn is_several(node: &Node) -> bool {
-    matches!(node, Node::Sequence(..))
+fn is_inequality(node: &Node) -> bool {
+    matches!(node, Node::Chain(_, relations) if relations.iter().any(|r| *r != Relation::Equal))
 }
 
-fn is_clock(node: &Node) -> bool {
-    matches!(node, Node::Ratio(_))
+fn is_several(node: &Node) -> bool {
+    matches!(node, Node::Sequence(..))
 }
 
 /// The second part has exactly the range of minutes.
@@ -329,8 +332,16 @@ fn list_items(node: &Node) -> Option<Vec<Node>> {
     }
 }
 
-/// The values of `x = 1, y = 2`.
+/// The values of `x = 1, y = 2`, in the order of the names.
 fn unlabelled(items: &[Node]) -> Vec<Node> {
+    let mut items = items.to_vec();
+    let name = |n: &Node| match label_of(n) {
+        Some(Node::Symbol(name)) => Some(name.clone()),
+        _ => None,
+    };
+    if items.iter().all(|n| name(n).is_some()) {
+        items.sort_by_key(name);
+    }
     items
         .iter()
         .map(|item| match (label_of(item), item) {
@@ -338,6 +349,28 @@ fn unlabelled(items: &[Node]) -> Vec<Node> {
             _ => item.clone(),
         })
         .collect()
+}
+
+/// What cannot be parsed is at least compared without spacing, sizing and single braces.
+fn same_tokens(gold: &str, answer: &str) -> bool {
+    match (stripped(gold), stripped(answer)) {
+        (Some(g), Some(a)) => g == a,
+        _ => false,
+    }
+}
+
+fn stripped(text: &str) -> Option<Vec<Token>> {
+    let all = tokens(text, true).ok().filter(|_| text.len() <= MAX_BYTES)?;
+    let mut out: Vec<Token> = Vec::with_capacity(all.len());
+    for token in all.into_iter().filter(|t| *t != Token::Space) {
+        let single = token == Token::Sign('}') && out.len() >= 2 && out[out.len() - 2] == Token::Sign('{');
+        if single {
+            out.remove(out.len() - 2);
+        } else {
+            out.push(token);
+        }
+    }
+    Some(out)
 }
 
 fn unspaced(text: &str) -> String {

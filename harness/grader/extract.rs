@@ -86,11 +86,15 @@ fn unstated(text: &str, conventions: &Conventions) -> Option<(String, Rule)> {
     if whole.is_empty() {
         return None;
     }
+    let words = conventions.answer_type == AnswerType::Text;
+    if let Some(bold) = last_bold(whole, words).filter(|_| words) {
+        return Some((bold, Rule::Bold));
+    }
     let short = whole.len() <= 200 && !whole.contains('\n');
     if short && (is_answer(whole) || conventions.answer_type == AnswerType::Text) {
         return Some((whole.to_string(), Rule::WholeText));
     }
-    if let Some(bold) = last_bold(whole) {
+    if let Some(bold) = last_bold(whole, false) {
         return Some((bold, Rule::Bold));
     }
     let line = whole.lines().next_back().unwrap_or(whole).trim();
@@ -120,12 +124,12 @@ pub(crate) fn is_answer(text: &str) -> bool {
 }
 
 /// The last `**bold**` text that holds an answer, if nothing but prose follows.
-fn last_bold(text: &str) -> Option<String> {
+fn last_bold(text: &str, words: bool) -> Option<String> {
     let end = text.rfind("**")?;
     let start = text[..end].rfind("**")? + 2;
     let bold = text[start..end].trim().trim_end_matches([':', '.']);
     let after = &text[end + 2..];
-    let holds = is_answer(bold) && bold.len() <= 200 && !bold.is_empty();
+    let holds = (words || is_answer(bold)) && bold.len() <= 200 && !bold.is_empty();
     (holds && !after.contains(|c: char| c.is_ascii_digit())).then(|| bold.to_string())
 }
 

@@ -127,7 +127,9 @@ impl Evaluation<'_> {
             Function::Root => root(x, *values.get(1)?),
             Function::Log => Some(values.get(1)?.ln() / x.ln()),
             Function::Max | Function::Min => extreme(&values, function == Function::Max),
-            Function::Factorial | Function::Binomial | Function::Gcd | Function::Lcm => None,
+            Function::Factorial => factorial(x),
+            Function::Binomial => binomial(x, *values.get(1)?),
+            Function::Gcd | Function::Lcm => None,
             _ => single(function, x),
         }
     }
@@ -143,6 +145,39 @@ fn root(degree: Complex, radicand: Complex) -> Option<Complex> {
         return Some(-(-radicand).pow(Complex::ONE / degree));
     }
     Some(radicand.pow(Complex::ONE / degree))
+}
+
+/// A function with `n! = n (n-1)!` at every point. Between whole numbers its value is arbitrary: what follows from
+/// the recurrence is what is compared, so the smooth gamma function is not needed.
+fn factorial(n: Complex) -> Option<Complex> {
+    let mut x = n.re;
+    if !n.is_real() || x.hi.abs() > 60.0 {
+        return None;
+    }
+    let mut product = Dd::ONE;
+    while x.hi >= 1.0 {
+        product = product * x;
+        x = x - Dd::ONE;
+    }
+    while x.hi < 0.0 {
+        x = x + Dd::ONE;
+        product = product / x;
+    }
+    let base = Dd::ONE + x * (Dd::ONE - x) * Dd::from(0.734_128_951);
+    Some(Complex::real(product * base))
+}
+
+fn binomial(n: Complex, k: Complex) -> Option<Complex> {
+    let whole = k.is_real() && k.re.lo == 0.0 && k.re.hi.fract() == 0.0 && (0.0..=60.0).contains(&k.re.hi);
+    if !whole {
+        return Some(factorial(n)? / (factorial(k)? * factorial(n - k)?));
+    }
+    let mut product = Complex::ONE;
+    for i in 0..k.re.hi as u32 {
+        let i = f64::from(i);
+        product = product * (n - Complex::real(Dd::from(i))) / Complex::real(Dd::from(i + 1.0));
+    }
+    Some(product)
 }
 
 fn extreme(values: &[Complex], largest: bool) -> Option<Complex> {

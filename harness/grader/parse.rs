@@ -253,6 +253,10 @@ impl Parser {
             unit = Some(unit.map_or(found.clone(), |u| u.times(found)));
         }
         let Some(unit) = unit else { return Some(value) };
+        // "I do not know" is a variable and three nouns to this rule, but no quantity.
+        if unit.is_noun() && value.has_symbol() {
+            return None;
+        }
         let quantity = Node::Quantity(Box::new(value), unit);
         self.compound_tail(quantity)
     }

@@ -171,6 +171,10 @@ pub(crate) fn of_command(name: &str) -> Option<Meaning> {
         | "overrightarrow" | "boxed" | "fbox" | "displaystyle" | "textstyle" | "limits" | "big" | "Big" | "bigg"
         | "Bigg" | "bigl" | "bigr" | "Bigl" | "Bigr" | "biggl" | "biggr" | "middle" | "phantom" | "underline"
         | "angle" | "triangle" | "ensuremath" | "mathop" | "not" => Skip,
+        "sum" => Sign('Σ'),
+        "prod" => Sign('Π'),
+        "int" => Sign('∫'),
+        "lim" => Sign('⇝'),
         "quad" | "qquad" | "space" | "thinspace" => Space,
         _ => return None,
     })

@@ -267,7 +267,8 @@ impl Scan {
             }
         }
         let first = before.len() <= 3 || self.chars.get(self.at.wrapping_sub(4)).is_some_and(|c| ", ".contains(*c));
-        let bare = self.thousands && self.depth <= 0 && first && !before.starts_with('0');
+        let is_index = self.chars.get(self.at.wrapping_sub(before.len() + 1)).is_some_and(|c| "_^{".contains(*c));
+        let bare = self.thousands && !is_index && self.depth <= 0 && first && !before.starts_with('0');
         match self.peek(0) {
             ',' if bare => group(1).then_some(1),
             ' ' | '\u{a0}' if bare => (group(1) && !self.followed_by_slash(4)).then_some(1),

@@ -51,6 +51,8 @@ impl Peeled<'_> {
 
 /// Whether two values are one under the conventions.
 pub(crate) fn same_value(gold: &Node, answer: &Node, conventions: &Conventions, fuel: &Fuel) -> Option<Method> {
+    let (spelled_gold, spelled_answer) = (spelled(gold, answer), spelled(answer, gold));
+    let (gold, answer) = (spelled_gold.as_ref().unwrap_or(gold), spelled_answer.as_ref().unwrap_or(answer));
     let (g, a) = (peel(gold), peel(answer));
     let one = BigRational::one();
     if conventions.units == UnitRule::Require && g.unit.is_some_and(|u| !u.is_noun()) && a.unit.is_none() {
@@ -75,6 +77,15 @@ pub(crate) fn same_value(gold: &Node, answer: &Node, conventions: &Conventions, 
             .or_else(|| letter_unit(&g_core, &a_core, conventions, fuel));
     }
     percent(&g_core, &a_core, g.percent, conventions, fuel)
+}
+
+/// `5000 g` reads as a product; beside a quantity with a unit of the same kind it is one.
+fn spelled(node: &Node, other: &Node) -> Option<Node> {
+    let Node::Mul(factors) = node else { return None };
+    let [number, Node::Symbol(letter)] = factors.as_slice() else { return None };
+    let unit = Unit::named(letter).filter(|_| Unit::is_letter(letter) && !number.has_symbol())?;
+    measured(peel(other).unit)?;
+    Some(Node::Quantity(Box::new(number.clone()), unit))
 }
 
 /// A unit that measures something, as against a noun.
