@@ -53,7 +53,9 @@ impl Parser {
             self.at -= 1;
             return Some(self.degree(base));
         }
-        if self.tokens.get(self.at..self.at + 3) == Some(&[Token::Sign('{'), Token::Sign('°'), Token::Sign('}')]) {
+        if self.tokens.get(self.at..self.at + 3)
+            == Some(&[Token::Sign('{'), Token::Sign('°'), Token::Sign('}')])
+        {
             self.at += 2;
             self.tokens[self.at] = Token::Sign('°');
             return Some(self.degree(base));
@@ -167,7 +169,9 @@ impl Parser {
         let (value, decimals) = decimal::literal(text)?;
         if self.tokens.get(self.at) == Some(&Token::Sign('…')) && text.contains('.') {
             self.at += 1;
-            return Some(decimal::with_dots(text).map_or(Node::Number(value, decimals), |v| Node::Number(v, None)));
+            return Some(
+                decimal::with_dots(text).map_or(Node::Number(value, decimals), |v| Node::Number(v, None)),
+            );
         }
         match self.mixed_part().filter(|_| decimals.is_none()) {
             Some((top, bottom, taken)) => {
@@ -213,7 +217,8 @@ impl Parser {
             .position(|t| !matches!(t, Token::Word(_)))
             .map_or(self.tokens.len(), |n| self.at + n);
         let run = &self.tokens[self.at..end];
-        let all: Vec<String> = run.iter().filter_map(|t| if let Token::Word(w) = t { Some(w.clone()) } else { None }).collect();
+        let all: Vec<String> =
+            run.iter().filter_map(|t| if let Token::Word(w) = t { Some(w.clone()) } else { None }).collect();
         let lower: Vec<String> = all.iter().map(|w| w.to_lowercase()).collect();
         let refs: Vec<&str> = lower.iter().map(String::as_str).collect();
         if let Some((value, taken)) = words::number(&refs).or_else(|| one_of_unit(&refs)) {
@@ -236,7 +241,8 @@ impl Parser {
     /// `twenty-one`, `two-thirds`.
     fn hyphenated(&mut self, node: Node) -> Option<Node> {
         let Node::Number(tens, _) = &node else { return Some(node) };
-        let (Some(Token::Sign('-')), Some(Token::Word(next))) = (self.tokens.get(self.at), self.tokens.get(self.at + 1))
+        let (Some(Token::Sign('-')), Some(Token::Word(next))) =
+            (self.tokens.get(self.at), self.tokens.get(self.at + 1))
         else {
             return Some(node);
         };
@@ -288,7 +294,8 @@ impl Parser {
     }
 
     fn application(&mut self, function: Function) -> Option<Node> {
-        let base = if function == Function::Log && self.take_sign('_') { Some(self.argument()?) } else { None };
+        let base =
+            if function == Function::Log && self.take_sign('_') { Some(self.argument()?) } else { None };
         let exponent = if self.take_sign('^') { Some(self.argument()?) } else { None };
         let mut arguments = self.function_arguments()?;
         let many = matches!(function, Function::Gcd | Function::Lcm | Function::Max | Function::Min);
@@ -384,7 +391,9 @@ impl Parser {
         };
         self.at += 1;
         match items.len() {
-            1 if open == '(' || open == '[' => items.pop().filter(|_| matches!(brackets, Brackets::Round | Brackets::Square)),
+            1 if open == '(' || open == '[' => {
+                items.pop().filter(|_| matches!(brackets, Brackets::Round | Brackets::Square))
+            }
             _ => Some(Node::Sequence(brackets, items)),
         }
     }
@@ -452,8 +461,27 @@ fn one_of_unit(words: &[&str]) -> Option<(num_rational::BigRational, usize)> {
 
 fn tens_name(value: &num_rational::BigRational) -> Option<&'static str> {
     const NAMES: [&str; 21] = [
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-        "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
     ];
     const TENS: [&str; 7] = ["thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
     let n = usize::try_from(value.to_integer()).ok()?;

@@ -19,8 +19,8 @@ struct Found {
 pub(crate) enum Boxed {
     /// One box.
     One(String),
-    /// Several boxes of one sentence, joined by commas.
-    Several(String),
+    /// Several boxes of one sentence.
+    Several(Vec<String>),
     /// Only a box that never closes.
     CutOff,
 }
@@ -38,7 +38,8 @@ pub(crate) fn last(text: &str) -> Option<Boxed> {
         match content(text, start) {
             Content::Closed(found) if text[found.inner.0..found.inner.1].trim().is_empty() => {}
             Content::Closed(found) => {
-                let joined = row.last().is_none_or(|next| joins(&text[found.end.min(next.start)..next.start]));
+                let joined =
+                    row.last().is_none_or(|next| joins(&text[found.end.min(next.start)..next.start]));
                 // A box within the box just found is not another answer.
                 let within = row.last().is_some_and(|next| found.end > next.start);
                 if (!joined || within) || row.len() == MAX_ROW {
@@ -53,7 +54,9 @@ pub(crate) fn last(text: &str) -> Option<Boxed> {
     match parts.as_slice() {
         [] => cut_off.then_some(Boxed::CutOff),
         [one] => Some(Boxed::One((*one).to_string())),
-        many => Some(Boxed::Several(many.join(", "))),
+        many => {
+            Some(Boxed::Several(many.iter().map(|part| part.trim_end_matches(',').to_string()).collect()))
+        }
     }
 }
 
@@ -64,7 +67,8 @@ enum Content {
 
 /// Finds the content of the box that starts here.
 fn content(text: &str, start: usize) -> Content {
-    let after = start + text[start..].find(|c: char| c != '\\' && !c.is_ascii_alphabetic()).unwrap_or(text.len() - start);
+    let after = start
+        + text[start..].find(|c: char| c != '\\' && !c.is_ascii_alphabetic()).unwrap_or(text.len() - start);
     let rest = &text[after..];
     let open = after + (rest.len() - rest.trim_start_matches(' ').len());
     if !text[open..].starts_with('{') {
@@ -111,7 +115,7 @@ mod tests {
     fn the_last_box_wins_and_braces_nest() {
         let one = |text: &str| last(text);
         assert_eq!(one(r"\boxed{1} then \boxed{\frac{1}{2}}"), Some(Boxed::One(r"\frac{1}{2}".into())));
-        assert_eq!(one(r"so \boxed{1}, \boxed{2}"), Some(Boxed::Several("1, 2".into())));
+        assert_eq!(one(r"so \boxed{1}, \boxed{2}"), Some(Boxed::Several(vec!["1".into(), "2".into()])));
         assert_eq!(one(r"first \boxed{1}. Second \boxed{2}"), Some(Boxed::One("2".into())));
         assert_eq!(one(r"\boxed{12"), Some(Boxed::CutOff));
         assert_eq!(one(r"\boxed{\{1,2\}}"), Some(Boxed::One(r"\{1,2\}".into())));

@@ -3,7 +3,17 @@
 //! Contract: [`date`] reads a date with a month's name in it; [`time`] an hour and a minute, with the half of the day.
 
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
     "december",
 ];
 
@@ -53,7 +63,8 @@ fn month_named(word: &str) -> Option<u32> {
     if word.len() < 3 {
         return None;
     }
-    let at = MONTHS.iter().position(|m| *m == word || m[..3] == *word || (word == "sept" && *m == "september"))?;
+    let at =
+        MONTHS.iter().position(|m| *m == word || m[..3] == *word || (word == "sept" && *m == "september"))?;
     u32::try_from(at + 1).ok()
 }
 

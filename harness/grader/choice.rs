@@ -18,7 +18,8 @@ pub(crate) fn letter(answer: &str, options: u8) -> Option<char> {
     let mut chars = text.chars();
     let first = chars.next().filter(char::is_ascii_alphabetic)?;
     let rest = chars.as_str().trim_start_matches(['*', '}']);
-    let ends = rest.is_empty() || rest.starts_with([')', ']', '.', ':']) || (rest.starts_with(',') && !bracketed);
+    let ends =
+        rest.is_empty() || rest.starts_with([')', ']', '.', ':']) || (rest.starts_with(',') && !bracketed);
     // "(a, b)" is a pair and "a:b" a ratio: more than a letter counts only for capitals.
     let alone = rest.trim_matches([')', ']', '.', ':', '*']).trim().is_empty();
     let letter = first.to_ascii_uppercase();

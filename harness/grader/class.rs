@@ -11,7 +11,8 @@ use std::collections::HashMap;
 
 /// The class of each answer; nothing for answers that do not vote.
 pub fn classes(answers: &[Option<&str>], conventions: &Conventions) -> Vec<Option<usize>> {
-    let mut found = Classes { conventions: conventions.symmetric(), known: HashMap::new(), leaders: Vec::new() };
+    let mut found =
+        Classes { conventions: conventions.symmetric(), known: HashMap::new(), leaders: Vec::new() };
     answers.iter().map(|answer| answer.and_then(|a| found.class_of(a))).collect()
 }
 
@@ -52,7 +53,8 @@ mod tests {
 
     #[test]
     fn different_writings_of_one_answer_vote_together_and_the_unparsed_do_not_vote() {
-        let answers = [Some(r"\frac12"), None, Some("0.5"), Some("2"), Some(r"\dfrac{1}{2}"), Some(""), Some("50%")];
+        let answers =
+            [Some(r"\frac12"), None, Some("0.5"), Some("2"), Some(r"\dfrac{1}{2}"), Some(""), Some("50%")];
         let expected = [Some(0), None, Some(0), Some(1), Some(0), None, Some(0)];
         assert_eq!(classes(&answers, &Conventions::default()), expected);
     }

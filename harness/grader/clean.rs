@@ -5,8 +5,18 @@ pub(crate) const MAX_TEXT: usize = 20_000;
 
 /// Pairs of delimiters that mean nothing around a whole answer.
 const WRAPS: &[(&str, &str)] = &[
-    ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ("\"", "\""),
-    ("“", "”"), ("'", "'"), ("\\boxed{", "}"), ("\\fbox{", "}"), ("\\displaystyle", ""),
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("**", "**"),
+    ("`", "`"),
+    ("\"", "\""),
+    ("“", "”"),
+    ("'", "'"),
+    ("\\boxed{", "}"),
+    ("\\fbox{", "}"),
+    ("\\displaystyle", ""),
 ];
 
 /// The answer without what is wrapped around it.
@@ -23,7 +33,9 @@ pub(crate) fn cleaned(answer: &str) -> &str {
 fn trimmed(text: &str) -> &str {
     let text = text.trim().trim_start_matches([':', ',']).trim_end_matches([',', ';', ':', '。']).trim();
     let text = match text.strip_suffix('.') {
-        Some(rest) if !rest.ends_with('.') && !rest.ends_with("\\left") && !rest.ends_with("\\right") => rest.trim_end(),
+        Some(rest) if !rest.ends_with('.') && !rest.ends_with("\\left") && !rest.ends_with("\\right") => {
+            rest.trim_end()
+        }
         _ => text,
     };
     ["\\!", "\\,", "\\;", "\\\\", "\\ "].iter().fold(text, |t, s| t.strip_suffix(s).unwrap_or(t)).trim()

@@ -33,7 +33,8 @@ pub(crate) fn literal(text: &str) -> Option<(BigRational, Option<Decimals>)> {
         BigRational::from_integer(number * power_of_ten(places.unsigned_abs()))
     };
     let significant = digits.trim_start_matches('0').len() as u32;
-    let written = (!part.is_empty() && places > 0).then_some(Decimals { places: places.unsigned_abs(), significant });
+    let written =
+        (!part.is_empty() && places > 0).then_some(Decimals { places: places.unsigned_abs(), significant });
     Some((value, written))
 }
 

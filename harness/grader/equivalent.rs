@@ -120,7 +120,9 @@ impl Comparison<'_> {
         match (label_of(gold).is_some(), label_of(answer).is_some()) {
             (true, true) => return self.same_equation(gold, answer),
             (true, false) if !is_chain(answer) => return self.same_unlabelled(gold, answer),
-            (false, true) if !is_chain(gold) => return self.same_unlabelled(answer, gold).and_then(|_| self.turned(gold, answer)),
+            (false, true) if !is_chain(gold) => {
+                return self.same_unlabelled(answer, gold).and_then(|_| self.turned(gold, answer));
+            }
             _ => {}
         }
         if let Some(decided) = self.as_sets(gold, answer) {
@@ -132,7 +134,9 @@ impl Comparison<'_> {
             }
             (Node::Chain(nodes, relations), other) => self.computed(nodes, relations, other, true),
             (other, Node::Chain(nodes, relations)) => self.computed(nodes, relations, other, false),
-            (Node::Sequence(b, items), Node::Sequence(c, others)) => self.same_sequences((*b, items), (*c, others)),
+            (Node::Sequence(b, items), Node::Sequence(c, others)) => {
+                self.same_sequences((*b, items), (*c, others))
+            }
             (Node::Matrix(g), Node::Matrix(a)) => self.same_matrices(g, a),
             (Node::Matrix(rows), Node::Sequence(b, items)) => self.vector(rows, *b, items, true),
             (Node::Sequence(b, items), Node::Matrix(rows)) => self.vector(rows, *b, items, false),
@@ -169,7 +173,13 @@ impl Comparison<'_> {
     }
 
     /// `2 + 3 = 5` against 5: a true equation between constants is its value.
-    fn computed(&self, nodes: &[Node], relations: &[Relation], other: &Node, on_gold: bool) -> Option<Method> {
+    fn computed(
+        &self,
+        nodes: &[Node],
+        relations: &[Relation],
+        other: &Node,
+        on_gold: bool,
+    ) -> Option<Method> {
         let ([first, last], [Relation::Equal]) = (nodes, relations) else { return None };
         if nodes.iter().any(|n| n.has_symbol()) || is_label(first) {
             return None;
@@ -259,11 +269,21 @@ impl Comparison<'_> {
     }
 
     /// A row or column against a tuple; a matrix against a list of lists.
-    fn vector(&self, rows: &[Vec<Node>], brackets: Brackets, items: &[Node], on_gold: bool) -> Option<Method> {
+    fn vector(
+        &self,
+        rows: &[Vec<Node>],
+        brackets: Brackets,
+        items: &[Node],
+        on_gold: bool,
+    ) -> Option<Method> {
         let nested: Option<Vec<Vec<Node>>> = items.iter().map(list_items).collect();
         let order = |g: &[Node], a: &[Node]| if on_gold { self.in_order(g, a) } else { self.in_order(a, g) };
         if let Some(nested) = nested {
-            return if on_gold { self.same_matrices(rows, &nested) } else { self.same_matrices(&nested, rows) };
+            return if on_gold {
+                self.same_matrices(rows, &nested)
+            } else {
+                self.same_matrices(&nested, rows)
+            };
         }
         let flat: Vec<Node> = rows.iter().flatten().cloned().collect();
         let is_vector = rows.len() == 1 || rows.iter().all(|r| r.len() == 1);
@@ -311,8 +331,11 @@ fn is_several(node: &Node) -> bool {
 /// The second part has exactly the range of minutes.
 fn is_time(parts: &[Node]) -> bool {
     let small = |n: &Node, below: i64| match n {
-        Node::Number(v, None) => v.is_integer() && *v >= num_rational::BigRational::from_integer(10.into())
-            && *v < num_rational::BigRational::from_integer(below.into()),
+        Node::Number(v, None) => {
+            v.is_integer()
+                && *v >= num_rational::BigRational::from_integer(10.into())
+                && *v < num_rational::BigRational::from_integer(below.into())
+        }
         _ => false,
     };
     parts.len() == 2 && small(&parts[1], 60)

@@ -104,7 +104,8 @@ fn integer_root(value: &BigInt, degree: u32) -> Option<BigInt> {
 
 fn apply(function: Function, arguments: &[Node], fuel: &Fuel) -> Option<BigRational> {
     let values: Vec<BigRational> = arguments.iter().map(|a| exact(a, fuel)).collect::<Option<_>>()?;
-    let integers = || values.iter().map(|v| v.is_integer().then(|| v.to_integer())).collect::<Option<Vec<_>>>();
+    let integers =
+        || values.iter().map(|v| v.is_integer().then(|| v.to_integer())).collect::<Option<Vec<_>>>();
     let first = values.first()?;
     match function {
         Function::Abs => Some(first.abs()),

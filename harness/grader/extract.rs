@@ -9,6 +9,7 @@
 use super::boxed::{self, Boxed};
 use super::choice;
 use super::conventions::{AnswerType, Conventions};
+use super::equivalent::equivalent;
 use super::parse::parse;
 use super::phrase;
 use super::tree::Node;
@@ -60,15 +61,27 @@ pub fn extract(text: &str, conventions: &Conventions) -> Option<Extraction> {
     let made = |(text, rule): (String, Rule)| Extraction { text, rule };
     match boxed::last(tail) {
         Some(Boxed::One(text)) => return Some(Extraction { text, rule: Rule::Boxed }),
-        Some(Boxed::Several(text)) => return Some(Extraction { text, rule: Rule::BoxedSeveral }),
+        Some(Boxed::Several(parts)) => return Some(several(&parts, conventions)),
         // A box that was cut off may hold the first digits of a longer number.
         Some(Boxed::CutOff) => return None,
         None => {}
     }
     phrase::stated(tail, conventions)
-        .or_else(|| if conventions.answer_type == AnswerType::Choice { chosen(tail, conventions) } else { None })
+        .or_else(
+            || if conventions.answer_type == AnswerType::Choice { chosen(tail, conventions) } else { None },
+        )
         .or_else(|| unstated(tail, conventions))
         .map(made)
+}
+
+/// Several boxes are a list, unless they say one thing twice: `\boxed{15\frac12}` or `\boxed{\frac{31}{2}}`.
+fn several(parts: &[String], conventions: &Conventions) -> Extraction {
+    let symmetric = conventions.symmetric();
+    let once = parts.windows(2).all(|p| equivalent(&p[0], &p[1], &symmetric).is_some());
+    match parts.last().filter(|_| once) {
+        Some(last) => Extraction { text: last.clone(), rule: Rule::Boxed },
+        None => Extraction { text: parts.join(", "), rule: Rule::BoxedSeveral },
+    }
 }
 
 /// The end of a long text, cut at a character.
@@ -200,7 +213,9 @@ fn chosen(text: &str, conventions: &Conventions) -> Option<(String, Rule)> {
     });
     let alone = || {
         let free = |i: usize| !bytes.get(i).is_some_and(u8::is_ascii_alphanumeric);
-        (1..bytes.len()).rev().find(|&i| option(bytes[i]) && free(i - 1) && free(i + 1) && !matches!(bytes[i], b'A' | b'I'))
+        (1..bytes.len())
+            .rev()
+            .find(|&i| option(bytes[i]) && free(i - 1) && free(i + 1) && !matches!(bytes[i], b'A' | b'I'))
     };
     let at = bracketed.or_else(alone)?;
     Some((char::from(bytes[at]).to_string(), Rule::ChoiceLetter))

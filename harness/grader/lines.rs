@@ -95,7 +95,9 @@ impl Counts {
 
 fn grade_line(line: &[u8], conventions: &impl Fn(Option<&str>) -> Conventions) -> Graded {
     // The id is worth keeping even where the rest of the line is no good.
-    let id = || serde_json::from_slice::<Value>(line).ok().and_then(|v| v.get("id").cloned()).unwrap_or(Value::Null);
+    let id = || {
+        serde_json::from_slice::<Value>(line).ok().and_then(|v| v.get("id").cloned()).unwrap_or(Value::Null)
+    };
     let request: Request = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(error) => return failed(id(), None, error.to_string()),
@@ -114,7 +116,9 @@ fn grade_line(line: &[u8], conventions: &impl Fn(Option<&str>) -> Conventions) -
             Some(answer) => grade_answer(&gold, Some(&answer), &conventions),
             None => return failed(request.id, request.task, "`answer` must be a string or a number".into()),
         },
-        (None, None) => return failed(request.id, request.task, "missing field `answer` or `completion`".into()),
+        (None, None) => {
+            return failed(request.id, request.task, "missing field `answer` or `completion`".into());
+        }
     };
     graded(request.id, request.task, verdict)
 }
@@ -152,15 +156,23 @@ mod tests {
     #[test]
     fn a_bad_line_becomes_an_error_line_and_grading_goes_on() {
         let input = concat!(
-            r#"{"id":1,"gold":"1/2","answer":"0.5"}"#, "\n", "not json\n\n",
-            r#"{"id":"c","gold":15,"completion":"<think>12</think>The answer is 15."}"#, "\n",
-            r#"{"id":"d","gold":"15","completion":"<think>so 15"}"#, "\n",
-            r#"{"id":"e","answer":"15"}"#, "\n",
+            r#"{"id":1,"gold":"1/2","answer":"0.5"}"#,
+            "\n",
+            "not json\n\n",
+            r#"{"id":"c","gold":15,"completion":"<think>12</think>The answer is 15."}"#,
+            "\n",
+            r#"{"id":"d","gold":"15","completion":"<think>so 15"}"#,
+            "\n",
+            r#"{"id":"e","answer":"15"}"#,
+            "\n",
         );
         let mut output = Vec::new();
         let counts = grade_lines(input.as_bytes(), &mut output, |_| Conventions::default()).unwrap();
-        let lines: Vec<Value> =
-            output.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect();
+        let lines: Vec<Value> = output
+            .split(|b| *b == b'\n')
+            .filter(|l| !l.is_empty())
+            .map(|l| serde_json::from_slice(l).unwrap())
+            .collect();
         let outcomes: Vec<&str> = lines.iter().map(|l| l["outcome"].as_str().unwrap()).collect();
         assert_eq!(outcomes, ["correct", "error", "correct", "truncated", "error"]);
         assert_eq!(lines[4]["id"], "e");

@@ -181,7 +181,11 @@ fn binomial(n: Complex, k: Complex) -> Option<Complex> {
 }
 
 fn extreme(values: &[Complex], largest: bool) -> Option<Complex> {
-    values.iter().copied().filter(|v| v.is_real()).reduce(|a, b| if (a.re.hi > b.re.hi) == largest { a } else { b })
+    values
+        .iter()
+        .copied()
+        .filter(|v| v.is_real())
+        .reduce(|a, b| if (a.re.hi > b.re.hi) == largest { a } else { b })
 }
 
 fn single(function: Function, x: Complex) -> Option<Complex> {
@@ -246,7 +250,8 @@ pub(crate) fn infinite(node: &Node) -> Option<bool> {
         Node::Neg(inner) => infinite(inner).map(|positive| !positive),
         Node::Mul(factors) => {
             let (last, rest) = factors.split_last()?;
-            let negative = rest.iter().filter(|f| matches!(f, Node::Number(v, _) if v.is_negative())).count() % 2 == 1;
+            let negative =
+                rest.iter().filter(|f| matches!(f, Node::Number(v, _) if v.is_negative())).count() % 2 == 1;
             let numbers = rest.iter().all(|f| matches!(f, Node::Number(..)));
             infinite(last).filter(|_| numbers).map(|positive| positive != negative)
         }

@@ -163,7 +163,8 @@ impl Parser {
                 '+' => terms.push(term),
                 '-' => terms.push(Node::Neg(Box::new(term))),
                 _ => {
-                    let left = if terms.len() == 1 { terms.pop()? } else { Node::Add(std::mem::take(&mut terms)) };
+                    let left =
+                        if terms.len() == 1 { terms.pop()? } else { Node::Add(std::mem::take(&mut terms)) };
                     terms = vec![Node::PlusMinus(Box::new(left), Box::new(term), sign == '∓')];
                 }
             }
@@ -224,7 +225,9 @@ impl Parser {
         let (mut value, mut unit, mut per) = (value, None::<Unit>, false);
         loop {
             let next = match self.peek().cloned() {
-                Some(Token::Word(w)) if ["and", "or", "to", "mod"].contains(&w.to_lowercase().as_str()) => break,
+                Some(Token::Word(w)) if ["and", "or", "to", "mod"].contains(&w.to_lowercase().as_str()) => {
+                    break;
+                }
                 Some(Token::Word(w)) if w.eq_ignore_ascii_case("per") => {
                     self.at += 1;
                     per = true;

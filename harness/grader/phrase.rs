@@ -9,11 +9,38 @@ use super::extract::{Rule, is_answer, last_number};
 
 const FINAL: &[&str] = &["final answer", "final result"];
 const ANSWER: &[&str] = &[
-    "answer is", "answer:", "answer :", "answer**:", "answer should be", "answer would be", "answer must be", "answer =",
-    "answer equals", "answer to the question is", "answers are", "answer are", "result is", "answer, ", "option is",
-    "choice is", "solution is", "solutions are", "total is",
+    "answer is",
+    "answer:",
+    "answer :",
+    "answer**:",
+    "answer should be",
+    "answer would be",
+    "answer must be",
+    "answer =",
+    "answer equals",
+    "answer to the question is",
+    "answers are",
+    "answer are",
+    "result is",
+    "answer, ",
+    "option is",
+    "choice is",
+    "solution is",
+    "solutions are",
+    "total is",
 ];
-const TAKEN_BACK: &[&str] = &["wait", "actually", "no,", "no:", "correction", "let me re", "mistake", "oops", "scratch that", "sorry"];
+const TAKEN_BACK: &[&str] = &[
+    "wait",
+    "actually",
+    "no,",
+    "no:",
+    "correction",
+    "let me re",
+    "mistake",
+    "oops",
+    "scratch that",
+    "sorry",
+];
 
 /// How far from the end a phrase may stand, and the longest statement.
 const REACH: usize = 20_000;
@@ -66,13 +93,22 @@ fn statement(text: &str) -> &str {
     let body = &text[lead..];
     for (open, close) in [("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")] {
         if let Some(rest) = body.strip_prefix(open)
-            && let Some(n) = rest.find(close)
+            && let Some(n) = unescaped(rest, close)
         {
             let end = lead + open.len() + n + close.len();
-            return if continues(&text[end..]) { &text[..end + sentence_end(&text[end..])] } else { &text[..end] };
+            return if continues(&text[end..]) {
+                &text[..end + sentence_end(&text[end..])]
+            } else {
+                &text[..end]
+            };
         }
     }
     &text[..lead + sentence_end(body)]
+}
+
+/// Finds a delimiter that is not part of an escaped dollar sign.
+fn unescaped(text: &str, mark: &str) -> Option<usize> {
+    text.match_indices(mark).map(|(at, _)| at).find(|at| !text[..*at].ends_with('\\'))
 }
 
 /// Whether a list goes on after a formula: `$1$ and $2$`.
@@ -89,7 +125,8 @@ fn sentence_end(text: &str) -> usize {
 
 /// The answer within a statement.
 fn read(statement: &str, conventions: &Conventions) -> Option<String> {
-    let statement = statement.trim().trim_start_matches([':', '*', '=', ' ']).trim_start_matches("is ").trim();
+    let statement =
+        statement.trim().trim_start_matches([':', '*', '=', ' ']).trim_start_matches("is ").trim();
     let statement = statement.trim_start_matches("therefore ").trim_end_matches(['*', '.', ' ']);
     if statement.is_empty() {
         return None;
@@ -116,7 +153,9 @@ fn read(statement: &str, conventions: &Conventions) -> Option<String> {
 }
 
 fn first_word(text: &str) -> &str {
-    text.split_whitespace().find(|w| !["option", "choice", "Option", "letter", "the"].contains(w)).unwrap_or(text)
+    text.split_whitespace()
+        .find(|w| !["option", "choice", "Option", "letter", "the"].contains(w))
+        .unwrap_or(text)
 }
 
 fn formula_in(text: &str) -> Option<String> {

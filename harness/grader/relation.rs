@@ -101,10 +101,34 @@ fn linear(left: &Node, right: &Node, relation: Relation, fuel: &Fuel) -> Option<
     let under = |closed| RealSet::interval((infinity(false), false), (zero, closed));
     let up = slope > 0.0;
     Some(match relation {
-        Relation::Greater => if up { above(false) } else { under(false) },
-        Relation::GreaterEqual => if up { above(true) } else { under(true) },
-        Relation::Less => if up { under(false) } else { above(false) },
-        Relation::LessEqual => if up { under(true) } else { above(true) },
+        Relation::Greater => {
+            if up {
+                above(false)
+            } else {
+                under(false)
+            }
+        }
+        Relation::GreaterEqual => {
+            if up {
+                above(true)
+            } else {
+                under(true)
+            }
+        }
+        Relation::Less => {
+            if up {
+                under(false)
+            } else {
+                above(false)
+            }
+        }
+        Relation::LessEqual => {
+            if up {
+                under(true)
+            } else {
+                above(true)
+            }
+        }
         Relation::Unequal => RealSet::point(zero).complement(),
         _ => return None,
     })
@@ -169,7 +193,9 @@ fn constant_ratio(g: &Node, a: &Node, positive: bool, fuel: &Fuel) -> Option<boo
     let mut ratio: Option<Complex> = None;
     let mut points = 0;
     for point in 0..POINTS {
-        let (Some((x, _)), Some((y, _))) = (numeric::value_at(g, point, fuel), numeric::value_at(a, point, fuel)) else {
+        let (Some((x, _)), Some((y, _))) =
+            (numeric::value_at(g, point, fuel), numeric::value_at(a, point, fuel))
+        else {
             continue;
         };
         if x.abs().hi < 1e-20 || y.abs().hi < 1e-20 {

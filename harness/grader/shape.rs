@@ -33,7 +33,9 @@ fn is_nested(items: &[Node]) -> bool {
         Node::Sequence(Brackets::Square, row) => Some(row.len()),
         _ => None,
     };
-    items.len() > 1 && length(&items[0]).is_some() && items.iter().all(|n| length(n) == length(&items[0]))
+    items.len() > 1
+        && length(&items[0]).is_some()
+        && items.iter().all(|n| length(n) == length(&items[0]))
         && length(&items[0]) != Some(2)
 }
 
@@ -93,7 +95,9 @@ fn value_of(node: Node) -> Vec<Node> {
 /// The left side of an equation that only names what is on the right.
 pub(crate) fn label_of(node: &Node) -> Option<&Node> {
     match node {
-        Node::Chain(nodes, relations) if relations == &[Relation::Equal] => nodes.first().filter(|n| is_label(n)),
+        Node::Chain(nodes, relations) if relations == &[Relation::Equal] => {
+            nodes.first().filter(|n| is_label(n))
+        }
         _ => None,
     }
 }
@@ -102,7 +106,9 @@ pub(crate) fn label_of(node: &Node) -> Option<&Node> {
 pub(crate) fn is_label(node: &Node) -> bool {
     match node {
         Node::Symbol(_) | Node::Text(_) => true,
-        Node::Mul(factors) => factors.iter().all(|f| matches!(f, Node::Symbol(_) | Node::Sequence(Brackets::Round, _))),
+        Node::Mul(factors) => {
+            factors.iter().all(|f| matches!(f, Node::Symbol(_) | Node::Sequence(Brackets::Round, _)))
+        }
         _ => false,
     }
 }

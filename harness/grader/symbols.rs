@@ -34,8 +34,9 @@ pub(crate) fn pair(first: char, second: char) -> Option<char> {
 pub(crate) fn of_char(c: char) -> Option<Meaning> {
     use Meaning::{Sign, Skip, Subscript, Superscript, Vulgar};
     Some(match c {
-        '+' | '-' | '/' | '^' | '_' | '(' | ')' | '[' | ']' | '{' | '}' | ',' | ';' | ':' | '=' | '<' | '>' | '!'
-        | '%' | '|' | '&' | '°' | '…' | '∞' | '±' | '∓' | '∪' | '∩' | '∈' | '≤' | '≥' | '≠' | '≈' | '→' => Sign(c),
+        '+' | '-' | '/' | '^' | '_' | '(' | ')' | '[' | ']' | '{' | '}' | ',' | ';' | ':' | '=' | '<'
+        | '>' | '!' | '%' | '|' | '&' | '°' | '…' | '∞' | '±' | '∓' | '∪' | '∩' | '∈' | '≤' | '≥' | '≠'
+        | '≈' | '→' => Sign(c),
         '*' | '·' | '⋅' | '×' | '∙' | '•' | '∗' => Sign('·'),
         '−' | '–' | '—' | '‐' | '‑' => Sign('-'),
         '÷' | '⁄' | '∕' => Sign('/'),
@@ -98,11 +99,38 @@ pub(crate) fn of_char(c: char) -> Option<Meaning> {
 }
 
 const GREEK: &[(&str, char)] = &[
-    ("alpha", 'α'), ("beta", 'β'), ("gamma", 'γ'), ("delta", 'δ'), ("epsilon", 'ε'), ("zeta", 'ζ'), ("eta", 'η'),
-    ("theta", 'θ'), ("iota", 'ι'), ("kappa", 'κ'), ("lambda", 'λ'), ("mu", 'μ'), ("nu", 'ν'), ("xi", 'ξ'),
-    ("rho", 'ρ'), ("sigma", 'σ'), ("tau", 'τ'), ("upsilon", 'υ'), ("phi", 'φ'), ("chi", 'χ'), ("psi", 'ψ'),
-    ("omega", 'ω'), ("Gamma", 'Γ'), ("Delta", 'Δ'), ("Theta", 'Θ'), ("Lambda", 'Λ'), ("Xi", 'Ξ'), ("Sigma", 'Σ'),
-    ("Phi", 'Φ'), ("Psi", 'Ψ'), ("Omega", 'Ω'), ("ell", 'ℓ'),
+    ("alpha", 'α'),
+    ("beta", 'β'),
+    ("gamma", 'γ'),
+    ("delta", 'δ'),
+    ("epsilon", 'ε'),
+    ("zeta", 'ζ'),
+    ("eta", 'η'),
+    ("theta", 'θ'),
+    ("iota", 'ι'),
+    ("kappa", 'κ'),
+    ("lambda", 'λ'),
+    ("mu", 'μ'),
+    ("nu", 'ν'),
+    ("xi", 'ξ'),
+    ("rho", 'ρ'),
+    ("sigma", 'σ'),
+    ("tau", 'τ'),
+    ("upsilon", 'υ'),
+    ("phi", 'φ'),
+    ("chi", 'χ'),
+    ("psi", 'ψ'),
+    ("omega", 'ω'),
+    ("Gamma", 'Γ'),
+    ("Delta", 'Δ'),
+    ("Theta", 'Θ'),
+    ("Lambda", 'Λ'),
+    ("Xi", 'Ξ'),
+    ("Sigma", 'Σ'),
+    ("Phi", 'Φ'),
+    ("Psi", 'Ψ'),
+    ("Omega", 'Ω'),
+    ("ell", 'ℓ'),
 ];
 
 fn greek_name(c: char) -> Option<&'static str> {
@@ -111,8 +139,20 @@ fn greek_name(c: char) -> Option<&'static str> {
 
 /// Whether a command's argument is words or symbols in another typeface.
 pub(crate) fn is_text(name: &str) -> bool {
-    ["text", "mbox", "textbf", "textit", "textrm", "textnormal", "mathrm", "hbox", "textsf", "emph", "operatorname"]
-        .contains(&name)
+    [
+        "text",
+        "mbox",
+        "textbf",
+        "textit",
+        "textrm",
+        "textnormal",
+        "mathrm",
+        "hbox",
+        "textsf",
+        "emph",
+        "operatorname",
+    ]
+    .contains(&name)
 }
 
 /// The meaning of a command that is a backslash and letters.
@@ -167,10 +207,10 @@ pub(crate) fn of_command(name: &str) -> Option<Meaning> {
         "pounds" => Meaning::Token(Token::Currency('£')),
         "euro" => Meaning::Token(Token::Currency('€')),
         "textdollar" => Meaning::Token(Token::Currency('$')),
-        "mathbb" | "mathbf" | "boldsymbol" | "bm" | "mathit" | "mathsf" | "mathcal" | "vec" | "hat" | "widehat"
-        | "overrightarrow" | "boxed" | "fbox" | "displaystyle" | "textstyle" | "limits" | "big" | "Big" | "bigg"
-        | "Bigg" | "bigl" | "bigr" | "Bigl" | "Bigr" | "biggl" | "biggr" | "middle" | "phantom" | "underline"
-        | "angle" | "triangle" | "ensuremath" | "mathop" | "not" => Skip,
+        "mathbb" | "mathbf" | "boldsymbol" | "bm" | "mathit" | "mathsf" | "mathcal" | "vec" | "hat"
+        | "widehat" | "overrightarrow" | "boxed" | "fbox" | "displaystyle" | "textstyle" | "limits"
+        | "big" | "Big" | "bigg" | "Bigg" | "bigl" | "bigr" | "Bigl" | "Bigr" | "biggl" | "biggr"
+        | "middle" | "phantom" | "underline" | "angle" | "triangle" | "ensuremath" | "mathop" | "not" => Skip,
         "sum" => Sign('Σ'),
         "prod" => Sign('Π'),
         "int" => Sign('∫'),
@@ -212,8 +252,9 @@ pub(crate) fn function(name: &str) -> Option<Function> {
 
 /// Words of two or three letters that are no products of variables.
 const WORDS: &[&str] = &[
-    "or", "and", "the", "one", "two", "six", "ten", "yes", "no", "odd", "all", "is", "are", "per", "to", "of", "by",
-    "an", "at", "day", "am", "pm", "dne", "red", "not", "for", "any", "if", "it", "mod", "hat", "cat", "dog", "mph",
+    "or", "and", "the", "one", "two", "six", "ten", "yes", "no", "odd", "all", "is", "are", "per", "to",
+    "of", "by", "an", "at", "day", "am", "pm", "dne", "red", "not", "for", "any", "if", "it", "mod", "hat",
+    "cat", "dog", "mph",
 ];
 
 /// Splits a run of letters outside `\text` into functions, words or variables.

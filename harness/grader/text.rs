@@ -6,8 +6,17 @@
 /// Phrases with one meaning; the first of each row is the name of the class.
 const SYNONYMS: &[&[&str]] = &[
     &[
-        "no solution", "no solutions", "no real solution", "no real solutions", "none", "there is no solution",
-        "there are no solutions", "empty set", "the empty set", "no such number exists", "no such number",
+        "no solution",
+        "no solutions",
+        "no real solution",
+        "no real solutions",
+        "none",
+        "there is no solution",
+        "there are no solutions",
+        "empty set",
+        "the empty set",
+        "no such number exists",
+        "no such number",
         "∅",
     ],
     &["does not exist", "dne", "not exist", "doesn't exist", "do not exist", "limit does not exist"],

@@ -61,8 +61,7 @@ struct Scan {
 /// Tokenises an answer. With `thousands` unset, `1,000` is two numbers.
 pub(crate) fn tokens(source: &str, thousands: bool) -> Result<Vec<Token>, Unreadable> {
     let chars = source.chars().collect();
-    let mut scan =
-        Scan { chars, at: 0, depth: 0, thousands, out: Vec::new(), silent: None, braces: 0 };
+    let mut scan = Scan { chars, at: 0, depth: 0, thousands, out: Vec::new(), silent: None, braces: 0 };
     while scan.at < scan.chars.len() {
         scan.step()?;
         if scan.out.len() > MAX_TOKENS {
@@ -172,7 +171,9 @@ impl Scan {
                 if self.out.last() == Some(&Token::Sign('}')) && self.out_is_superscript() {
                     self.out.pop();
                     match self.out.last_mut() {
-                        Some(Token::Number(n)) if digits.chars().all(|c| c.is_ascii_digit()) => n.push_str(digits),
+                        Some(Token::Number(n)) if digits.chars().all(|c| c.is_ascii_digit()) => {
+                            n.push_str(digits)
+                        }
                         _ => self.plain(digits),
                     }
                 } else {
@@ -182,7 +183,12 @@ impl Scan {
                 self.out.push(Token::Sign('}'));
             }
             Meaning::Subscript(digit) => {
-                self.out.extend([Token::Sign('_'), Token::Sign('{'), Token::Number(digit.into()), Token::Sign('}')]);
+                self.out.extend([
+                    Token::Sign('_'),
+                    Token::Sign('{'),
+                    Token::Number(digit.into()),
+                    Token::Sign('}'),
+                ]);
             }
             Meaning::Vulgar(a, b) => self.out.extend([
                 Token::Fraction,
@@ -266,8 +272,10 @@ impl Scan {
                 return group(gap).then_some(gap);
             }
         }
-        let first = before.len() <= 3 || self.chars.get(self.at.wrapping_sub(4)).is_some_and(|c| ", ".contains(*c));
-        let is_index = self.chars.get(self.at.wrapping_sub(before.len() + 1)).is_some_and(|c| "_^{".contains(*c));
+        let first =
+            before.len() <= 3 || self.chars.get(self.at.wrapping_sub(4)).is_some_and(|c| ", ".contains(*c));
+        let is_index =
+            self.chars.get(self.at.wrapping_sub(before.len() + 1)).is_some_and(|c| "_^{".contains(*c));
         let bare = self.thousands && !is_index && self.depth <= 0 && first && !before.starts_with('0');
         match self.peek(0) {
             ',' if bare => group(1).then_some(1),

@@ -50,7 +50,12 @@ impl Peeled<'_> {
 }
 
 /// Whether two values are one under the conventions.
-pub(crate) fn same_value(gold: &Node, answer: &Node, conventions: &Conventions, fuel: &Fuel) -> Option<Method> {
+pub(crate) fn same_value(
+    gold: &Node,
+    answer: &Node,
+    conventions: &Conventions,
+    fuel: &Fuel,
+) -> Option<Method> {
     let (spelled_gold, spelled_answer) = (spelled(gold, answer), spelled(answer, gold));
     let (gold, answer) = (spelled_gold.as_ref().unwrap_or(gold), spelled_answer.as_ref().unwrap_or(answer));
     let (g, a) = (peel(gold), peel(answer));
@@ -175,13 +180,21 @@ fn dropped_base(g: &Node, a: &Node, conventions: &Conventions) -> Option<Option<
     };
     match (g, a) {
         (Node::Based(x, b), Node::Based(y, c)) if b == c => Some((x == y).then_some(Method::Exact)),
-        (Node::Based(x, _), n) if conventions.base_may_be_dropped && digits_equal(x, n) => Some(Some(Method::Exact)),
+        (Node::Based(x, _), n) if conventions.base_may_be_dropped && digits_equal(x, n) => {
+            Some(Some(Method::Exact))
+        }
         _ => None,
     }
 }
 
 /// Unequal rationals that agree as decimals.
-fn rounded(g: &Node, a: &Node, x: &BigRational, y: &BigRational, conventions: &Conventions) -> Option<Method> {
+fn rounded(
+    g: &Node,
+    a: &Node,
+    x: &BigRational,
+    y: &BigRational,
+    conventions: &Conventions,
+) -> Option<Method> {
     let difference = (x - y).abs();
     let size = if x.abs() > y.abs() { x.abs() } else { y.abs() };
     let trillionth = BigRational::new(1.into(), 1_000_000_000_000i64.into());
@@ -201,7 +214,13 @@ fn half_unit(places: u32) -> BigRational {
     BigRational::new(1.into(), unit)
 }
 
-fn rounded_by(g: &Node, a: &Node, gap: &BigRational, answer_smaller: bool, c: &Conventions) -> Option<Method> {
+fn rounded_by(
+    g: &Node,
+    a: &Node,
+    gap: &BigRational,
+    answer_smaller: bool,
+    c: &Conventions,
+) -> Option<Method> {
     let two = BigRational::from_integer(2.into());
     let ok = match (decimals_of(g), decimals_of(a)) {
         _ if c.round_places.is_some_and(|p| *gap <= half_unit(p)) => true,

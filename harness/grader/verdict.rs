@@ -81,7 +81,9 @@ fn resolved(gold: &str, conventions: &Conventions) -> Conventions {
     if conventions.answer_type != AnswerType::Auto {
         return conventions.clone();
     }
-    let number = |t: &str| t.trim().trim_start_matches('-').replace([',', '.'], "").chars().all(|c| c.is_ascii_digit());
+    let number = |t: &str| {
+        t.trim().trim_start_matches('-').replace([',', '.'], "").chars().all(|c| c.is_ascii_digit())
+    };
     let words = |t: &str| {
         let plain = super::clean::plain(t);
         plain.len() > 3 && !plain.contains('\\') && plain.chars().all(|c| c.is_alphabetic() || c == ' ')

@@ -37,10 +37,16 @@ fn answers_are_told_apart() {
         }
         let wrong = if pair.equal { &mut false_negatives } else { &mut false_positives };
         *wrong += 1;
-        println!("{}: gold {:?} answer {:?} should be {} ({method:?})", pair.kind, pair.gold, pair.answer, pair.equal);
+        println!(
+            "{}: gold {:?} answer {:?} should be {} ({method:?})",
+            pair.kind, pair.gold, pair.answer, pair.equal
+        );
     }
     let negatives = pairs.iter().filter(|p| !p.equal).count();
-    println!("answers: {} pairs, {negatives} unequal; {false_positives} false positives, {false_negatives} false negatives", pairs.len());
+    println!(
+        "answers: {} pairs, {negatives} unequal; {false_positives} false positives, {false_negatives} false negatives",
+        pairs.len()
+    );
     assert_eq!((false_positives, false_negatives), (0, 0));
 }
 
@@ -61,8 +67,14 @@ fn completions_are_graded() {
             (false, true) => false_negatives += 1,
             _ => outcomes += 1,
         }
-        println!("gold {:?} completion {:?} should be {}: {verdict:?}", text.gold, text.completion, text.equal);
+        println!(
+            "gold {:?} completion {:?} should be {}: {verdict:?}",
+            text.gold, text.completion, text.equal
+        );
     }
-    println!("completions: {} texts; {false_positives} false positives, {false_negatives} false negatives, {outcomes} other outcomes", texts.len());
+    println!(
+        "completions: {} texts; {false_positives} false positives, {false_negatives} false negatives, {outcomes} other outcomes",
+        texts.len()
+    );
     assert_eq!((false_positives, false_negatives, outcomes), (0, 0, 0));
 }

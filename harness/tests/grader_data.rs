@@ -82,12 +82,16 @@ fn references_survive_their_own_solutions_and_statements() {
                 let verdict = grade_text(&row.gold, solution, &conventions);
                 found += u32::from(verdict.outcome == Outcome::Correct);
                 if !verdict.equal {
-                    let end: String = solution.chars().rev().take(160).collect::<Vec<_>>().into_iter().rev().collect();
+                    let end: String =
+                        solution.chars().rev().take(160).collect::<Vec<_>>().into_iter().rev().collect();
                     println!("{name} {}: {:?} from {end:?}: {verdict:?}", row.id, row.gold);
                 }
             }
         }
-        println!("{name}: {} problems, {equal} of {stated} statements, {found} of {solutions} solutions", rows.len());
+        println!(
+            "{name}: {} problems, {equal} of {stated} statements, {found} of {solutions} solutions",
+            rows.len()
+        );
         assert!(equal * 1000 >= stated * 998, "{name}");
     }
 }
@@ -96,13 +100,16 @@ fn references_survive_their_own_solutions_and_statements() {
 fn different_references_are_not_taken_for_equal() {
     let Some(data) = data() else { return };
     let conventions = Conventions::default();
-    for name in ["math500/math500.jsonl", "perturbed/math_perturb_hard.jsonl", "perturbed/math_perturb_simple.jsonl"] {
+    for name in
+        ["math500/math500.jsonl", "perturbed/math_perturb_hard.jsonl", "perturbed/math_perturb_simple.jsonl"]
+    {
         let mut golds: Vec<String> = rows(data.join(name)).into_iter().map(|r| r.gold).collect();
         golds.sort();
         golds.dedup();
         let (mut pairs, mut equal) = (0, 0);
         for (i, gold) in golds.iter().enumerate() {
-            for other in &golds[i + 1..] {
+            // Neighbours in alphabetical order are the near misses.
+            for other in golds[i + 1..].iter().take(40) {
                 pairs += 1;
                 if let Some(method) = equivalent(gold, other, &conventions) {
                     equal += 1;
@@ -111,5 +118,6 @@ fn different_references_are_not_taken_for_equal() {
             }
         }
         println!("{name}: {equal} of {pairs} pairs of references written differently are equal");
+        assert!(equal * 200 <= pairs, "{name}");
     }
 }
