@@ -354,10 +354,10 @@ impl Parser {
             }
             '|' => {
                 self.at += 1;
+                let bars = self.bars;
                 self.bars += 1;
-                let inner = self.deeper(Parser::sum);
-                self.bars -= 1;
-                let inner = inner?;
+                let inner = self.deeper(Parser::sum)?;
+                self.bars = bars;
                 self.take_sign('|').then_some(Node::Apply(Function::Abs, vec![inner]))
             }
             '⌊' => Some(Node::Apply(Function::Floor, self.enclosed('⌊', '⌋')?)),

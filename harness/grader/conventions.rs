@@ -98,7 +98,13 @@ impl Conventions {
     /// The same conventions without those that depend on which side is the reference. Votes use these: when
     /// nobody knows the right answer, `50`, `50%` and `0.5` must not all be one class.
     pub fn symmetric(&self) -> Conventions {
+        let answer_type = match self.answer_type {
+            // Whether a letter is an option or a variable would be judged by the reference.
+            AnswerType::Auto => AnswerType::Expression,
+            stated => stated,
+        };
         Conventions {
+            answer_type,
             percent: PercentRule::Value,
             answer_digits: None,
             reference_digits: None,
