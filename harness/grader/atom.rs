@@ -20,6 +20,7 @@ impl Parser {
                 Some('^') => self.exponent(node)?,
                 _ => return Some(node),
             };
+            self.link()?;
         }
     }
 

@@ -27,14 +27,16 @@ pub(crate) enum Boxed {
 
 /// The most boxes that are one answer.
 const MAX_ROW: usize = 16;
+/// How many boxes are looked at, from the end: a text of nothing but boxes must not cost the square of its length.
+const MAX_BOXES: usize = 32;
+/// The longest content of a box.
+const MAX_CONTENT: usize = 8_000;
 
 /// The boxed answer of a text.
 pub(crate) fn last(text: &str) -> Option<Boxed> {
     let mut cut_off = false;
     let mut row: Vec<Found> = Vec::new();
-    let mut before = text.len();
-    while let Some(start) = COMMANDS.iter().filter_map(|c| text[..before].rfind(c)).max() {
-        before = start;
+    for start in starts(text) {
         match content(text, start) {
             Content::Closed(found) if text[found.inner.0..found.inner.1].trim().is_empty() => {}
             Content::Closed(found) => {
@@ -60,6 +62,14 @@ pub(crate) fn last(text: &str) -> Option<Boxed> {
     }
 }
 
+/// Where the last boxes start, last first.
+fn starts(text: &str) -> Vec<usize> {
+    let of = |command| text.rmatch_indices(command).map(|(at, _)| at).take(MAX_BOXES);
+    let mut all: Vec<usize> = COMMANDS.into_iter().flat_map(of).collect();
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    all
+}
+
 enum Content {
     Closed(Found),
     Open,
@@ -79,7 +89,7 @@ fn content(text: &str, start: usize) -> Content {
     let bytes = text.as_bytes();
     let mut depth = 0usize;
     let mut at = open;
-    while at < bytes.len() {
+    while at < bytes.len().min(open + MAX_CONTENT) {
         match bytes[at] {
             b'\\' => at += 1,
             b'{' => depth += 1,

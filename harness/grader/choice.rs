@@ -8,7 +8,7 @@ use super::conventions::{AnswerType, Conventions};
 
 /// The option that an answer names, if it names one.
 pub(crate) fn letter(answer: &str, options: u8) -> Option<char> {
-    let plain = clean::plain(answer);
+    let plain = clean::plain(start_of(answer));
     let mut text = plain.trim().trim_matches(['*', '$', '{', '}', '"', '\'']).trim();
     for word in ["option", "Option", "choice", "Choice", "answer", "Answer", "OPTION"] {
         text = text.strip_prefix(word).map_or(text, |rest| rest.trim_start_matches([':', ' ']));
@@ -25,6 +25,11 @@ pub(crate) fn letter(answer: &str, options: u8) -> Option<char> {
     let letter = first.to_ascii_uppercase();
     let capital = first.is_ascii_uppercase();
     (ends && (alone || (capital && !rest.starts_with(','))) && letter < last(options)).then_some(letter)
+}
+
+/// The first characters, which are all that matters of a long text.
+fn start_of(text: &str) -> &str {
+    text.char_indices().nth(200).map_or(text, |(end, _)| &text[..end])
 }
 
 /// The first letter that is no option.
@@ -48,6 +53,9 @@ pub(crate) fn compare(gold: &str, answer: &str, conventions: &Conventions) -> Op
 
 /// A reference that is one capital letter, perhaps in brackets.
 fn bare_capital(gold: &str, options: u8) -> Option<char> {
+    if gold.len() > 40 {
+        return None;
+    }
     let plain = clean::plain(gold);
     let inner = plain.trim().trim_start_matches('(').trim_end_matches([')', '.']);
     let mut chars = inner.chars();

@@ -15,16 +15,18 @@ pub enum Completion<'a> {
     Truncated,
 }
 
-/// Separates the answer from the thinking.
+/// Separates the answer from the thinking: the last tag decides.
 pub fn split(text: &str) -> Completion<'_> {
-    let last = |tags: &[&'static str]| tags.iter().filter_map(|t| Some((text.rfind(t)?, t.len()))).max();
-    match (last(&OPEN), last(&CLOSE)) {
-        (Some((open, _)), Some((close, len))) if close > open => Completion::Answer(&text[close + len..]),
-        (Some(_), _) => Completion::Truncated,
-        // A template may have put the opening tag into the prompt.
-        (None, Some((close, len))) => Completion::Answer(&text[close + len..]),
-        (None, None) => Completion::Answer(text),
+    for (at, _) in text.rmatch_indices('<') {
+        let rest = &text[at..];
+        if let Some(tag) = CLOSE.iter().find(|tag| rest.starts_with(**tag)) {
+            return Completion::Answer(&rest[tag.len()..]);
+        }
+        if OPEN.iter().any(|tag| rest.starts_with(tag)) {
+            return Completion::Truncated;
+        }
     }
+    Completion::Answer(text)
 }
 
 #[cfg(test)]

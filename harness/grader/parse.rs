@@ -17,6 +17,8 @@ pub(crate) struct Parser {
     pub(super) tokens: Vec<Token>,
     pub(super) at: usize,
     depth: usize,
+    /// Nodes nested to the left, as in `1/2/3`, which no rule's depth bounds.
+    links: usize,
     /// Open absolute-value bars, inside which a bar closes.
     pub(super) bars: usize,
 }
@@ -27,7 +29,7 @@ pub(crate) fn parse(source: &str, thousands: bool) -> Option<Node> {
         return None;
     }
     let tokens = tokens(source, thousands).ok()?;
-    let mut parser = Parser { tokens, at: 0, depth: 0, bars: 0 };
+    let mut parser = Parser { tokens, at: 0, depth: 0, links: 0, bars: 0 };
     let node = parser.list()?;
     while parser.take_sign('.') {}
     parser.peek().is_none().then_some(node)
@@ -72,6 +74,12 @@ impl Parser {
         let node = rule(self);
         self.depth -= 1;
         node
+    }
+
+    /// Counts a node nested to the left, or gives up.
+    pub(super) fn link(&mut self) -> Option<()> {
+        self.links += 1;
+        (self.links <= 2 * MAX_DEPTH).then_some(())
     }
 
     /// A separator of list items, with how many tokens it takes.
@@ -131,6 +139,7 @@ impl Parser {
                 _ => return Some(left),
             };
             self.at += 1;
+            self.link()?;
             left = Node::SetOp(operation, Box::new(left), Box::new(self.ratio()?));
         }
     }
@@ -178,6 +187,7 @@ impl Parser {
             if self.take_sign('·') {
                 left = times(left, self.unary()?);
             } else if self.take_sign('/') {
+                self.link()?;
                 left = Node::Div(Box::new(left), Box::new(self.unary()?));
             } else if self.starts_factor() {
                 left = times(left, self.deeper(Parser::power)?);

@@ -1,8 +1,8 @@
 //! The tree that an answer is read into.
 //!
 //! One enum holds numbers, expressions and the shapes around them (tuples, sets, relations), because the
-//! notation does not separate them either: `(1,2)` is a point or an interval, `x = \pm 3` a set. A tree is
-//! never deeper than [`MAX_DEPTH`], so every recursion over it is bounded.
+//! notation does not separate them either: `(1,2)` is a point or an interval, `x = \pm 3` a set. The parser bounds
+//! the depth of a tree, so every recursion over it is bounded.
 
 use super::units::Unit;
 use num_rational::BigRational;

@@ -78,7 +78,7 @@ fn compared(gold: &str, answer: String, rule: Option<Rule>, conventions: &Conven
 
 /// Settles an answer type left to the reference. Only the kind of answer is taken from it, never its value.
 fn resolved(gold: &str, conventions: &Conventions) -> Conventions {
-    if conventions.answer_type != AnswerType::Auto {
+    if conventions.answer_type != AnswerType::Auto || gold.len() > 4_000 {
         return conventions.clone();
     }
     let number = |t: &str| {
