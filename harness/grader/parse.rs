@@ -161,17 +161,14 @@ impl Parser {
 
     pub(super) fn sum(&mut self) -> Option<Node> {
         let mut terms = vec![self.product()?];
-        loop {
-            let sign = match self.peek_sign() {
-                Some(c @ ('+' | '-' | '±' | '∓')) => c,
-                _ => break,
-            };
+        while let Some(sign @ ('+' | '-' | '±' | '∓')) = self.peek_sign() {
             self.at += 1;
             let term = self.product()?;
             match sign {
                 '+' => terms.push(term),
                 '-' => terms.push(Node::Neg(Box::new(term))),
                 _ => {
+                    self.link()?;
                     let left =
                         if terms.len() == 1 { terms.pop()? } else { Node::Add(std::mem::take(&mut terms)) };
                     terms = vec![Node::PlusMinus(Box::new(left), Box::new(term), sign == '∓')];

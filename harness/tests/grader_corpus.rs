@@ -1,4 +1,8 @@
 //! The grader against answers and completions written for it, a third and more of them wrong.
+//!
+//! Both files were written before the grader first ran on them. First pass: 598 of 613 answers (3 false positives,
+//! 12 false negatives) and 109 of 111 completions (none wrongly accepted). One pair was then withdrawn as undecidable
+//! (is `1, 234` a number?); the rest are asserted below.
 
 use isocost_harness::grader::{Conventions, equivalent, grade_completion};
 use serde::Deserialize;
@@ -77,4 +81,23 @@ fn completions_are_graded() {
         texts.len()
     );
     assert_eq!((false_positives, false_negatives, outcomes), (0, 0, 0));
+}
+
+#[test]
+fn the_corpus_is_graded_at_a_useful_rate() {
+    let conventions = Conventions::default();
+    let (pairs, texts): (Vec<Pair>, Vec<Text>) = (rows("answers.jsonl"), rows("completions.jsonl"));
+    let pass = || {
+        let start = std::time::Instant::now();
+        let answers = pairs.iter().filter(|p| equivalent(&p.gold, &p.answer, &conventions).is_some()).count();
+        let graded =
+            texts.iter().filter(|t| grade_completion(&t.gold, &t.completion, &conventions).equal).count();
+        std::hint::black_box(answers + graded);
+        start.elapsed().as_secs_f64()
+    };
+    // The fastest pass: the machine may be busy during the others.
+    let best = (0..20).map(|_| pass()).fold(f64::INFINITY, f64::min);
+    let rate = (pairs.len() + texts.len()) as f64 / best;
+    println!("{rate:.0} gradings a second on one core");
+    assert!(rate > if cfg!(debug_assertions) { 200.0 } else { 20_000.0 });
 }
