@@ -12,6 +12,7 @@ pub mod chain;
 pub mod countdown;
 pub mod engine;
 pub mod escape;
+pub mod grader;
 pub mod judge;
 pub mod outcome;
 pub mod plot;
