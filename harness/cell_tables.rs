@@ -66,37 +66,35 @@ impl Group<'_> {
 
     /// The accuracy table with as many strategies as a terminal has room for.
     pub fn accuracy_for_terminal(&self) -> Table {
-        let fits =
-            |table: &Table| table.terminal().lines().skip(1).all(|l| l.chars().count() <= TERMINAL_WIDTH);
         let candidates = (1..=8).rev().map(|most| self.accuracy(most));
-        candidates.into_iter().find(fits).unwrap_or_else(|| self.accuracy(1))
+        candidates.into_iter().find(fits_terminal).unwrap_or_else(|| self.accuracy(1))
     }
 
-    /// Tokens, device seconds and dollars by budget.
-    pub fn cost(&self) -> Table {
-        let ways: Vec<Way> = self.most_telling(4).into_iter().filter(|way| way.1 != Strategy::Pass).collect();
-        let ways: Vec<Way> = ways
-            .first()
-            .into_iter()
-            .chain(ways.last())
-            .copied()
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
-        let scale = self.answers_per_price();
-        let unit = if scale == 1.0 { "$/correct".to_string() } else { format!("$/{scale} correct") };
+    /// The cost table with the prices a terminal has room for.
+    pub fn cost_for_terminal(&self) -> Table {
+        Some(self.cost(2)).filter(fits_terminal).unwrap_or_else(|| self.cost(1))
+    }
+
+    /// Tokens, device seconds and dollars by budget: of one completion and, if `most` is above 1, of the most
+    /// telling choice that can be had.
+    pub fn cost(&self, most: usize) -> Table {
+        let mut ways = self.most_telling(most);
+        ways.retain(|way| way.1 != Strategy::Pass);
+        let answers = answers_per_price(self.rows.values().flat_map(BTreeMap::values).copied());
+        let unit = price_unit(answers);
         let mut columns = self.budget_columns();
         columns.extend([Column::number("reasoning", "tokens"), Column::number("answer", "tokens")]);
         columns.extend([Column::number("cut", "%"), Column::number("no answer", "%")]);
         columns.extend(ways.iter().map(|way| Column::number(&format!("n={}", way.0), "device s")));
-        columns.extend(ways.iter().map(|way| Column::number(&way_name(way.1, way.0), &unit)));
+        columns.extend(ways.iter().map(|way| Column::number(&way_name(way.1, way.0), unit)));
         let mut table = self.table("Cost: means of a completion, seconds of a problem", columns, |by_way| {
-            cost_entries(by_way, &ways, scale)
+            cost_entries(by_way, &ways, answers as f64)
         });
         table.footnotes = vec![
-            "cut: completions that ran out of tokens. Device seconds: the prompt once, then n completions."
-                .into(),
+            "cut: completions that ran out of tokens. Seconds: the prompt once, then n completions.".into(),
+            "$/k, $/M correct: dollars per thousand, per million correct answers.".into(),
         ];
+        table.footnotes.truncate(if answers == 1 { 1 } else { 2 });
         table
     }
 
@@ -147,9 +145,9 @@ impl Group<'_> {
             |way: &&Way| self.rows.values().any(|by_way| by_way.get(way).is_some_and(|row| row.reliable));
         let reliable = ways.iter().filter(is_reliable).map(|way| way.0).max();
         let large = reliable.or(ways.iter().map(|way| way.0).max()).unwrap_or(1);
-        let distance = |n: u32| (2 * u64::from(n).pow(2)).abs_diff(2 * u64::from(large));
+        let distance = |n: u32| (2.0 * f64::from(n).ln() - f64::from(large).ln()).abs();
         let between: BTreeSet<u32> = ways.iter().map(|way| way.0).filter(|&n| 1 < n && n < large).collect();
-        (large, between.into_iter().min_by_key(|&n| distance(n)))
+        (large, between.into_iter().rev().min_by(|&a, &b| distance(a).total_cmp(&distance(b))))
     }
 
     fn accuracy_notes(&self, ways: &[Way]) -> Vec<String> {
@@ -167,17 +165,29 @@ impl Group<'_> {
         }
         notes
     }
+}
 
-    /// 1, 1,000 or 1,000,000 answers: what to quote prices for so that they begin before the point.
-    fn answers_per_price(&self) -> f64 {
-        let rows = self.rows.values().flat_map(BTreeMap::values);
-        let prices = rows.filter_map(|row| row.usd_per_correct.map(|usd| usd.value)).filter(|usd| *usd > 0.0);
-        match prices.reduce(f64::min) {
-            Some(least) if least < 1e-4 => 1e6,
-            Some(least) if least < 0.1 => 1e3,
-            _ => 1.0,
-        }
+/// 1, 1,000 or 1,000,000 answers: what to quote prices for so that they begin before the point.
+pub fn answers_per_price<'a>(rows: impl Iterator<Item = &'a Row>) -> u64 {
+    let prices = rows.filter_map(|row| row.usd_per_correct.map(|usd| usd.value)).filter(|usd| *usd > 0.0);
+    match prices.reduce(f64::min) {
+        Some(least) if least < 1e-4 => 1_000_000,
+        Some(least) if least < 0.1 => 1_000,
+        _ => 1,
     }
+}
+
+/// The unit of a price for so many correct answers, short for the head of a column: `$/M correct`.
+pub fn price_unit(answers: u64) -> &'static str {
+    match answers {
+        1_000_000 => "$/M correct",
+        1_000 => "$/k correct",
+        _ => "$/correct",
+    }
+}
+
+fn fits_terminal(table: &Table) -> bool {
+    table.terminal().lines().skip(1).all(|line| line.chars().count() <= TERMINAL_WIDTH)
 }
 
 fn accuracy_entry(row: Option<&Row>) -> String {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use crate::bargain::{Bargain, bargains, tasks};
 use crate::cell::Strategy;
-use crate::cell_tables::{groups, way_name};
+use crate::cell_tables::{answers_per_price, groups, price_unit, way_name};
 use crate::escape;
 use crate::rounding::{amount, grouped, share, significant};
 use crate::row::{Economy, Row};
@@ -60,12 +60,13 @@ pub fn report_md(report: &Report) -> String {
 }
 
 fn answer(rows: &[Row]) -> String {
+    let answers = answers_per_price(rows.iter());
     let mut text = "\n## The answer\n".to_string();
     for task in tasks(rows) {
         let found = bargains(rows, task);
-        let _ = write!(text, "\n{}\n", headline(task, &found));
+        let _ = write!(text, "\n{}\n", headline(task, &found, answers));
         if found.len() > 1 {
-            let _ = write!(text, "\n{}", bargain_table(&found));
+            let _ = write!(text, "\n{}", bargain_table(&found, answers));
         }
     }
     if rows.is_empty() {
@@ -74,7 +75,7 @@ fn answer(rows: &[Row]) -> String {
     text
 }
 
-fn headline(task: &str, found: &[Bargain]) -> String {
+fn headline(task: &str, found: &[Bargain], answers: u64) -> String {
     let task = escape::markdown(task);
     let Some(best) = found.first() else {
         return format!("**{task}**: no accuracy above zero was measured.");
@@ -89,7 +90,12 @@ fn headline(task: &str, found: &[Bargain]) -> String {
         significant(best.row.device_s_mean),
     );
     if best.row.usd_per_correct.is_some() {
-        let _ = write!(text, " and ${} per 1,000 correct answers", dollars(best.row));
+        let per = if answers == 1 {
+            "correct answer".into()
+        } else {
+            format!("{} correct answers", grouped(answers))
+        };
+        let _ = write!(text, " and \\${} per {per}", dollars(best.row, answers));
     }
     text + "." + &found.get(1).map(|next| saving(best, next)).unwrap_or_default()
 }
@@ -104,7 +110,7 @@ fn saving(best: &Bargain, next: &Bargain) -> String {
     format!(" At least {at_least:.0} % of that accuracy is had for {} times less.", significant(times))
 }
 
-fn bargain_table(found: &[Bargain]) -> String {
+fn bargain_table(found: &[Bargain], answers: u64) -> String {
     let columns = [
         Column::number("share of the best accuracy", "at least, %"),
         Column::text("cheapest model"),
@@ -112,7 +118,7 @@ fn bargain_table(found: &[Bargain]) -> String {
         Column::text("strategy"),
         Column::number("accuracy", "95 % interval"),
         Column::number("device time", "s/problem"),
-        Column::number("price", "$/1,000 correct"),
+        Column::number("price", price_unit(answers)),
     ];
     let entries = |bargain: &Bargain| {
         let Row { cell, accuracy, device_s_mean, .. } = bargain.row;
@@ -123,7 +129,7 @@ fn bargain_table(found: &[Bargain]) -> String {
             way_name(cell.strategy, cell.n),
             share(accuracy.as_ref()),
             significant(*device_s_mean),
-            dollars(bargain.row),
+            dollars(bargain.row, answers),
         ]
     };
     markdown(&columns, &found.iter().map(entries).collect::<Vec<_>>())
@@ -136,8 +142,8 @@ fn budget(row: &Row) -> String {
     }
 }
 
-fn dollars(row: &Row) -> String {
-    amount(row.usd_per_correct.as_ref(), 1000.0)
+fn dollars(row: &Row, answers: u64) -> String {
+    amount(row.usd_per_correct.as_ref(), answers as f64)
 }
 
 fn figures(figures: &[Figure]) -> String {
@@ -163,9 +169,8 @@ fn tables(report: &Report) -> String {
     let mut text = String::new();
     let conditions = conditions_line(&report.conditions);
     for group in groups(&report.rows) {
-        let (accuracy, cost) = (group.accuracy(STRATEGY_COLUMNS), group.cost());
-        let name = format!("{} on {}", escape::markdown(group.model), escape::markdown(group.task));
-        let _ = write!(text, "\n### {name}\n\n{}\n{}\n{conditions}", accuracy.markdown(), cost.markdown());
+        let (accuracy, cost) = (group.accuracy(STRATEGY_COLUMNS), group.cost(2));
+        let _ = write!(text, "\n{}\n{}\n{conditions}", accuracy.markdown(), cost.markdown());
     }
     if text.is_empty() { text } else { format!("\n## Tables\n{text}") }
 }

@@ -89,7 +89,7 @@ pub fn markdown(columns: &[Column], rows: &[Vec<String>]) -> String {
     let rules = columns.iter().map(|column| if column.is_number { "---:" } else { "---" }.to_string());
     let mut text = piped(heads) + &piped(rules);
     for row in rows {
-        text.push_str(&piped(entries(columns, row).map(escape::markdown)));
+        text.push_str(&piped(entries(columns, row).map(entry)));
     }
     text
 }
@@ -97,6 +97,13 @@ pub fn markdown(columns: &[Column], rows: &[Vec<String>]) -> String {
 fn head(column: &Column) -> String {
     let Column { title, unit, .. } = column;
     if unit.is_empty() { title.clone() } else { format!("{title} ({unit})") }
+}
+
+/// An entry as written if it holds only numbers, whose brackets cannot become a link; else escaped.
+fn entry(text: &str) -> String {
+    let is_numeric =
+        text.chars().all(|character| character.is_ascii_digit() || "., []~–".contains(character));
+    if is_numeric { text.to_string() } else { escape::markdown(text) }
 }
 
 /// One entry per column.

@@ -72,7 +72,7 @@ pub fn accuracy_by_n(rows: &[Row], task: &str, model: &str) -> Result<String, Pl
     let picture = Picture {
         title: format!("{task}: {model}, accuracy by n"),
         subtitle: format!(
-            "n completions, chosen by {strategy}; one line per budget in tokens; 95 % intervals"
+            "n completions, chosen by {strategy}; one line per budget; hollow: n above half of the trajectories"
         ),
         x_title: "n, completions per problem (logarithmic)".to_string(),
         x,
@@ -113,7 +113,13 @@ fn by_n(rows: &[&Row], strategy: Strategy, budget: Budget, at: usize, count: usi
 
 fn point(x: f64, row: &Row) -> Option<Point> {
     let accuracy = row.accuracy?;
-    let point = Point { x, y: accuracy.value, low: accuracy.ci_low, high: accuracy.ci_high };
+    let point = Point {
+        x,
+        y: accuracy.value,
+        low: accuracy.ci_low,
+        high: accuracy.ci_high,
+        is_reliable: row.reliable,
+    };
     point.is_drawable().then_some(point)
 }
 

@@ -14,7 +14,7 @@ use super::axis::Axis;
 use super::labels::spread;
 use crate::escape;
 
-const WIDTH: i32 = 1680;
+const WIDTH: i32 = 1640;
 const LEFT: i32 = 130;
 const RIGHT: i32 = 1180;
 const TOP: i32 = 150;
@@ -36,6 +36,7 @@ pub(super) struct Point {
     pub(super) y: f64,
     pub(super) low: f64,
     pub(super) high: f64,
+    pub(super) is_reliable: bool,
 }
 
 impl Point {
@@ -142,29 +143,39 @@ impl Picture {
         Ok(())
     }
 
-    /// A band for a solid line, bars for a dashed one.
+    /// A band for a solid line, bars for a dashed one and where the axis is not logarithmic.
     fn draw_interval(&self, area: &Area, series: &Series) -> Result<(), PlotError> {
         let ends = |point: &Point| {
             let x = self.x_pixel(point.x);
             [(x, self.y_pixel(point.high)), (x, self.y_pixel(point.low))]
         };
-        if series.is_dashed || series.points.len() == 1 {
-            for point in &series.points {
-                line(area, &ends(point), series.color.mix(0.55).stroke_width(2))?;
-            }
-            return Ok(());
+        let first = if series.is_dashed { series.points.len() } else { self.near_zero(series) };
+        let (barred, banded) = series.points.split_at(first);
+        let barred = if banded.len() == 1 { &series.points } else { barred };
+        for point in barred {
+            line(area, &ends(point), series.color.mix(0.55).stroke_width(2))?;
         }
-        let upper = series.points.iter().map(|point| ends(point)[0]);
-        let lower = series.points.iter().rev().map(|point| ends(point)[1]);
+        let upper = banded.iter().map(|point| ends(point)[0]);
+        let lower = banded.iter().rev().map(|point| ends(point)[1]);
         let outline: Vec<Pixel> = upper.chain(lower).collect();
         area.draw(&Polygon::new(outline, series.color.mix(0.13).filled())).map_err(failed)
     }
 
+    /// The line, faint where it crosses the break of the axis and its slope means nothing.
     fn draw_line(&self, area: &Area, series: &Series) -> Result<(), PlotError> {
-        let pixels: Vec<Pixel> =
-            series.points.iter().map(|point| (self.x_pixel(point.x), self.y_pixel(point.y))).collect();
-        stroke(area, &pixels, series)?;
-        pixels.iter().try_for_each(|&pixel| marker(area, pixel, series))
+        let pixel = |point: &Point| (self.x_pixel(point.x), self.y_pixel(point.y));
+        let pixels: Vec<Pixel> = series.points.iter().map(pixel).collect();
+        let first = self.near_zero(series);
+        line(area, &pixels[..pixels.len().min(first + 1)], series.color.mix(0.4).stroke_width(2))?;
+        stroke(area, &pixels[first..], series)?;
+        let marks = series.points.iter().zip(&pixels);
+        marks.into_iter().try_for_each(|(point, &pixel)| marker(area, pixel, series, !point.is_reliable))
+    }
+
+    /// How many points lie left of the logarithm's beginning.
+    fn near_zero(&self, series: &Series) -> usize {
+        let Some(end) = self.x.break_position() else { return 0 };
+        series.points.partition_point(|point| self.x.position(point.x) < end)
     }
 
     fn draw_labels(&self, area: &Area) -> Result<(), PlotError> {
@@ -175,7 +186,7 @@ impl Picture {
         for (series, y) in self.series.iter().zip(spread(&wanted, gap, low, high)) {
             let y = y.round() as i32;
             stroke(area, &[(RIGHT + 24, y), (RIGHT + 84, y)], series)?;
-            marker(area, (RIGHT + 54, y), series)?;
+            marker(area, (RIGHT + 54, y), series, false)?;
             write(area, &series.name, (RIGHT + 98, y), 25.0, INK, HPos::Left, VPos::Center)?;
         }
         Ok(())
@@ -238,15 +249,15 @@ fn stroke(area: &Area, pixels: &[Pixel], series: &Series) -> Result<(), PlotErro
     line(area, pixels, style)
 }
 
-/// Circle, square, triangle or diamond; hollow on dashed lines.
-fn marker(area: &Area, (x, y): Pixel, series: &Series) -> Result<(), PlotError> {
+/// Circle, square, triangle or diamond; hollow on dashed lines and where asked.
+fn marker(area: &Area, (x, y): Pixel, series: &Series, is_hollow: bool) -> Result<(), PlotError> {
     let corners: Vec<Pixel> = match series.marker % 4 {
         0 => Vec::new(),
         1 => vec![(-8, -8), (8, -8), (8, 8), (-8, 8)],
         2 => vec![(0, -11), (10, 7), (-10, 7)],
         _ => vec![(0, -11), (11, 0), (0, 11), (-11, 0)],
     };
-    let inside = if series.is_dashed { WHITE.filled() } else { series.color.filled() };
+    let inside = if series.is_dashed || is_hollow { WHITE.filled() } else { series.color.filled() };
     let edge = series.color.stroke_width(4);
     if corners.is_empty() {
         area.draw(&Circle::new((x, y), 9, inside)).map_err(failed)?;

@@ -24,7 +24,7 @@ const MODELS: [Model; 3] = [
 ];
 
 /// 3 models x 7 budgets x n of 1, 2, 4, 8, 16 x first, majority, verifier and pass.
-pub fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for model in &MODELS {
         for budget in BUDGETS {
@@ -40,7 +40,7 @@ pub fn rows() -> Vec<Row> {
 }
 
 /// Rows whose names attack, and whose numbers do not exist.
-pub fn hostile_rows() -> Vec<Row> {
+pub(crate) fn hostile_rows() -> Vec<Row> {
     let names = ["<script>alert(1)</script>", "=cmd|' /C calc'!A0", "\u{1b}[2J\u{1b}]0;owned\u{7}|a|"];
     let mut rows: Vec<Row> = names.iter().map(|name| named(name)).collect();
     rows[1].accuracy = None;
@@ -51,7 +51,7 @@ pub fn hostile_rows() -> Vec<Row> {
 }
 
 /// A report on the rows.
-pub fn report(rows: Vec<Row>) -> Report {
+pub(crate) fn report(rows: Vec<Row>) -> Report {
     let economy = MODELS.iter().map(|model| Economy {
         model: model.name.to_string(),
         task: "countdown-4".to_string(),
