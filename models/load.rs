@@ -133,14 +133,11 @@ impl Weights {
 
 /// The safetensors library's message in words.
 fn explain(message: &str) -> String {
-    let first = message.lines().next().unwrap_or(message);
-    match first {
-        m if m.contains("MetadataIncompleteBuffer") => "is truncated, or its header lies about sizes".into(),
-        m if m.contains("Header") || m.contains("Metadata") || m.contains("Offset") => {
-            format!("its header is not valid safetensors ({m})")
-        }
-        m => format!("is not valid safetensors ({m})"),
+    let message = message.lines().next().unwrap_or(message);
+    if message.contains("incomplete metadata") {
+        return "is truncated, or its header lies about sizes".into();
     }
+    format!("is not valid safetensors, its header is wrong ({message})")
 }
 
 fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
