@@ -60,6 +60,17 @@ impl<'de> Deserialize<'de> for Budget {
     }
 }
 
+/// What happens to a thought that reaches its budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// The thought is closed and an answer is asked for.
+    #[default]
+    ForceAnswer,
+    /// The completion ends there, without an answer.
+    Truncate,
+}
+
 /// How n completions of a problem become one answer, or one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cell::Budget;
+use crate::cell::{Budget, Policy};
 use crate::trajectory::Thought;
 
 /// How the next token is drawn.
@@ -29,6 +29,8 @@ pub struct Sampling {
 pub struct Settings {
     /// Ascending budgets without repetition. The thought is sampled to the last one.
     pub budgets: Vec<Budget>,
+    /// What happens at a budget above 0.
+    pub policy: Policy,
     /// Most tokens of an answer.
     pub answer_tokens: u32,
     /// Forced continuations (`Wait`) before the thought may end.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::cell::{Budget, Cell, Strategy};
+use crate::cell::{Budget, Cell, Policy, Strategy};
 use crate::engine::{Sampling, Settings};
 use crate::price::Price;
 use crate::task::{Task, TaskError};
@@ -26,6 +26,9 @@ pub struct Sweep {
     pub seed: u64,
     /// Caps on reasoning tokens, ascending.
     pub budgets: Vec<Budget>,
+    /// What happens to a thought that reaches its budget.
+    #[serde(default)]
+    pub policy: Policy,
     /// Completions per problem, ascending.
     pub n: Vec<u32>,
     /// Trajectories sampled of each problem; by default the largest n.
@@ -211,6 +214,7 @@ impl Sweep {
         let budgets = if waits == 0 { budgets } else { &budgets[budgets.len() - 1..] };
         Settings {
             budgets: budgets.to_vec(),
+            policy: self.policy,
             answer_tokens: task.answer_tokens,
             waits,
             sampling: self.sampling.clone(),

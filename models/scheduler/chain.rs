@@ -1,6 +1,6 @@
 //! A trajectory under way: its thought so far and the rows that still work on it.
 
-use isocost_harness::cell::Budget;
+use isocost_harness::cell::{Budget, Policy};
 use isocost_harness::engine::{Generated, Settings};
 use isocost_harness::trajectory::Thought;
 
@@ -76,10 +76,14 @@ impl Chain {
     }
 
     /// What to do once `tokens` were added to the thought.
-    fn after(&self, tokens: Vec<u32>, settings: &Settings) -> Progress {
+    fn after(&mut self, tokens: Vec<u32>, settings: &Settings) -> Progress {
         let length = self.reasoning.len();
         let budget = Budget::Tokens(length as u32);
-        match (settings.budgets.contains(&budget), length >= self.cap) {
+        let is_budget = settings.budgets.contains(&budget);
+        if is_budget && settings.policy == Policy::Truncate {
+            self.answers.push(Answer::truncated(budget, length, self.chain_s));
+        }
+        match (is_budget && settings.policy == Policy::ForceAnswer, length >= self.cap) {
             (true, true) => Progress::Cut { tokens, budget },
             (false, true) => Progress::Ended(None),
             (true, false) => Progress::Fork { tokens, budget },

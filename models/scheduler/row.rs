@@ -123,6 +123,11 @@ impl Answer {
         Self { budget, ..self }
     }
 
+    /// Nothing is answered: the completion ends where the budget does.
+    pub(super) fn truncated(budget: Budget, reasoning_tokens: usize, reasoning_s: f64) -> Self {
+        Self { budget, ..Self::natural(reasoning_tokens, reasoning_s) }
+    }
+
     /// The model ended the completion before it began to answer.
     pub(super) fn missing(self) -> Self {
         Self { complete: true, ..self }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use isocost_harness::cell::Budget;
+use isocost_harness::cell::{Budget, Policy};
 use isocost_harness::engine::{Activity, Engine, Generated, Job, Sampling, Settings};
 use isocost_harness::task::Task;
 use isocost_models::bundled;
@@ -24,7 +24,14 @@ fn engine(name: &str, rows: usize) -> LocalEngine {
 
 fn settings(budgets: &[Budget]) -> Settings {
     let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, min_p: None };
-    Settings { budgets: budgets.to_vec(), answer_tokens: 24, waits: 0, sampling, seed: 3 }
+    Settings {
+        budgets: budgets.to_vec(),
+        policy: Policy::ForceAnswer,
+        answer_tokens: 24,
+        waits: 0,
+        sampling,
+        seed: 3,
+    }
 }
 
 fn jobs(task: &str, problems: usize, trajectories: u32) -> Vec<Job> {
@@ -112,6 +119,27 @@ fn a_forced_continuation_goes_on_where_the_thought_would_have_ended() {
     );
     let total = |all: &[Generated]| all.iter().map(|g| g.reasoning_ids.len()).sum::<usize>();
     assert!(total(&waited) > total(&plain));
+}
+
+#[test]
+fn a_hard_stop_ends_the_completion_without_an_answer() {
+    let mut engine = engine("reason-s", 8);
+    let jobs = jobs("countdown-4", 4, 4);
+    let (forced, _) = sample(&mut engine, &jobs, &settings(&BUDGETS));
+    let (cut, activity) =
+        sample(&mut engine, &jobs, &Settings { policy: Policy::Truncate, ..settings(&BUDGETS) });
+    for (cut, forced) in cut.iter().zip(&forced) {
+        assert_eq!(cut.reasoning_ids, forced.reasoning_ids);
+        for (cut, forced) in cut.answers.iter().zip(&forced.answers) {
+            assert_eq!((cut.budget, cut.reasoning_tokens), (forced.budget, forced.reasoning_tokens));
+            assert!(
+                !forced.forced
+                    || cut.budget == Budget::Tokens(0)
+                    || (cut.answer_tokens == 0 && !cut.complete)
+            );
+        }
+    }
+    assert!(activity.sampled_tokens < cut.iter().map(|g| g.reasoning_ids.len() as u64 + 60).sum());
 }
 
 #[test]
