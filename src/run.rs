@@ -17,8 +17,8 @@ use crate::progress::{ModelProgress, Progress};
 use crate::{report, workload};
 
 /// Carries a sweep out and reports on it.
-pub(crate) fn run(sweep: &str, out: Option<PathBuf>) -> Result<ExitCode> {
-    let sweep = Sweep::open(sweep)?;
+pub(crate) fn run(name: &str, out: Option<PathBuf>) -> Result<ExitCode> {
+    let sweep = Sweep::open(name)?;
     let tasks = workload::tasks(&sweep)?;
     let mut engines = load_all(&sweep)?;
     let facts =
@@ -34,7 +34,7 @@ pub(crate) fn run(sweep: &str, out: Option<PathBuf>) -> Result<ExitCode> {
             let done = run.len();
             progress.say(&format!(
                 "stopped with {done} trajectories recorded; go on with: isocost run {} --out {}",
-                sweep.name,
+                name,
                 out.display()
             ));
             return Ok(ExitCode::FAILURE);

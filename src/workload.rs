@@ -45,7 +45,7 @@ pub(crate) fn manifest(
         ("host", host()),
         ("device", format!("cpu, {cores} cores, {}", cpu_name())),
         ("sweep_sha256", sweep.sha256()),
-        ("command", format!("isocost run {}", sweep.name)),
+        ("command", std::env::args().skip(1).fold("isocost".to_owned(), |line, word| line + " " + &word)),
     ];
     let provenance = provenance.map(|(key, value)| (key.to_owned(), value)).into();
     Manifest {

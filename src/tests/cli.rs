@@ -117,6 +117,22 @@ fn a_run_killed_again_and_again_ends_with_the_records_of_one_that_was_not() {
     assert_eq!(records(&folder.path().join("killed")), records(&folder.path().join("whole")));
 }
 
+#[cfg(unix)]
+#[test]
+fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
+    let folder = workplace();
+    let child = isocost(&["run", "small.toml", "--out", "a"], folder.path()).spawn().unwrap();
+    while !std::fs::metadata(folder.path().join("a/trajectories.jsonl")).is_ok_and(|m| m.len() > 0) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("go on with: isocost run small.toml --out a"), "{}", stderr(&output));
+    assert!(run(folder.path(), "a").status.success());
+    assert_eq!(records(&folder.path().join("a")).len(), 18 * 4);
+}
+
 #[test]
 fn a_torn_line_is_set_aside_and_sampled_again() {
     let folder = workplace();
