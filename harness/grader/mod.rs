@@ -21,6 +21,7 @@
 
 mod atom;
 mod boxed;
+mod bracket;
 mod calendar;
 mod choice;
 mod class;
@@ -35,6 +36,7 @@ mod exact;
 mod extract;
 mod fuel;
 mod lines;
+mod literal;
 mod numeric;
 mod parse;
 mod phrase;

@@ -2,7 +2,8 @@
 //!
 //! Both files were written before the grader first ran on them. First pass: 598 of 613 answers (3 false positives,
 //! 12 false negatives) and 109 of 111 completions (none wrongly accepted). One pair was then withdrawn as undecidable
-//! (is `1, 234` a number?); the rest are asserted below.
+//! (is `1, 234` a number?); the rest are asserted below. `held_out.jsonl` was written after the last change to the
+//! grader and passed whole on its first run (144 pairs, 39 unequal), by the same author, so it flatters.
 
 use isocost_harness::grader::{Conventions, equivalent, grade_completion};
 use serde::Deserialize;
