@@ -42,7 +42,7 @@ fn print(rows: &[Row]) {
     for group in groups(rows) {
         println!("{} on {}", group.model, group.task);
         println!("{}", group.accuracy_for_terminal().terminal());
-        println!("{}", group.cost(2).terminal());
+        println!("{}", group.cost_for_terminal().terminal());
     }
 }
 
