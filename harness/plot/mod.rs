@@ -130,7 +130,7 @@ fn best_choice(rows: &[&Row]) -> Option<(Strategy, u32)> {
     let preferred =
         [Strategy::Verifier, Strategy::Maj, Strategy::Weighted, Strategy::Score, Strategy::Shortest];
     let strategy = preferred.into_iter().find(|strategy| ways.iter().any(|way| way.0 == *strategy))?;
-    ways.into_iter().filter(|way| way.0 == strategy).next_back()
+    ways.into_iter().rfind(|way| way.0 == strategy)
 }
 
 /// Distinct names in the order of their first occurrence.
