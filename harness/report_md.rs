@@ -78,7 +78,7 @@ fn answer(rows: &[Row]) -> String {
 fn headline(task: &str, found: &[Bargain], answers: u64) -> String {
     let task = escape::markdown(task);
     let Some(best) = found.first() else {
-        return format!("**{task}**: no accuracy above zero was measured.");
+        return format!("**{task}**: no reliable accuracy above zero was measured.");
     };
     let cell = &best.row.cell;
     let mut text = format!(
