@@ -88,7 +88,9 @@ pub fn strategy_per_problem(
             Strategy::BestOfN => best_of_n(votes, n),
             Strategy::Shortest => shortest_at_n(votes, n),
         };
-        found.ok_or(Undefined::NotEnoughTrajectories { n, have: votes.len() })
+        // Rounding can leave a share a hair outside [0, 1]; adding 0 turns a negative zero positive.
+        let share = found.map(|share| share.clamp(0.0, 1.0) + 0.0);
+        share.ok_or(Undefined::NotEnoughTrajectories { n, have: votes.len() })
     };
     problems.par_iter().enumerate().map(value).collect()
 }
