@@ -64,7 +64,8 @@ impl Decoder {
             (0..c.layers).map(|i| Layer::load(c, weights, i)).collect::<std::result::Result<_, _>>()?;
         let norm = weights.get("model.norm.weight", &[c.width])?;
         let rope = Rope::new(c, device).map_err(|e| LoadError::malformed("config.json".as_ref(), &e))?;
-        Ok(Self { embedding, layers, norm, head: Linear::new(head, None), rope, dtype, config })
+        let head = Linear::new(head, None).map_err(|e| LoadError::other(&e))?;
+        Ok(Self { embedding, layers, norm, head, rope, dtype, config })
     }
 
     /// Sizes and variations.
@@ -128,7 +129,7 @@ impl Layer {
         let linear = |name: &str, out: usize, input: usize, bias: bool| {
             let weight = get(&format!("{name}.weight"), &[out, input])?;
             let bias = if bias { Some(get(&format!("{name}.bias"), &[out])?) } else { None };
-            Ok(Linear::new(weight, bias))
+            Linear::new(weight, bias).map_err(|e| LoadError::other(&e))
         };
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let qk_norm = if c.qk_norm {

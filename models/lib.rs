@@ -11,6 +11,7 @@ pub mod engine;
 pub mod lanes;
 pub mod linear;
 pub mod load;
+mod packed;
 pub mod rope;
 pub mod sampler;
 pub mod scheduler;
