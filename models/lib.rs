@@ -15,6 +15,8 @@ mod packed;
 pub mod rope;
 pub mod sampler;
 pub mod scheduler;
+mod streamed;
 pub mod tokenizer;
 #[cfg(feature = "train")]
 pub mod training;
+mod words;
