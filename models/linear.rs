@@ -9,6 +9,8 @@ use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use crate::matrix::Matrix;
+
 /// Weights of at most so many numbers (4 MiB of `f32`) stay in a core's own cache.
 const SMALL: usize = 1 << 20;
 /// Rows of `x` that one task multiplies.
@@ -17,15 +19,15 @@ const ROWS: usize = 16;
 /// A linear layer.
 pub struct Linear {
     /// `[out, in]`.
-    weight: Tensor,
+    weight: Matrix,
     /// `[out]`.
     bias: Option<Tensor>,
 }
 
 impl Linear {
     /// A layer from `[out, in]` weights and an `[out]` bias.
-    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight, bias }
+    pub fn new(weight: impl Into<Matrix>, bias: Option<Tensor>) -> Self {
+        Self { weight: weight.into(), bias }
     }
 
     /// `[tokens, in]` to `[tokens, out]`.
@@ -33,11 +35,10 @@ impl Linear {
     /// # Errors
     /// If the shapes do not fit or the device fails.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let small = self.weight.elem_count() <= SMALL && self.weight.dtype() == DType::F32;
-        let y = if small && x.device().is_cpu() {
-            x.contiguous()?.apply_op2_no_bwd(&self.weight, &RowByRow)?
-        } else {
-            x.matmul(&self.weight.t()?)?
+        let small = |w: &&Tensor| w.elem_count() <= SMALL && w.dtype() == DType::F32 && w.device().is_cpu();
+        let y = match self.weight.dense().filter(small) {
+            Some(weight) => x.contiguous()?.apply_op2_no_bwd(weight, &RowByRow)?,
+            None => self.weight.product(x)?,
         };
         match &self.bias {
             None => Ok(y),
