@@ -2,11 +2,12 @@
 //!
 //! On the CPU two kernels of this project do it: `packed` for small `f32` layers, which stay in a cache,
 //! and `streamed` for the others, which are read from memory in the type they are stored in. With both, what a
-//! row gives does not depend on the batch it is in. Other devices use the library.
+//! row gives does not depend on the batch it is in. Quantised weights and other devices use the library.
 
 use bytemuck::try_cast_slice;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor};
 
+use crate::matrix::Matrix;
 use crate::packed::Packed;
 use crate::streamed::{self, Packing};
 
@@ -24,8 +25,8 @@ enum Weight {
     Packed(Packed),
     /// `[out, in]` on the CPU, read where it lies.
     Streamed(Tensor),
-    /// `[out, in]`.
-    Plain(Tensor),
+    /// `[out, in]`, multiplied by the library.
+    Plain(Matrix),
 }
 
 impl Linear {
@@ -33,17 +34,10 @@ impl Linear {
     ///
     /// # Errors
     /// If the weights cannot be read.
-    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
-        let (out, inner) = weight.dims2()?;
-        let small = weight.elem_count() <= SMALL && weight.dtype() == DType::F32;
-        let weight = if !weight.device().is_cpu() {
-            Weight::Plain(weight)
-        } else if small {
-            Weight::Packed(Packed::new(&weight.flatten_all()?.to_vec1()?, inner, out))
-        } else if fits_words(&weight, inner) {
-            Weight::Streamed(weight.contiguous()?)
-        } else {
-            Weight::Plain(weight)
+    pub fn new(weight: impl Into<Matrix>, bias: Option<Tensor>) -> Result<Self> {
+        let weight = match weight.into() {
+            Matrix::Dense(numbers) if numbers.device().is_cpu() => Weight::on_cpu(numbers)?,
+            matrix => Weight::Plain(matrix),
         };
         Ok(Self { weight, bias })
     }
@@ -59,7 +53,7 @@ impl Linear {
                 let y = x.to_dtype(DType::F32)?.contiguous()?.apply_op2_no_bwd(weight, &Stream)?;
                 y.to_dtype(x.dtype())?
             }
-            Weight::Plain(weight) => x.matmul(&weight.t()?)?,
+            Weight::Plain(weight) => weight.product(x)?,
         };
         match &self.bias {
             None => Ok(y),
@@ -79,6 +73,19 @@ impl CustomOp1 for Multiply<'_> {
         let tokens = layout.dims()[0];
         let x = &x.as_slice::<f32>()?[layout.start_offset()..][..layout.shape().elem_count()];
         Ok((CpuStorage::F32(self.0.multiply(x)), Shape::from((tokens, self.0.out()))))
+    }
+}
+
+impl Weight {
+    fn on_cpu(numbers: Tensor) -> Result<Self> {
+        let (out, inner) = numbers.dims2()?;
+        if numbers.elem_count() <= SMALL && numbers.dtype() == DType::F32 {
+            Ok(Self::Packed(Packed::new(&numbers.flatten_all()?.to_vec1()?, inner, out)))
+        } else if fits_words(&numbers, inner) {
+            Ok(Self::Streamed(numbers.contiguous()?))
+        } else {
+            Ok(Self::Plain(numbers.into()))
+        }
     }
 }
 

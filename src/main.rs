@@ -5,6 +5,7 @@
 //! 0 done, 1 some trials failed or the run was interrupted, 2 usage or environment.
 
 mod cli;
+mod generate;
 mod plan;
 mod progress;
 mod report;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run { sweep, out } => run::run(&sweep, out),
         Command::Plan { sweep, no_pilot } => plan::plan(&sweep, no_pilot),
+        Command::Generate(args) => generate::generate(&args),
         Command::Report { run } => report::report(&run).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

@@ -9,7 +9,8 @@ use isocost_harness::sampling::TaskInRun;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_harness::task::Task;
 use isocost_harness::trajectory::SCHEMA;
-use isocost_models::engine::LocalEngine;
+use isocost_models::engine::{Device, LocalEngine};
+use isocost_models::source::Source;
 use jiff::Timestamp;
 
 /// The tasks of a sweep with the problems it uses.
@@ -24,8 +25,9 @@ pub(crate) fn tasks(sweep: &Sweep) -> Result<Vec<TaskInRun>> {
 
 /// Loads one of a sweep's models onto the CPU.
 pub(crate) fn load(sweep: &Sweep, model: &ModelEntry) -> Result<LocalEngine> {
-    let folder = isocost_models::bundled::folder(&model.source)?;
-    LocalEngine::load_on_cpu(&folder, sweep.rows).with_context(|| format!("model {}", model.name))
+    let source = Source::resolve(&model.source)?;
+    LocalEngine::load(&source, &Device::Cpu, None, sweep.rows)
+        .with_context(|| format!("model {}", model.name))
 }
 
 /// What a run of this sweep is and where it came from.
