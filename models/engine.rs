@@ -5,19 +5,21 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use candle_core::{DType, Device};
+pub use candle_core::{DType, Device};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::cache::Cache;
+use crate::cache::{BLOCK, Cache};
 use crate::card::Card;
 use crate::chat::{ChatTemplate, Guard, Message, RenderOptions, ThinkState};
 use crate::config::Config;
 use crate::decoder::Decoder;
 use crate::load::{LoadError, Weights};
-use crate::scheduler::{Markers, Prompt, Scheduler};
+use crate::memory::{self, MemoryPlan};
+use crate::scheduler::{self, Markers, Prompt, Scheduler};
+use crate::source::Source;
 use crate::tokenizer::{Specials, Tokenizer};
 
 /// Most memory that keys and values may take unless more is asked for.
@@ -51,14 +53,36 @@ pub struct ModelFacts {
     pub template_sha256: String,
     /// Text that closes a thought at a budget.
     pub forced_answer: String,
+    /// The commit of a model from the hub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hub_commit: Option<String>,
 }
 
 impl LocalEngine {
-    /// Loads a model folder onto a device, with at most `most_rows` rows in a batch.
+    /// What a model would take of a device's memory, from its configuration and the size of its weights alone.
+    ///
+    /// # Errors
+    /// [`LoadError`] as for loading.
+    pub fn plan_memory(
+        source: &Source,
+        device: &Device,
+        dtype: DType,
+        rows_of_tokens: (usize, usize),
+    ) -> Result<MemoryPlan, LoadError> {
+        let config = Config::read(&source.path.join("config.json"))?;
+        let weights = Weights::open(&source.path, dtype, device)?;
+        let weights_bytes = weights.parameters() * dtype.size_in_bytes() as u64;
+        let (rows, tokens) = rows_of_tokens;
+        let rows_of_tokens = (rows, tokens.min(config.context));
+        Ok(MemoryPlan::new(&config, weights_bytes, dtype, memory::free_bytes(device), rows_of_tokens))
+    }
+
+    /// Loads a model onto a device, with at most `most_rows` rows in a batch.
     ///
     /// # Errors
     /// [`LoadError`]: one line with the file and the remedy.
-    pub fn load(folder: &Path, device: &Device, dtype: DType, most_rows: usize) -> Result<Self, LoadError> {
+    pub fn load(source: &Source, device: &Device, dtype: DType, most_rows: usize) -> Result<Self, LoadError> {
+        let folder = &source.path;
         if !folder.is_dir() {
             return Err(LoadError::read(folder, &"there is no such model folder"));
         }
@@ -69,7 +93,7 @@ impl LocalEngine {
             .check_fits(config.vocab)
             .map_err(|e| LoadError::malformed(&folder.join("tokenizer.json"), &e))?;
         let template = ChatTemplate::from_folder(folder).map_err(|e| LoadError::other(&e))?;
-        let card = card(folder, &template, &tokenizer)?;
+        let card = card(source, &template, &tokenizer)?;
         let template = template.with_thinking(card.thinking());
         let markers = markers(&card, &tokenizer, &config, folder)?;
         let facts = ModelFacts {
@@ -79,6 +103,7 @@ impl LocalEngine {
             weights_sha256: weights.sha256()?,
             template_sha256: template.sha256(),
             forced_answer: card.forced_answer(None).map(|forced| forced.text.clone()).unwrap_or_default(),
+            hub_commit: source.commit.clone(),
         };
         let tokens = cache_tokens(&config, most_rows, dtype);
         let decoder = Decoder::load(config, &weights, dtype, device)?;
@@ -93,7 +118,7 @@ impl LocalEngine {
     /// # Errors
     /// As [`LocalEngine::load`].
     pub fn load_on_cpu(folder: &Path, most_rows: usize) -> Result<Self, LoadError> {
-        Self::load(folder, &Device::Cpu, DType::F32, most_rows)
+        Self::load(&Source::at(folder), &Device::Cpu, DType::F32, most_rows)
     }
 
     /// What identifies the model.
@@ -142,6 +167,36 @@ impl LocalEngine {
         })
     }
 
+    /// Enlarges the cache to what `most_rows` of these trajectories can come to need, as far as memory allows.
+    /// Returns how often the batch had to be halved for it.
+    fn make_room(&mut self, prompts: &[Prompt], settings: &Settings) -> Result<u64, EngineError> {
+        let (config, dtype) = (self.decoder.config().clone(), self.decoder.dtype());
+        let device = self.decoder.device().clone();
+        let wanted =
+            scheduler::blocks_wanted(prompts, settings, &self.markers, self.most_rows, config.context);
+        let have = self.cache.total_blocks();
+        let block_bytes = (BLOCK * config.kv_bytes_per_token(dtype.size_in_bytes())) as u64;
+        let free = memory::usable(memory::free_bytes(&device)) / block_bytes.max(1);
+        let mut blocks = wanted.min(have + free as usize);
+        let fail = |e: candle_core::Error| EngineError::Device(e.to_string());
+        let mut halvings = 0;
+        while blocks > have {
+            // The old cache goes first: both may not fit together.
+            self.cache = Cache::new(&config, BLOCK, dtype, &device).map_err(fail)?;
+            match Cache::new(&config, blocks * BLOCK, dtype, &device) {
+                Ok(cache) => {
+                    self.cache = cache;
+                    break;
+                }
+                Err(error) if memory::is_out_of_memory(&error) && blocks > 1 => {
+                    (blocks, halvings) = (blocks / 2, halvings + 1)
+                }
+                Err(error) => return Err(fail(error)),
+            }
+        }
+        Ok(halvings)
+    }
+
     fn write_texts(tokenizer: &Tokenizer, generated: &mut Generated) {
         // Ids the model sampled always decode; bytes that are not text become U+FFFD.
         let text = |ids: &[u32]| tokenizer.decode(ids, Specials::Keep).unwrap_or_default();
@@ -160,13 +215,18 @@ impl Engine for LocalEngine {
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity, EngineError> {
         let prompts = jobs.iter().map(|job| self.prompt(job, settings)).collect::<Result<Vec<_>, _>>()?;
+        let halvings = self.make_room(&prompts, settings)?;
         let tokenizer = &self.tokenizer;
-        Scheduler::new(&self.decoder, &mut self.cache, &self.markers, settings, self.most_rows)
-            .run(&prompts, &mut |mut generated| {
-                Self::write_texts(tokenizer, &mut generated);
-                sink(generated)
-            })
-            .map_err(|e| EngineError::Device(e.to_string()))
+        let activity =
+            Scheduler::new(&self.decoder, &mut self.cache, &self.markers, settings, self.most_rows)
+                .run(&prompts, &mut |mut generated| {
+                    Self::write_texts(tokenizer, &mut generated);
+                    sink(generated)
+                })
+                .map_err(|e| EngineError::Device(e.to_string()))?;
+        // What was too much once would be again.
+        self.most_rows = (self.most_rows >> activity.halvings.min(63)).max(1);
+        Ok(Activity { halvings: activity.halvings + halvings, ..activity })
     }
 
     fn prompt_tokens(&self, job: &Job) -> Result<usize, EngineError> {
@@ -174,14 +234,14 @@ impl Engine for LocalEngine {
     }
 }
 
-/// The folder's own `card.toml`, or what its template and vocabulary show.
-fn card(folder: &Path, template: &ChatTemplate, tokenizer: &Tokenizer) -> Result<Card, LoadError> {
-    let path = folder.join("card.toml");
+/// The folder's own `card.toml`, the one this program has of the model, or what its template and vocabulary show.
+fn card(source: &Source, template: &ChatTemplate, tokenizer: &Tokenizer) -> Result<Card, LoadError> {
+    let path = source.path.join("card.toml");
     if path.is_file() {
         return Card::from_file(&path).map_err(|e| LoadError::malformed(&path, &e));
     }
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    Ok(Card::for_model(&name).unwrap_or_else(|_| Card::derive(&name, Some(template), tokenizer)))
+    let name = &source.name;
+    Ok(Card::for_model(name).unwrap_or_else(|_| Card::derive(name, Some(template), tokenizer)))
 }
 
 fn markers(card: &Card, tokenizer: &Tokenizer, config: &Config, folder: &Path) -> Result<Markers, LoadError> {

@@ -121,6 +121,13 @@ impl Weights {
         self.tensors.tensors().iter().map(|(_, view)| count(view.shape())).sum()
     }
 
+    /// The types of numbers that the files hold.
+    pub fn stored_types(&self) -> Vec<String> {
+        let types =
+            self.tensors.tensors().into_iter().map(|(_, view)| format!("{:?}", view.dtype()).to_lowercase());
+        types.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
+
     /// sha256 of every weight file.
     ///
     /// # Errors
@@ -140,7 +147,8 @@ fn explain(message: &str) -> String {
     format!("is not valid safetensors, its header is wrong ({message})")
 }
 
-fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
+/// The files with a folder's weights, whether they exist or not.
+pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let index = folder.join("model.safetensors.index.json");
     let Ok(text) = std::fs::read_to_string(&index) else { return Ok(vec![folder.join("model.safetensors")]) };
     let parsed: Index = serde_json::from_str(&text).map_err(|e| LoadError::malformed(&index, &e))?;

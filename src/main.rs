@@ -5,6 +5,7 @@
 //! 0 done, 1 some trials failed or the run was interrupted, 2 usage or environment.
 
 mod cli;
+mod models;
 mod plan;
 mod progress;
 mod report;
@@ -15,16 +16,25 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, ModelsCommand};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run { sweep, out } => run::run(&sweep, out),
-        Command::Plan { sweep, no_pilot } => plan::plan(&sweep, no_pilot),
+        Command::Run { sweep, out, device } => run::run(&sweep, out, device),
+        Command::Plan { sweep, no_pilot, device } => plan::plan(&sweep, no_pilot, device),
+        Command::Models { command } => asked_of_models(&command).map(|()| ExitCode::SUCCESS),
         Command::Report { run } => report::report(&run).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         eprintln!("isocost: {error:#}");
         ExitCode::from(2)
     })
+}
+
+fn asked_of_models(command: &ModelsCommand) -> anyhow::Result<()> {
+    match command {
+        ModelsCommand::List => models::list(),
+        ModelsCommand::Show { model } => models::show(model),
+        ModelsCommand::Fetch { model } => models::fetch(model),
+    }
 }
