@@ -123,6 +123,9 @@ pub struct Activity {
     pub wall_s: f64,
     /// Most rows of a forward pass.
     pub most_rows: u64,
+    /// Times the device ran out of memory, after each of which the batch was halved.
+    #[serde(default)]
+    pub halvings: u64,
 }
 
 impl Activity {
@@ -135,6 +138,7 @@ impl Activity {
         self.device_s += other.device_s;
         self.wall_s += other.wall_s;
         self.most_rows = self.most_rows.max(other.most_rows);
+        self.halvings += other.halvings;
     }
 }
 

@@ -59,7 +59,7 @@ pub struct Sweep {
 pub struct ModelEntry {
     /// Name in tables.
     pub name: String,
-    /// `bundled:NAME` or a folder.
+    /// `bundled:NAME`, `hub:OWNER/NAME[@REVISION]`, a folder, or a .gguf file.
     pub source: String,
     /// Budgets of this model, where they differ from the sweep's.
     #[serde(default)]

@@ -11,14 +11,15 @@ use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Set
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::cache::Cache;
+use crate::cache::{BLOCK, Cache};
 use crate::card::Card;
 use crate::chat::{ChatError, ChatTemplate, Guard, Message, RenderOptions, ThinkState};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::decoder::Decoder;
 use crate::load::LoadError;
-use crate::scheduler::{Markers, Prompt, Scheduler};
+use crate::memory::{self, MemoryPlan};
+use crate::scheduler::{self, Markers, Prompt, Scheduler};
 use crate::source::Source;
 use crate::tokenizer::{Specials, Tokenizer};
 
@@ -36,6 +37,8 @@ pub struct LocalEngine {
     card: Card,
     most_rows: usize,
     path: PathBuf,
+    /// On the hub.
+    commit: Option<String>,
     weight_files: Vec<PathBuf>,
     parameters: u64,
 }
@@ -55,9 +58,34 @@ pub struct ModelFacts {
     pub template_sha256: String,
     /// Text that closes a thought at a budget.
     pub forced_answer: String,
+    /// The commit of a model from the hub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hub_commit: Option<String>,
 }
 
 impl LocalEngine {
+    /// What a model would take of a device's memory, from its configuration and the size of its weights alone.
+    /// Without a `dtype` the weights stay as they are stored.
+    ///
+    /// # Errors
+    /// [`LoadError`] as for loading.
+    pub fn plan_memory(
+        source: &Source,
+        device: &Device,
+        dtype: Option<DType>,
+        rows_of_tokens: (usize, usize),
+    ) -> Result<MemoryPlan, LoadError> {
+        let (config, weights) = Checkpoint::network(source, dtype, device)?;
+        let weights_bytes = match dtype {
+            Some(dtype) => weights.parameters()? * dtype.size_in_bytes() as u64,
+            None => weights.files().iter().filter_map(|file| file.metadata().ok()).map(|m| m.len()).sum(),
+        };
+        let (rows, tokens) = rows_of_tokens;
+        let rows_of_tokens = (rows, tokens.min(config.context));
+        let free = memory::free_bytes(device);
+        Ok(MemoryPlan::new(&config, weights_bytes, weights.dtype()?, free, rows_of_tokens))
+    }
+
     /// Loads a model onto a device, with at most `most_rows` rows in a batch. Without a `dtype` the model runs in
     /// the type its weights are stored in.
     ///
@@ -79,6 +107,7 @@ impl LocalEngine {
             cache: cache.map_err(|e| LoadError::other(&e))?,
             guard: tokenizer.guard(),
             path: source.path.clone(),
+            commit: source.commit.clone(),
             weight_files: weights.files(),
             parameters: weights.parameters()?,
             decoder,
@@ -111,6 +140,7 @@ impl LocalEngine {
             weights_sha256: self.weight_files.iter().map(hash).collect::<Result<_, _>>()?,
             template_sha256: self.template.as_ref().map(ChatTemplate::sha256).unwrap_or_default(),
             forced_answer: self.card.forced_answer(None).map(|f| f.text.clone()).unwrap_or_default(),
+            hub_commit: self.commit.clone(),
         })
     }
 
@@ -186,13 +216,47 @@ impl LocalEngine {
         settings: &Settings,
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity, EngineError> {
+        let halvings = self.make_room(prompts, settings)?;
         let tokenizer = &self.tokenizer;
-        Scheduler::new(&self.decoder, &mut self.cache, &self.markers, settings, self.most_rows)
-            .run(prompts, &mut |mut generated| {
-                Self::write_texts(tokenizer, &mut generated);
-                sink(generated)
-            })
-            .map_err(|e| EngineError::Device(e.to_string()))
+        let activity =
+            Scheduler::new(&self.decoder, &mut self.cache, &self.markers, settings, self.most_rows)
+                .run(prompts, &mut |mut generated| {
+                    Self::write_texts(tokenizer, &mut generated);
+                    sink(generated)
+                })
+                .map_err(|e| EngineError::Device(e.to_string()))?;
+        // What was too much once would be again.
+        self.most_rows = (self.most_rows >> activity.halvings.min(63)).max(1);
+        Ok(Activity { halvings: activity.halvings + halvings, ..activity })
+    }
+
+    /// Enlarges the cache to what `most_rows` of these trajectories can come to need, as far as memory allows.
+    /// Returns how often the batch had to be halved for it.
+    fn make_room(&mut self, prompts: &[Prompt], settings: &Settings) -> Result<u64, EngineError> {
+        let (config, dtype) = (self.decoder.config().clone(), self.decoder.dtype());
+        let device = self.decoder.device().clone();
+        let wanted = scheduler::blocks_wanted(prompts, settings, &self.markers, self.most_rows, &config);
+        let have = self.cache.total_blocks();
+        let block_bytes = (BLOCK * config.kv_bytes_per_token(dtype.size_in_bytes())) as u64;
+        let free = memory::usable(memory::free_bytes(&device)) / block_bytes.max(1);
+        let mut blocks = wanted.min(have + free as usize);
+        let fail = |e: candle_core::Error| EngineError::Device(e.to_string());
+        let mut halvings = 0;
+        while blocks > have {
+            // The old cache goes first: both may not fit together.
+            self.cache = Cache::new(&config, BLOCK, dtype, &device).map_err(fail)?;
+            match Cache::new(&config, blocks * BLOCK, dtype, &device) {
+                Ok(cache) => {
+                    self.cache = cache;
+                    break;
+                }
+                Err(error) if memory::is_out_of_memory(&error) && blocks > 1 => {
+                    (blocks, halvings) = (blocks / 2, halvings + 1)
+                }
+                Err(error) => return Err(fail(error)),
+            }
+        }
+        Ok(halvings)
     }
 
     fn write_texts(tokenizer: &Tokenizer, generated: &mut Generated) {

@@ -8,13 +8,17 @@ pub mod chat;
 pub mod checkpoint;
 pub mod config;
 pub mod decoder;
+pub mod device;
 pub mod engine;
 pub mod generate;
 pub mod gguf;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod lanes;
 pub mod linear;
 pub mod load;
 pub mod matrix;
+pub mod memory;
 mod packed;
 pub mod rope;
 pub mod sampler;

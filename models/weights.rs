@@ -24,6 +24,8 @@ use crate::matrix::Matrix;
 use gguf::GgufFile;
 use mapped::Mapped;
 use shards::Shards;
+#[cfg(feature = "hub")]
+pub(crate) use shards::weight_files;
 
 /// Mapped weights.
 pub struct Weights {

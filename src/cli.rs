@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use isocost_harness::cell::Budget;
+use isocost_models::device::DeviceChoice;
 
 /// Measures what reasoning costs: accuracy per token, second and dollar, with honest intervals.
 #[derive(Debug, Parser)]
@@ -30,6 +31,9 @@ pub(crate) enum Command {
         /// Run directory [default: results/runs/DATE-HOST-SWEEP].
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Where the models run: `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one.
+        #[arg(long, default_value_t)]
+        device: DeviceChoice,
     },
     /// Say what a sweep would do: cells, trajectories, tokens and time.
     ///
@@ -41,6 +45,18 @@ pub(crate) enum Command {
         /// Load no model and sample nothing: upper bounds only.
         #[arg(long)]
         no_pilot: bool,
+        /// Where the models would run: `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one.
+        #[arg(long, default_value_t)]
+        device: DeviceChoice,
+    },
+    /// Which models there are, what is known of one, and fetching it from the hub.
+    #[command(
+        after_help = "Examples:\n  isocost models list\n  isocost models show qwen3-0.6b\n  isocost models fetch hub:Qwen/Qwen3-0.6B\n\nHF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT and HF_HUB_OFFLINE are honoured."
+    )]
+    Models {
+        /// What to do.
+        #[command(subcommand)]
+        command: ModelsCommand,
     },
     /// Make tables, report and pictures of a run again, from its records alone.
     #[command(after_help = "Example:\n  isocost report results/runs/2026-11-22-host-quickstart")]
@@ -98,6 +114,9 @@ pub(crate) struct GenerateArgs {
     /// Print each token with the logarithm of its probability (JSON always has them).
     #[arg(long)]
     pub(crate) logprobs: bool,
+    /// cpu, cuda, cuda:INDEX, metal, or auto: a GPU if this build and this machine have one.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: DeviceChoice,
     /// Type of the numbers [default: as the weights are stored; quantised weights stay quantised].
     #[arg(long)]
     pub(crate) dtype: Option<Number>,
@@ -134,4 +153,24 @@ fn temperature(text: &str) -> Result<f64, String> {
 fn probability(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("must be between 0 and 1".into()) }
+}
+
+/// What to do with models.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// The bundled models, those with a card, and those in the hub's cache.
+    List,
+    /// A model's sizes and files, as far as they are on this machine, and its card with the source of each fact.
+    Show {
+        /// `bundled:NAME`, `hub:OWNER/NAME[@REVISION]`, a folder, or the short name of a model with a card.
+        model: String,
+    },
+    /// Fetch a model's files and print where they are.
+    ///
+    /// What is complete in the cache is not fetched again, and what broke off is resumed. Only configuration, tokenizer,
+    /// template and safetensors (or the .gguf file that is named) are fetched, never pickle files.
+    Fetch {
+        /// `hub:OWNER/NAME[@REVISION]`, `hub:OWNER/NAME/FILE.gguf`, or the short name of a model with a card.
+        model: String,
+    },
 }

@@ -6,6 +6,7 @@
 
 mod cli;
 mod generate;
+mod models;
 mod plan;
 mod progress;
 mod report;
@@ -16,12 +17,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, ModelsCommand};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run { sweep, out } => run::run(&sweep, out),
-        Command::Plan { sweep, no_pilot } => plan::plan(&sweep, no_pilot),
+        Command::Run { sweep, out, device } => run::run(&sweep, out, device),
+        Command::Plan { sweep, no_pilot, device } => plan::plan(&sweep, no_pilot, device),
+        Command::Models { command } => asked_of_models(&command).map(|()| ExitCode::SUCCESS),
         Command::Generate(args) => generate::generate(&args),
         Command::Report { run } => report::report(&run).map(|()| ExitCode::SUCCESS),
     };
@@ -29,4 +31,12 @@ fn main() -> ExitCode {
         eprintln!("isocost: {error:#}");
         ExitCode::from(2)
     })
+}
+
+fn asked_of_models(command: &ModelsCommand) -> anyhow::Result<()> {
+    match command {
+        ModelsCommand::List => models::list(),
+        ModelsCommand::Show { model } => models::show(model),
+        ModelsCommand::Fetch { model } => models::fetch(model),
+    }
 }

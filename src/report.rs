@@ -107,7 +107,9 @@ fn activity(path: &Path, records: usize) -> Result<Vec<String>> {
     }
     let rate = total.sampled_tokens as f64 / total.wall_s;
     let outside = 100.0 * (1.0 - total.device_s / total.wall_s);
-    Ok(vec![
+    let halved =
+        format!("The device ran out of memory {} times; the batch was halved each time.", total.halvings);
+    let mut lines = vec![
         format!("{records} trajectories, {} tokens sampled at {rate:.0} a second.", total.sampled_tokens),
         format!(
             "{} forward passes with {:.1} rows on average (at most {}); {outside:.1} % of the time was spent outside them.",
@@ -115,5 +117,7 @@ fn activity(path: &Path, records: usize) -> Result<Vec<String>> {
             total.row_steps as f64 / total.steps as f64,
             total.most_rows
         ),
-    ])
+    ];
+    lines.extend(Some(halved).filter(|_| total.halvings > 0));
+    Ok(lines)
 }
