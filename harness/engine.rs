@@ -1,10 +1,12 @@
 //! What generates: the seam between this crate and the tensors.
 
 use std::ops::ControlFlow;
+use std::sync::mpsc::Sender;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cell::{Budget, Policy};
+use crate::step::Step;
 use crate::trajectory::Thought;
 
 /// How the next token is drawn.
@@ -119,6 +121,9 @@ pub struct Activity {
     pub wall_s: f64,
     /// Most rows of a forward pass.
     pub most_rows: u64,
+    /// Seconds spent handing trajectories over: text, grading, writing.
+    #[serde(default)]
+    pub handing_over_s: f64,
 }
 
 impl Activity {
@@ -131,6 +136,7 @@ impl Activity {
         self.device_s += other.device_s;
         self.wall_s += other.wall_s;
         self.most_rows = self.most_rows.max(other.most_rows);
+        self.handing_over_s += other.handing_over_s;
     }
 }
 
@@ -173,6 +179,9 @@ pub trait Engine {
         settings: &Settings,
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity, EngineError>;
+
+    /// Reports every step from now on; an engine that cannot see its steps reports none.
+    fn report_steps(&mut self, _to: Sender<Step>) {}
 
     /// Tokens of a prompt, for planning.
     ///
