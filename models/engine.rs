@@ -4,10 +4,13 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::mpsc::Sender;
 
 use candle_core::{DType, Device};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
+use isocost_harness::model_shape::ModelShape;
+use isocost_harness::step::Step;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -34,6 +37,7 @@ pub struct LocalEngine {
     open_tag: String,
     most_rows: usize,
     facts: ModelFacts,
+    steps: Option<Sender<Step>>,
 }
 
 /// What identifies a model in a manifest.
@@ -51,6 +55,12 @@ pub struct ModelFacts {
     pub template_sha256: String,
     /// Text that closes a thought at a budget.
     pub forced_answer: String,
+    /// Its tokens.
+    pub forced_tokens: u32,
+    /// Tokens by which the prompt of a completion that does not think is longer than one that does.
+    pub direct_extra_tokens: i64,
+    /// Sizes of the decoder.
+    pub shape: ModelShape,
 }
 
 impl LocalEngine {
@@ -79,13 +89,29 @@ impl LocalEngine {
             weights_sha256: weights.sha256()?,
             template_sha256: template.sha256(),
             forced_answer: card.forced_answer(None).map(|forced| forced.text.clone()).unwrap_or_default(),
+            forced_tokens: markers.forced.len() as u32,
+            direct_extra_tokens: 0,
+            shape: config.shape(),
         };
         let tokens = cache_tokens(&config, most_rows, dtype);
         let decoder = Decoder::load(config, &weights, dtype, device)?;
         let cache = Cache::new(decoder.config(), tokens, dtype, device).map_err(|e| LoadError::other(&e))?;
         let guard = tokenizer.guard();
         let open_tag = card.thinking.map(|thinking| thinking.open).unwrap_or_default();
-        Ok(Self { decoder, cache, tokenizer, template, guard, markers, open_tag, most_rows, facts })
+        let mut engine = Self {
+            decoder,
+            cache,
+            tokenizer,
+            template,
+            guard,
+            markers,
+            open_tag,
+            most_rows,
+            facts,
+            steps: None,
+        };
+        engine.facts.direct_extra_tokens = engine.direct_extra_tokens().map_err(|e| LoadError::other(&e))?;
+        Ok(engine)
     }
 
     /// Loads a model folder onto the CPU in `f32`.
@@ -104,6 +130,18 @@ impl LocalEngine {
     /// The decoder's sizes.
     pub fn config(&self) -> &Config {
         self.decoder.config()
+    }
+
+    /// The decoder and its cache, for calibration.
+    pub fn bench(&mut self) -> (&Decoder, &mut Cache) {
+        (&self.decoder, &mut self.cache)
+    }
+
+    /// What switching thinking off adds to a prompt; the same for all, since it is the template that does it.
+    fn direct_extra_tokens(&self) -> Result<i64, EngineError> {
+        let (problem, instructions, question) = ("1".to_owned(), String::new(), "1".to_owned());
+        let job = Job { problem, instructions, question, trajectories: vec![] };
+        Ok(self.encode(&job, false)?.len() as i64 - self.encode(&job, true)?.len() as i64)
     }
 
     fn encode(&self, job: &Job, thinking: bool) -> Result<Vec<u32>, EngineError> {
@@ -160,13 +198,21 @@ impl Engine for LocalEngine {
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity, EngineError> {
         let prompts = jobs.iter().map(|job| self.prompt(job, settings)).collect::<Result<Vec<_>, _>>()?;
-        let tokenizer = &self.tokenizer;
+        let (tokenizer, steps) = (&self.tokenizer, &self.steps);
         Scheduler::new(&self.decoder, &mut self.cache, &self.markers, settings, self.most_rows)
+            .observed(&mut |step| {
+                // Nobody listening any more is no reason to stop.
+                let _ = steps.as_ref().map(|to| to.send(step));
+            })
             .run(&prompts, &mut |mut generated| {
                 Self::write_texts(tokenizer, &mut generated);
                 sink(generated)
             })
             .map_err(|e| EngineError::Device(e.to_string()))
+    }
+
+    fn report_steps(&mut self, to: Sender<Step>) {
+        self.steps = Some(to);
     }
 
     fn prompt_tokens(&self, job: &Job) -> Result<usize, EngineError> {
@@ -200,7 +246,7 @@ fn markers(card: &Card, tokenizer: &Tokenizer, config: &Config, folder: &Path) -
 }
 
 /// Room for a full batch of the longest sequences, as far as [`CACHE_BYTES`] allow.
-fn cache_tokens(config: &Config, most_rows: usize, dtype: DType) -> usize {
+pub(crate) fn cache_tokens(config: &Config, most_rows: usize, dtype: DType) -> usize {
     let affordable = CACHE_BYTES / config.kv_bytes_per_token(dtype.size_in_bytes());
     affordable.min((most_rows + 1) * config.context).max(config.context)
 }

@@ -65,7 +65,8 @@ impl LoadError {
 
 /// Mapped weights, handed out by name with their shape checked.
 pub struct Weights {
-    tensors: MmapedSafetensors,
+    /// `None` for random weights.
+    tensors: Option<MmapedSafetensors>,
     files: Vec<PathBuf>,
     dtype: DType,
     device: Device,
@@ -90,7 +91,12 @@ impl Weights {
         // contract of this program, as of every other that maps its weights.
         let tensors = unsafe { MmapedSafetensors::multi(&files) }
             .map_err(|e| LoadError::malformed(&files[0], &explain(&e.to_string())))?;
-        Ok(Self { tensors, files, dtype, device: device.clone() })
+        Ok(Self { tensors: Some(tensors), files, dtype, device: device.clone() })
+    }
+
+    /// Weights of any shape that are drawn when they are asked for, to time a network without its checkpoint.
+    pub fn random(dtype: DType, device: &Device) -> Self {
+        Self { tensors: None, files: vec![], dtype, device: device.clone() }
     }
 
     /// The weight `name`, which must have the given shape.
@@ -98,8 +104,8 @@ impl Weights {
     /// # Errors
     /// [`LoadError`] if it is missing or shaped otherwise.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor, LoadError> {
-        let view = self
-            .tensors
+        let Some(tensors) = &self.tensors else { return self.draw(shape) };
+        let view = tensors
             .get(name)
             .map_err(|_| LoadError::malformed(&self.files[0], &format!("has no weight `{name}`")))?;
         if view.shape() != shape {
@@ -107,18 +113,26 @@ impl Weights {
                 format!("weight `{name}` is {:?}, but config.json asks for {shape:?}", view.shape());
             return Err(LoadError::malformed(&self.files[0], &message));
         }
-        self.tensors
+        tensors
             .load(name, &self.device)
             .and_then(|tensor| tensor.to_dtype(self.dtype))
             .map_err(|e| LoadError::malformed(&self.files[0], &e))
     }
-}
 
-impl Weights {
+    /// Small numbers around 0 for a matrix, ones for a norm or a bias.
+    fn draw(&self, shape: &[usize]) -> Result<Tensor, LoadError> {
+        let drawn = match shape {
+            [_] => Tensor::ones(shape, self.dtype, &self.device),
+            _ => Tensor::randn(0f32, 0.02, shape, &self.device).and_then(|t| t.to_dtype(self.dtype)),
+        };
+        drawn.map_err(|e| LoadError::other(&e))
+    }
+
     /// Numbers in all weights together.
     pub fn parameters(&self) -> u64 {
         let count = |shape: &[usize]| shape.iter().map(|n| *n as u64).product::<u64>();
-        self.tensors.tensors().iter().map(|(_, view)| count(view.shape())).sum()
+        let tensors = self.tensors.iter().flat_map(MmapedSafetensors::tensors);
+        tensors.map(|(_, view)| count(view.shape())).sum()
     }
 
     /// sha256 of every weight file.
