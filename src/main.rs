@@ -4,11 +4,16 @@
 //! concluded) and [`isocost_models`] (what generates). Data goes to stdout, progress to stderr. Exit codes:
 //! 0 done, 1 some trials failed or the run was interrupted, 2 usage or environment.
 
+mod calibrate;
 mod cli;
+mod economy;
+mod energy;
 mod plan;
 mod progress;
+mod replay;
 mod report;
 mod run;
+mod verify;
 mod workload;
 
 use std::process::ExitCode;
@@ -21,6 +26,14 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run { sweep, out } => run::run(&sweep, out),
         Command::Plan { sweep, no_pilot } => plan::plan(&sweep, no_pilot),
+        Command::Calibrate(options) => calibrate::calibrate(&options),
+        Command::Replay { run, surface, saturated, itl_limit } => {
+            replay::replay(&run, surface, saturated, itl_limit).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Verify { run, cells, problems, repeats, time_limit } => {
+            verify::verify(&run, &verify::Effort { cells, problems, repeats, time_limit })
+        }
+        Command::Economy { sweep, problems, models, out } => economy::economy(&sweep, problems, &models, out),
         Command::Report { run } => report::report(&run).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

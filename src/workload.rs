@@ -36,14 +36,13 @@ pub(crate) fn manifest(
 ) -> Manifest {
     let problems_sha256 =
         tasks.iter().map(|t| (t.task.name.clone(), t.problems.sha256().to_owned())).collect();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from).to_string();
     let provenance = [
         ("isocost", env!("CARGO_PKG_VERSION").to_owned()),
         ("git_commit", env!("ISOCOST_COMMIT").to_owned()),
         ("git_tree", env!("ISOCOST_TREE").to_owned()),
         ("started", date() + "T" + &time_of_day() + "Z"),
         ("host", host()),
-        ("device", format!("cpu, {cores} cores, {}", cpu_name())),
+        ("device", cpu_description()),
         ("sweep_sha256", sweep.sha256()),
         ("command", std::env::args().skip(1).fold("isocost".to_owned(), |line, word| line + " " + &word)),
     ];
@@ -59,7 +58,14 @@ pub(crate) fn default_directory(sweep: &Sweep) -> PathBuf {
     PathBuf::from("results/runs").join(format!("{}-{}-{}", date(), host(), sweep.name))
 }
 
-fn host() -> String {
+/// The processor, with its cores.
+pub(crate) fn cpu_description() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("cpu, {cores} cores, {}", cpu_name())
+}
+
+/// The machine's name, fit for a file's.
+pub(crate) fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let kept: String = name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
     if kept.is_empty() { "host".into() } else { kept }
@@ -82,7 +88,7 @@ fn time_of_day() -> String {
 }
 
 /// Today in UTC, `YYYY-MM-DD` (Hinnant's days-to-civil algorithm).
-fn date() -> String {
+pub(crate) fn date() -> String {
     let days = (seconds_since_epoch() / 86_400) as i64 + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
