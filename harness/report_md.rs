@@ -10,7 +10,7 @@ use crate::cell_tables::{answers_per_price, groups, price_unit, way_name};
 use crate::escape;
 use crate::rounding::{amount, grouped, share, significant};
 use crate::row::{Economy, Row};
-use crate::table::{Column, markdown};
+use crate::table::{Column, Table, markdown};
 
 /// Columns of strategies in a published accuracy table.
 const STRATEGY_COLUMNS: usize = 7;
@@ -43,6 +43,17 @@ pub struct Report {
     pub figures: Vec<Figure>,
     /// Remarks of the author of the sweep.
     pub notes: Vec<String>,
+    /// Further tables, each group under its title.
+    pub sections: Vec<Section>,
+}
+
+/// Tables under a title.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Section {
+    /// What they are about.
+    pub title: String,
+    /// The tables.
+    pub tables: Vec<Table>,
 }
 
 /// The report as Markdown. The same report gives the same bytes.
@@ -51,6 +62,7 @@ pub fn report_md(report: &Report) -> String {
     text.push_str(&answer(&report.rows));
     text.push_str(&figures(&report.figures));
     text.push_str(&tables(report));
+    report.sections.iter().for_each(|section| text.push_str(&section_text(section)));
     text.push_str(&economy(&report.economy));
     text.push_str(&reading(&report.rows));
     text.push_str(&list("What happened", &report.activity));
@@ -173,6 +185,11 @@ fn tables(report: &Report) -> String {
         let _ = write!(text, "\n{}\n{}\n{conditions}", accuracy.markdown(), cost.markdown());
     }
     if text.is_empty() { text } else { format!("\n## Tables\n{text}") }
+}
+
+fn section_text(section: &Section) -> String {
+    let tables: Vec<String> = section.tables.iter().map(|table| format!("\n{}", table.markdown())).collect();
+    format!("\n## {}\n{}", escape::markdown(&section.title), tables.concat())
 }
 
 fn conditions_line(conditions: &[(String, String)]) -> String {

@@ -4,10 +4,13 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
 
 pub use candle_core::{DType, Device};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
+use isocost_harness::model_shape::ModelShape;
+use isocost_harness::step::Step;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -41,6 +44,7 @@ pub struct LocalEngine {
     commit: Option<String>,
     weight_files: Vec<PathBuf>,
     parameters: u64,
+    steps: Option<Sender<Step>>,
 }
 
 /// What identifies a model in a manifest.
@@ -58,6 +62,12 @@ pub struct ModelFacts {
     pub template_sha256: String,
     /// Text that closes a thought at a budget.
     pub forced_answer: String,
+    /// Its tokens.
+    pub forced_tokens: u32,
+    /// Tokens by which the prompt of a completion that does not think is longer than one that does.
+    pub direct_extra_tokens: i64,
+    /// Sizes of the decoder.
+    pub shape: ModelShape,
     /// The commit of a model from the hub.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hub_commit: Option<String>,
@@ -116,6 +126,7 @@ impl LocalEngine {
             markers,
             card,
             most_rows,
+            steps: None,
         })
     }
 
@@ -140,6 +151,9 @@ impl LocalEngine {
             weights_sha256: self.weight_files.iter().map(hash).collect::<Result<_, _>>()?,
             template_sha256: self.template.as_ref().map(ChatTemplate::sha256).unwrap_or_default(),
             forced_answer: self.card.forced_answer(None).map(|f| f.text.clone()).unwrap_or_default(),
+            forced_tokens: self.markers.forced.len() as u32,
+            direct_extra_tokens: self.direct_extra_tokens(),
+            shape: self.config().shape(),
             hub_commit: self.commit.clone(),
         })
     }
@@ -157,6 +171,19 @@ impl LocalEngine {
     /// The decoder's sizes.
     pub fn config(&self) -> &Config {
         self.decoder.config()
+    }
+
+    /// The decoder and its cache, for calibration.
+    pub fn bench(&mut self) -> (&Decoder, &mut Cache) {
+        (&self.decoder, &mut self.cache)
+    }
+
+    /// What switching thinking off adds to a prompt; the same for all, since it is the template that does it.
+    fn direct_extra_tokens(&self) -> i64 {
+        let (problem, instructions, question) = ("1".to_owned(), String::new(), "1".to_owned());
+        let job = Job { problem, instructions, question, trajectories: vec![] };
+        let tokens = |thinking: bool| self.encode(&job, thinking).map_or(0, |ids| ids.len() as i64);
+        tokens(false) - tokens(true)
     }
 
     /// From text to ids and back.
@@ -217,9 +244,13 @@ impl LocalEngine {
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity, EngineError> {
         let halvings = self.make_room(prompts, settings)?;
-        let tokenizer = &self.tokenizer;
+        let (tokenizer, steps) = (&self.tokenizer, &self.steps);
         let activity =
             Scheduler::new(&self.decoder, &mut self.cache, &self.markers, settings, self.most_rows)
+                .observed(&mut |step| {
+                    // Nobody listening any more is no reason to stop.
+                    let _ = steps.as_ref().map(|to| to.send(step));
+                })
                 .run(prompts, &mut |mut generated| {
                     Self::write_texts(tokenizer, &mut generated);
                     sink(generated)
@@ -280,6 +311,10 @@ impl Engine for LocalEngine {
         self.sample_prompts(&prompts, settings, sink)
     }
 
+    fn report_steps(&mut self, to: Sender<Step>) {
+        self.steps = Some(to);
+    }
+
     fn prompt_tokens(&self, job: &Job) -> Result<usize, EngineError> {
         self.encode(job, true).map(|ids| ids.len())
     }
@@ -300,7 +335,7 @@ fn markers(card: &Card, tokenizer: &Tokenizer, config: &Config, path: &Path) -> 
 }
 
 /// Room for a full batch of the longest sequences, as far as [`CACHE_BYTES`] allow.
-fn cache_tokens(config: &Config, most_rows: usize, dtype: DType) -> usize {
+pub(crate) fn cache_tokens(config: &Config, most_rows: usize, dtype: DType) -> usize {
     let affordable = CACHE_BYTES / config.kv_bytes_per_token(dtype.size_in_bytes());
     affordable.min((most_rows + 1) * config.context).max(config.context)
 }

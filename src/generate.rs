@@ -12,7 +12,7 @@ use isocost_models::engine::{DType, LocalEngine};
 use isocost_models::generate::{Ask, Completions, Request};
 use serde::Serialize;
 
-use crate::cli::{GenerateArgs, Number, Output};
+use crate::cli::{GenerateArgs, Output};
 use crate::progress::Downloads;
 
 /// Everything that `-o json` prints.
@@ -64,7 +64,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
     let source = Downloads::resolve(&args.model)?;
     let on = args.device.open()?;
     let started = Instant::now();
-    let mut engine = LocalEngine::load(&source, &on, args.dtype.map(dtype), args.n as usize + 1)?;
+    let mut engine = LocalEngine::load(&source, &on, args.dtype.map(DType::from), args.n as usize + 1)?;
     let load_s = started.elapsed().as_secs_f64();
     let request = request(args);
     let completions = engine.generate(&request)?;
@@ -94,14 +94,6 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn dtype(number: Number) -> DType {
-    match number {
-        Number::F32 => DType::F32,
-        Number::F16 => DType::F16,
-        Number::Bf16 => DType::BF16,
-    }
 }
 
 fn request(args: &GenerateArgs) -> Request {

@@ -4,13 +4,18 @@
 //! concluded) and [`isocost_models`] (what generates). Data goes to stdout, progress to stderr. Exit codes:
 //! 0 done, 1 some trials failed or the run was interrupted, 2 usage or environment.
 
+mod calibrate;
 mod cli;
+mod economy;
+mod energy;
 mod generate;
 mod models;
 mod plan;
 mod progress;
+mod replay;
 mod report;
 mod run;
+mod verify;
 mod workload;
 
 use std::process::ExitCode;
@@ -25,6 +30,16 @@ fn main() -> ExitCode {
         Command::Plan { sweep, no_pilot, device } => plan::plan(&sweep, no_pilot, device),
         Command::Models { command } => asked_of_models(&command).map(|()| ExitCode::SUCCESS),
         Command::Generate(args) => generate::generate(&args),
+        Command::Calibrate(options) => calibrate::calibrate(&options),
+        Command::Replay { run, surface, saturated, itl_limit } => {
+            replay::replay(&run, surface, saturated, itl_limit).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Verify { run, cells, problems, repeats, time_limit, device } => {
+            verify::verify(&run, &verify::Effort { cells, problems, repeats, time_limit }, device)
+        }
+        Command::Economy { sweep, problems, models, out, device } => {
+            economy::economy(&sweep, problems, &models, out, device)
+        }
         Command::Report { run } => report::report(&run).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

@@ -2,25 +2,40 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use isocost_harness::cell_tables::groups;
 use isocost_harness::cells;
 use isocost_harness::cells_csv::cells_csv;
+use isocost_harness::energy;
 use isocost_harness::engine::Activity;
+use isocost_harness::latency_rows::{LatencyRow, latency_csv, latency_rows, latency_tables};
 use isocost_harness::plot::{accuracy_by_n, accuracy_by_tokens};
-use isocost_harness::report_md::{Figure, Report, report_md};
+use isocost_harness::replay::Serving;
+use isocost_harness::report_md::{Figure, Report, Section, report_md};
 use isocost_harness::row::Row;
 use isocost_harness::run_directory::{Manifest, read_activity, read_manifest, read_records, write_whole};
+use isocost_harness::steps_parquet::write_steps_parquet;
+use isocost_harness::surface::Surface;
 use isocost_harness::sweep::Sweep;
+use isocost_harness::verification::Verification;
 
 /// Writes the run's tables and pictures, and prints the short table.
 pub(crate) fn report(path: &Path) -> Result<()> {
+    let rows = write(path)?;
+    print(&rows);
+    eprintln!("wrote {0}/report.md, cells.csv and figures/", path.display());
+    Ok(())
+}
+
+/// Writes the run's tables and pictures; returns the cells.
+pub(crate) fn write(path: &Path) -> Result<Vec<Row>> {
     let manifest = read_manifest(path)?;
     let sweep = &manifest.identity.sweep;
     let records = read_records(path)?;
     let rows = cells::rows(sweep, &records);
     let economy = cells::economy(sweep, &records);
     write_whole(&path.join("cells.csv"), &cells_csv(&rows))?;
+    write_steps_parquet(path)?;
     let figures = draw(path, sweep, &rows)?;
     let report = Report {
         title: format!("{}: accuracy and its cost", sweep.name),
@@ -31,11 +46,37 @@ pub(crate) fn report(path: &Path) -> Result<()> {
         rows,
         economy,
         figures,
+        sections: sections(path, &manifest)?,
     };
     write_whole(&path.join("report.md"), &report_md(&report))?;
-    print(&report.rows);
-    eprintln!("wrote {0}/report.md, cells.csv and figures/", path.display());
-    Ok(())
+    Ok(report.rows)
+}
+
+/// What `verify` found, and what users would wait on the surface it measured, if there is any.
+fn sections(path: &Path, manifest: &Manifest) -> Result<Vec<Section>> {
+    let mut sections = Vec::new();
+    let verification = path.join("verify.json");
+    if let Ok(text) = std::fs::read_to_string(&verification) {
+        let found: Verification = serde_json::from_str(&text)
+            .with_context(|| format!("{}: verify the run again", verification.display()))?;
+        sections
+            .push(Section { title: "Checked by running cells alone".into(), tables: vec![found.table()] });
+    }
+    let surface = path.join("surface.json");
+    if surface.exists() {
+        let serving = Serving::OneUser { rows: manifest.identity.sweep.rows as u32 };
+        let rows = latency_rows(manifest, &read_records(path)?, &Surface::read_all(&surface)?, serving);
+        write_whole(&path.join("latency.csv"), &latency_csv(&rows))?;
+        sections.push(Section { title: "Waiting".into(), tables: latency_tables(&ends(rows), serving) });
+    }
+    Ok(sections)
+}
+
+/// One completion and the most of each budget; `latency.csv` holds what lies between.
+fn ends(mut rows: Vec<LatencyRow>) -> Vec<LatencyRow> {
+    let most = rows.iter().map(|row| row.asked.n).max().unwrap_or(1);
+    rows.retain(|row| row.asked.n == 1 || row.asked.n == most);
+    rows
 }
 
 fn print(rows: &[Row]) {
@@ -119,5 +160,6 @@ fn activity(path: &Path, records: usize) -> Result<Vec<String>> {
         ),
     ];
     lines.extend(Some(halved).filter(|_| total.halvings > 0));
+    lines.extend(energy::summary(&energy::read_energy(path)?));
     Ok(lines)
 }

@@ -14,6 +14,7 @@ use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_models::device::{self, DeviceChoice};
 use isocost_models::engine::{Device, LocalEngine};
 
+use crate::energy::EnergyLog;
 use crate::progress::{ModelProgress, Progress};
 use crate::{report, workload};
 
@@ -32,8 +33,10 @@ pub(crate) fn run(name: &str, out: Option<PathBuf>, device: DeviceChoice) -> Res
     let progress = Progress::new();
     greet(&progress, &sweep, &run);
     let interrupted = interrupt_flag()?;
+    let mut energy = EnergyLog::start(run.path());
     for (model, engine) in &mut engines {
-        if sample_model(engine, &mut run, &sweep, model, &tasks, &progress, &interrupted)?.is_break() {
+        let watched = (&mut energy, &*interrupted);
+        if sample_model(engine, &mut run, &sweep, model, &tasks, &progress, watched)?.is_break() {
             let done = run.len();
             progress.say(&format!(
                 "stopped with {done} trajectories recorded; go on with: isocost run {} --out {}",
@@ -96,18 +99,23 @@ fn sample_model(
     model: &ModelEntry,
     tasks: &[TaskInRun],
     progress: &Progress,
-    interrupted: &AtomicBool,
+    (energy, interrupted): (&mut EnergyLog, &AtomicBool),
 ) -> Result<ControlFlow<()>> {
     let mut bar = model_bar(run, sweep, model, tasks, progress);
     for task in tasks {
+        energy.begin();
+        let mut unwritten = Ok(());
         let flow = sample_task(engine, run, sweep, model, task, &mut |record| {
             bar.record(record);
-            if interrupted.load(Ordering::SeqCst) {
+            unwritten = energy.tick(&model.name, &task.task.name);
+            if unwritten.is_err() || interrupted.load(Ordering::SeqCst) {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             }
         })?;
+        unwritten?;
+        energy.end(&model.name, &task.task.name)?;
         if flow.is_break() {
             return Ok(flow);
         }

@@ -108,12 +108,17 @@ pub(crate) fn manifest(
 
 /// Where a sweep is run unless `--out` says otherwise.
 pub(crate) fn default_directory(sweep: &Sweep) -> PathBuf {
-    let date = Timestamp::now().strftime("%F");
-    PathBuf::from("results/runs").join(format!("{date}-{}-{}", host(), sweep.name))
+    PathBuf::from("results/runs").join(format!("{}-{}-{}", date(), host(), sweep.name))
 }
 
-fn host() -> String {
+/// The machine's name, fit for a file's.
+pub(crate) fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let kept: String = name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
     if kept.is_empty() { "host".into() } else { kept }
+}
+
+/// Today in UTC, `YYYY-MM-DD`.
+pub(crate) fn date() -> String {
+    Timestamp::now().strftime("%F").to_string()
 }

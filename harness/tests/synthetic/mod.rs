@@ -76,6 +76,7 @@ pub(crate) fn report(rows: Vec<Row>) -> Report {
             caption: "Accuracy by tokens".to_string(),
         }],
         notes: vec!["Bundled models; no network was used.".to_string()],
+        sections: vec![],
     }
 }
 
