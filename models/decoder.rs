@@ -67,7 +67,8 @@ impl Decoder {
         let device = embedding.device();
         let ropes = c.rotations.iter().map(|rotation| Rope::new(rotation, &device)).collect();
         let dtype = weights.dtype()?;
-        Ok(Self { embedding, layers, norm, head: Linear::new(head, None), ropes, dtype, config })
+        let head = Linear::new(head, None).map_err(|e| LoadError::other(&e))?;
+        Ok(Self { embedding, layers, norm, head, ropes, dtype, config })
     }
 
     /// Sizes and variations.

@@ -16,6 +16,7 @@ pub mod lanes;
 pub mod linear;
 pub mod load;
 pub mod matrix;
+mod packed;
 pub mod rope;
 pub mod sampler;
 pub mod scheduler;

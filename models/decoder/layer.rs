@@ -62,7 +62,7 @@ impl Shelf<'_> {
         let name = self.name(name);
         let weight = self.weights.matrix(&format!("{name}.weight"), [out, input])?;
         let bias = if bias { Some(self.weights.tensor(&format!("{name}.bias"), &[out])?) } else { None };
-        Ok(Linear::new(weight, bias))
+        Linear::new(weight, bias).map_err(|e| LoadError::other(&e))
     }
 
     /// Projections that a checkpoint may keep in one matrix: row after row of each. They are separate here, so
@@ -81,7 +81,8 @@ impl Shelf<'_> {
             loaded.push(if self.config.fused {
                 let shape = [outs.iter().sum(), input];
                 let name = self.name(&format!("{fused}.weight"));
-                Linear::new(self.weights.rows(&name, shape, from..from + out)?, None)
+                let rows = self.weights.rows(&name, shape, from..from + out)?;
+                Linear::new(rows, None).map_err(|e| LoadError::other(&e))?
             } else {
                 self.linear(name, out, input, bias)?
             });
