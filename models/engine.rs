@@ -26,8 +26,10 @@ use crate::scheduler::{self, Markers, Prompt, Scheduler};
 use crate::source::Source;
 use crate::tokenizer::{Specials, Tokenizer};
 
-/// Most memory that keys and values may take unless more is asked for.
+/// Most memory that keys and values may take, unless one sequence of the longest kind needs more.
 const CACHE_BYTES: usize = 256 << 20;
+/// Most memory that keys and values may take at all: a file may claim any context.
+const MOST_CACHE_BYTES: usize = 16 << 30;
 
 /// A model on a device, ready to sample.
 pub struct LocalEngine {
@@ -186,6 +188,11 @@ impl LocalEngine {
         tokens(false) - tokens(true)
     }
 
+    /// Tokens of the text that closes a thought at a budget.
+    pub(crate) fn forced_tokens(&self) -> usize {
+        self.markers.forced.len()
+    }
+
     /// From text to ids and back.
     pub(crate) fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
@@ -336,8 +343,9 @@ fn markers(card: &Card, tokenizer: &Tokenizer, config: &Config, path: &Path) -> 
 
 /// Room for a full batch of the longest sequences, as far as [`CACHE_BYTES`] allow.
 pub(crate) fn cache_tokens(config: &Config, most_rows: usize, dtype: DType) -> usize {
-    let affordable = CACHE_BYTES / config.kv_bytes_per_token(dtype.size_in_bytes());
-    affordable.min((most_rows + 1) * config.context).max(config.context)
+    let per_token = config.kv_bytes_per_token(dtype.size_in_bytes());
+    let one = config.context.min(MOST_CACHE_BYTES / per_token);
+    (CACHE_BYTES / per_token).min((most_rows + 1) * config.context).max(one)
 }
 
 /// Lower-case hexadecimal sha256 of a file.

@@ -174,9 +174,10 @@ pub(crate) struct GenerateArgs {
     /// Draw only from the most probable tokens that together reach this probability.
     #[arg(long, value_parser = probability)]
     pub(crate) top_p: Option<f64>,
-    /// Most tokens of the answer, and of the thought where --budget sets none.
-    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_tokens: u32,
+    /// Most tokens of the answer, and of the thought where --budget sets none [default: 1024, or what the context
+    /// has room for].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_tokens: Option<u32>,
     /// Seed of the random draws.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,

@@ -338,7 +338,47 @@ fn replace(path: &Path, from: &str, to: &str) {
 #[test]
 fn spoilt_model_folders_are_refused_with_the_file_and_the_remedy() {
     type Spoil = fn(&Path);
-    let cases: [(&str, Spoil, &str); 8] = [
+    let cases: [(&str, Spoil, &str); 14] = [
+        (
+            "model.safetensors",
+            |m| replace(&m.join("config.json"), "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1"),
+            "has no place",
+        ),
+        (
+            "model.safetensors",
+            |m| replace(&m.join("config.json"), "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3"),
+            "has no weight `model.layers.2",
+        ),
+        (
+            "model.safetensors",
+            |m| {
+                replace(
+                    &m.join("config.json"),
+                    "\"tie_word_embeddings\": true",
+                    "\"tie_word_embeddings\": false",
+                )
+            },
+            "has no weight `lm_head.weight`",
+        ),
+        ("config.json", |m| replace(&m.join("config.json"), "\"silu\"", "\"relu2\""), "activation `relu2`"),
+        (
+            "config.json",
+            |m| {
+                let dynamic = "\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}, \"rope_theta\"";
+                replace(&m.join("config.json"), "\"rope_theta\"", dynamic);
+            },
+            "rope type `dynamic`",
+        ),
+        (
+            "model-00002-of-00002.safetensors",
+            |m| {
+                std::fs::rename(m.join("model.safetensors"), m.join("model-00001-of-00002.safetensors"))
+                    .unwrap();
+                let index = r#"{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"#;
+                std::fs::write(m.join("model.safetensors.index.json"), index).unwrap();
+            },
+            "this shard is missing, one of 2",
+        ),
         (
             "model.safetensors",
             |m| std::fs::remove_file(m.join("model.safetensors")).unwrap(),
