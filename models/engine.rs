@@ -8,6 +8,7 @@ use std::path::Path;
 use candle_core::{DType, Device};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
+use isocost_harness::model_facts::Lineage;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -16,6 +17,7 @@ use crate::card::Card;
 use crate::chat::{ChatTemplate, Guard, Message, RenderOptions, ThinkState};
 use crate::config::Config;
 use crate::decoder::Decoder;
+use crate::lineage::lineage;
 use crate::load::{LoadError, Weights};
 use crate::scheduler::{Markers, Prompt, Scheduler};
 use crate::tokenizer::{Specials, Tokenizer};
@@ -51,6 +53,10 @@ pub struct ModelFacts {
     pub template_sha256: String,
     /// Text that closes a thought at a budget.
     pub forced_answer: String,
+    /// The name under which it was published.
+    pub hub_id: String,
+    /// Where it comes from.
+    pub lineage: Lineage,
 }
 
 impl LocalEngine {
@@ -79,6 +85,8 @@ impl LocalEngine {
             weights_sha256: weights.sha256()?,
             template_sha256: template.sha256(),
             forced_answer: card.forced_answer(None).map(|forced| forced.text.clone()).unwrap_or_default(),
+            hub_id: card.hub_id.clone(),
+            lineage: lineage(folder, &card),
         };
         let tokens = cache_tokens(&config, most_rows, dtype);
         let decoder = Decoder::load(config, &weights, dtype, device)?;

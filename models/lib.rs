@@ -9,6 +9,7 @@ pub mod config;
 pub mod decoder;
 pub mod engine;
 pub mod lanes;
+mod lineage;
 pub mod linear;
 pub mod load;
 pub mod rope;

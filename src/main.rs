@@ -4,6 +4,7 @@
 //! concluded) and [`isocost_models`] (what generates). Data goes to stdout, progress to stderr. Exit codes:
 //! 0 done, 1 some trials failed or the run was interrupted, 2 usage or environment.
 
+mod claims;
 mod cli;
 mod plan;
 mod progress;
@@ -15,13 +16,17 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command};
+use cli::{ClaimsCommand, Cli, Command};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run { sweep, out } => run::run(&sweep, out),
         Command::Plan { sweep, no_pilot } => plan::plan(&sweep, no_pilot),
-        Command::Report { run } => report::report(&run).map(|()| ExitCode::SUCCESS),
+        Command::Claims { plan: Some(ClaimsCommand::Plan { sweep, pilot }), .. } => {
+            claims::plan_claims(&sweep, pilot.as_deref())
+        }
+        Command::Claims { runs, claim, plan: None } => claims::claims_of_runs(&runs, claim.as_deref()),
+        Command::Report { run, price } => report::report(&run, &price).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         eprintln!("isocost: {error:#}");

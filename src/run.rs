@@ -41,7 +41,7 @@ pub(crate) fn run(name: &str, out: Option<PathBuf>) -> Result<ExitCode> {
         }
     }
     drop(run);
-    report::report(&out)?;
+    report::report(&out, &[])?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,6 +12,8 @@ use isocost_harness::task::Task;
 use isocost_harness::trajectory::SCHEMA;
 use isocost_models::engine::LocalEngine;
 
+use crate::claims::REGISTERED;
+
 /// The tasks of a sweep with the problems it uses.
 pub(crate) fn tasks(sweep: &Sweep) -> Result<Vec<TaskInRun>> {
     let open = |name: &str, limit: Option<usize>| -> Result<TaskInRun> {
@@ -45,6 +47,7 @@ pub(crate) fn manifest(
         ("host", host()),
         ("device", format!("cpu, {cores} cores, {}", cpu_name())),
         ("sweep_sha256", sweep.sha256()),
+        (REGISTERED, isocost_harness::claims::registry::sha256()),
         ("command", std::env::args().skip(1).fold("isocost".to_owned(), |line, word| line + " " + &word)),
     ];
     let provenance = provenance.map(|(key, value)| (key.to_owned(), value)).into();
