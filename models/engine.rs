@@ -9,6 +9,7 @@ use std::sync::mpsc::Sender;
 pub use candle_core::{DType, Device};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
+use isocost_harness::model_facts::Lineage;
 use isocost_harness::model_shape::ModelShape;
 use isocost_harness::step::Step;
 use serde::Serialize;
@@ -20,6 +21,7 @@ use crate::chat::{ChatError, ChatTemplate, Guard, Message, RenderOptions, ThinkS
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::decoder::Decoder;
+use crate::lineage::lineage;
 use crate::load::LoadError;
 use crate::memory::{self, MemoryPlan};
 use crate::scheduler::{self, Markers, Prompt, Scheduler};
@@ -73,6 +75,10 @@ pub struct ModelFacts {
     /// The commit of a model from the hub.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hub_commit: Option<String>,
+    /// The name under which it was published.
+    pub hub_id: String,
+    /// Where it comes from.
+    pub lineage: Lineage,
 }
 
 impl LocalEngine {
@@ -157,6 +163,8 @@ impl LocalEngine {
             direct_extra_tokens: self.direct_extra_tokens(),
             shape: self.config().shape(),
             hub_commit: self.commit.clone(),
+            hub_id: self.card.hub_id.clone(),
+            lineage: lineage(&self.path, &self.card),
         })
     }
 

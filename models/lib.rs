@@ -17,6 +17,7 @@ pub mod gguf;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod lanes;
+mod lineage;
 pub mod linear;
 pub mod load;
 pub mod matrix;

@@ -128,10 +128,34 @@ pub(crate) enum Command {
         device: DeviceChoice,
     },
     /// Make tables, report and pictures of a run again, from its records alone.
-    #[command(after_help = "Example:\n  isocost report results/runs/2026-11-22-host-quickstart")]
+    #[command(
+        after_help = "Examples:\n  isocost report results/runs/2026-11-22-host-quickstart\n  isocost report RUN --price h100-owned --price mine.toml"
+    )]
     Report {
         /// The run directory.
         run: PathBuf,
+        /// A further price: built in, or a TOML file. May be repeated.
+        #[arg(long, value_name = "PRICE")]
+        price: Vec<String>,
+    },
+    /// Say which registered claims a run supports, contradicts, leaves open or cannot test.
+    ///
+    /// A verdict needs the 95 % interval wholly on one side of the claim's threshold. What a run lacks for a claim
+    /// is named. Everything is left in the run's `claims.json`.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  isocost claims results/runs/2026-11-22-host-quickstart\n  isocost claims RUN --claim best-of-n\n  isocost claims plan quickstart"
+    )]
+    Claims {
+        /// The run directories.
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// Only this claim.
+        #[arg(long, value_name = "ID")]
+        claim: Option<String>,
+        /// What to do instead.
+        #[command(subcommand)]
+        plan: Option<ClaimsCommand>,
     },
     /// Continue a prompt, for trying a model by hand.
     ///
@@ -143,6 +167,19 @@ pub(crate) enum Command {
                       isocost generate model-q4_k_m.gguf --raw --prompt 'Once upon' --temperature 0 --max-tokens 32"
     )]
     Generate(GenerateArgs),
+}
+
+/// What else to do with claims.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClaimsCommand {
+    /// Say how many problems and trajectories each claim needs, and what they would cost.
+    Plan {
+        /// A built-in sweep, or a TOML file.
+        sweep: String,
+        /// A run that shows how much the numbers vary, what a trajectory takes, and what that costs.
+        #[arg(long, value_name = "RUN")]
+        pilot: Option<PathBuf>,
+    },
 }
 
 /// Arguments of `generate`.

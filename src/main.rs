@@ -5,6 +5,7 @@
 //! 0 done, 1 some trials failed or the run was interrupted, 2 usage or environment.
 
 mod calibrate;
+mod claims;
 mod cli;
 mod economy;
 mod energy;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command, ModelsCommand};
+use cli::{ClaimsCommand, Cli, Command, ModelsCommand};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
@@ -40,7 +41,11 @@ fn main() -> ExitCode {
         Command::Economy { sweep, problems, models, out, device } => {
             economy::economy(&sweep, problems, &models, out, device)
         }
-        Command::Report { run } => report::report(&run).map(|()| ExitCode::SUCCESS),
+        Command::Claims { plan: Some(ClaimsCommand::Plan { sweep, pilot }), .. } => {
+            claims::plan_claims(&sweep, pilot.as_deref())
+        }
+        Command::Claims { runs, claim, plan: None } => claims::claims_of_runs(&runs, claim.as_deref()),
+        Command::Report { run, price } => report::report(&run, &price).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         eprintln!("isocost: {error:#}");

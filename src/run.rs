@@ -47,7 +47,7 @@ pub(crate) fn run(name: &str, out: Option<PathBuf>, device: DeviceChoice) -> Res
         }
     }
     drop(run);
-    report::report(&out)?;
+    report::report(&out, &[])?;
     Ok(ExitCode::SUCCESS)
 }
 

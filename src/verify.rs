@@ -68,7 +68,7 @@ pub(crate) fn verify(path: &Path, effort: &Effort, device: DeviceChoice) -> Resu
     println!("{}", verification.table().terminal());
     write_whole(&path.join("surface.json"), &Surface::write_all(&surfaces))?;
     write_whole(&path.join("verify.json"), &(serde_json::to_string_pretty(&verification)? + "\n"))?;
-    report::write(path)?;
+    report::write(path, &[])?;
     let equal = verification.cells.iter().all(CellCheck::tokens_are_equal);
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -22,6 +22,8 @@ use crate::progress::Downloads;
 /// Tokens assumed of a prompt where only the memory is planned.
 const USUAL_PROMPT: usize = 256;
 
+use crate::claims::REGISTERED;
+
 /// The tasks of a sweep with the problems it uses.
 pub(crate) fn tasks(sweep: &Sweep) -> Result<Vec<TaskInRun>> {
     let open = |name: &str, limit: Option<usize>| -> Result<TaskInRun> {
@@ -97,6 +99,7 @@ pub(crate) fn manifest(
         ("host", host()),
         ("device", device::describe(device)),
         ("sweep_sha256", sweep.sha256()),
+        (REGISTERED, isocost_harness::claims::registry::sha256()),
         ("command", std::env::args().skip(1).fold("isocost".to_owned(), |line, word| line + " " + &word)),
     ];
     let provenance = provenance.map(|(key, value)| (key.to_owned(), value)).into();

@@ -447,3 +447,57 @@ fn every_record_conforms_to_the_published_schema() {
     spoilt["answers"][0]["outcome"] = "perhaps".into();
     assert!(!validator.is_valid(&spoilt));
 }
+
+#[test]
+fn claims_name_what_is_missing_and_their_file_obeys_the_schema_and_the_registration() {
+    let folder = workplace();
+    assert!(run(folder.path(), "a").status.success());
+    let output = isocost(&["claims", "a"], folder.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("registered before sampling"), "{text}");
+    assert!(text.contains("missing: a distilled model"), "{text}");
+    let file = std::fs::read_to_string(folder.path().join("a/claims.json")).unwrap();
+    let file: serde_json::Value = serde_json::from_str(&file).unwrap();
+    let schema = serde_json::from_str(include_str!("../../harness/schema/claims.schema.json")).unwrap();
+    if let Err(error) = jsonschema::validator_for(&schema).unwrap().validate(&file) {
+        panic!("{error}");
+    }
+    let manifest = folder.path().join("a/manifest.json");
+    let other = std::fs::read_to_string(&manifest).unwrap();
+    let hash = file["registry_sha256"].as_str().unwrap();
+    std::fs::write(&manifest, other.replace(hash, &"0".repeat(64))).unwrap();
+    let output = isocost(&["claims", "a", "--claim", "log-linear"], folder.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("CHANGED") && text.contains("log-linear") && !text.contains("unlocks"), "{text}");
+    let output = isocost(&["claims", "a", "--claim", "no-such"], folder.path()).output().unwrap();
+    assert!(one_line_error(&output, "no-such").contains("log-linear"));
+}
+
+#[test]
+fn a_claims_plan_counts_problems_and_prices_them_from_a_pilot() {
+    let folder = workplace();
+    assert!(run(folder.path(), "a").status.success());
+    let plan = |args: &[&str]| {
+        let output =
+            isocost(&[&["claims", "plan", "small.toml"], args].concat(), folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let (assumed, measured) = (plan(&[]), plan(&["--pilot", "a"]));
+    assert!(assumed.contains(" at 16") && assumed.contains("distillation: the sweep lacks"), "{assumed}");
+    assert!(measured.contains(" at 4") && !measured.contains("Deviations are assumed"), "{measured}");
+}
+
+#[test]
+fn a_report_is_priced_again_without_sampling_and_an_unknown_price_is_refused_by_name() {
+    let folder = workplace();
+    assert!(run(folder.path(), "a").status.success());
+    let output = isocost(&["report", "a", "--price", "reasoning-api-2025"], folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let prices = std::fs::read_to_string(folder.path().join("a/prices.csv")).unwrap();
+    assert!(prices.contains(",a test,") && prices.contains(",reasoning-api-2025,"), "{prices}");
+    let report = std::fs::read_to_string(folder.path().join("a/report.md")).unwrap();
+    assert!(report.contains("## Prices") && report.contains("per million prompt tokens"), "{report}");
+    let output = isocost(&["report", "a", "--price", "nowhere.toml"], folder.path()).output().unwrap();
+    assert!(one_line_error(&output, "nowhere.toml").contains("h100-rented"));
+}
