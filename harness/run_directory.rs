@@ -94,7 +94,7 @@ fn remedy(kind: ErrorKind) -> &'static str {
     }
 }
 
-fn file_error(path: &Path) -> impl Fn(std::io::Error) -> RunError + '_ {
+pub(crate) fn file_error(path: &Path) -> impl Fn(std::io::Error) -> RunError + '_ {
     |e| RunError::File { path: path.to_owned(), message: e.to_string(), kind: e.kind() }
 }
 
@@ -286,7 +286,8 @@ fn pretty(manifest: &Manifest) -> String {
     serde_json::to_string_pretty(manifest).expect("a manifest is plain data")
 }
 
-fn lock(path: &Path) -> Result<File, RunError> {
+/// Keeps other processes out of a run as long as the file is open.
+pub(crate) fn lock(path: &Path) -> Result<File, RunError> {
     let lock_path = path.join("lock");
     let options = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
     let file = options.map_err(file_error(&lock_path))?;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Engine, Job};
 use isocost_harness::sampling::TaskInRun;
+use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 
 use crate::workload;
@@ -23,9 +24,9 @@ struct Prediction {
 }
 
 /// Prints the plan to stdout.
-pub(crate) fn plan(sweep: &str, no_pilot: bool) -> Result<ExitCode> {
-    let sweep = Sweep::open(sweep)?;
-    let tasks = workload::tasks(&sweep)?;
+pub(crate) fn plan(sweep: &str, no_pilot: bool, limit: Option<usize>, library: &Library) -> Result<ExitCode> {
+    let sweep = workload::sweep(sweep, limit)?;
+    let tasks = workload::tasks(&sweep, library)?;
     println!("{}: {} cells", sweep.name, sweep.cells().len());
     println!(
         "{:14} {:14} {:>12} {:>14} {:>14} {:>9}",
@@ -64,18 +65,8 @@ fn predict(sweep: &Sweep, model: &ModelEntry, task: &TaskInRun, no_pilot: bool) 
 /// Tokens and seconds of all trajectories, scaled up from a few.
 fn pilot(sweep: &Sweep, model: &ModelEntry, task: &TaskInRun, trajectories: u64) -> Result<(f64, f64)> {
     let mut engine = workload::load(sweep, model)?;
-    let jobs: Vec<Job> = task
-        .problems
-        .problems()
-        .iter()
-        .take(PILOT.0)
-        .map(|problem| Job {
-            problem: problem.id.clone(),
-            instructions: task.task.instructions.clone(),
-            question: problem.question.clone(),
-            trajectories: (0..PILOT.1).collect(),
-        })
-        .collect();
+    let problems = task.problems.problems().iter().take(PILOT.0);
+    let jobs: Vec<Job> = problems.map(|problem| task.task.job(problem, (0..PILOT.1).collect())).collect();
     let settings = sweep.settings(model, &task.task, 0);
     let activity = engine.sample(&jobs, &settings, &mut |_| ControlFlow::Continue(()))?;
     let scale = trajectories as f64 / (jobs.len() as f64 * f64::from(PILOT.1));

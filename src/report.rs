@@ -7,14 +7,20 @@ use isocost_harness::cell_tables::groups;
 use isocost_harness::cells;
 use isocost_harness::cells_csv::cells_csv;
 use isocost_harness::engine::Activity;
+use isocost_harness::imported::is_imported;
 use isocost_harness::plot::{accuracy_by_n, accuracy_by_tokens};
 use isocost_harness::report_md::{Figure, Report, report_md};
 use isocost_harness::row::Row;
 use isocost_harness::run_directory::{Manifest, read_activity, read_manifest, read_records, write_whole};
 use isocost_harness::sweep::Sweep;
 
+use crate::import;
+
 /// Writes the run's tables and pictures, and prints the short table.
 pub(crate) fn report(path: &Path) -> Result<()> {
+    if is_imported(path) {
+        return import::report(path);
+    }
     let manifest = read_manifest(path)?;
     let sweep = &manifest.identity.sweep;
     let records = read_records(path)?;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use isocost_harness::run_directory::RunDirectory;
 use isocost_harness::sampling::{TaskInRun, sample_task};
+use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_models::engine::LocalEngine;
 
@@ -17,9 +18,14 @@ use crate::progress::{ModelProgress, Progress};
 use crate::{report, workload};
 
 /// Carries a sweep out and reports on it.
-pub(crate) fn run(name: &str, out: Option<PathBuf>) -> Result<ExitCode> {
-    let sweep = Sweep::open(name)?;
-    let tasks = workload::tasks(&sweep)?;
+pub(crate) fn run(
+    name: &str,
+    out: Option<PathBuf>,
+    limit: Option<usize>,
+    library: &Library,
+) -> Result<ExitCode> {
+    let sweep = workload::sweep(name, limit)?;
+    let tasks = workload::tasks(&sweep, library)?;
     let mut engines = load_all(&sweep)?;
     let facts = engines
         .iter()
@@ -34,8 +40,8 @@ pub(crate) fn run(name: &str, out: Option<PathBuf>) -> Result<ExitCode> {
         if sample_model(engine, &mut run, &sweep, model, &tasks, &progress, &interrupted)?.is_break() {
             let done = run.len();
             progress.say(&format!(
-                "stopped with {done} trajectories recorded; go on with: isocost run {} --out {}",
-                name,
+                "stopped with {done} trajectories recorded; go on with: isocost run {name}{} --out {}",
+                limit.map_or(String::new(), |limit| format!(" --limit {limit}")),
                 out.display()
             ));
             return Ok(ExitCode::FAILURE);

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use isocost_harness::run_directory::read_records;
-use isocost_harness::trajectory::Trajectory;
+use isocost_harness::trajectory::{SCHEMA, Trajectory};
 
 const SWEEP: &str = r#"
 name = "small"
@@ -165,7 +165,7 @@ fn a_run_is_not_mixed_with_another_sweep_model_or_schema() {
     let hash = value.pointer("/identity/models/s/weights_sha256/0").unwrap().as_str().unwrap().to_owned();
     std::fs::write(&manifest, text.replace(&hash, "0")).unwrap();
     assert!(one_line_error(&run(folder.path(), "a"), "a").contains("model behind the name `s`"));
-    std::fs::write(&manifest, text.replace("\"schema\": 1", "\"schema\": 999")).unwrap();
+    std::fs::write(&manifest, text.replace(&format!("\"schema\": {SCHEMA}"), "\"schema\": 999")).unwrap();
     assert!(one_line_error(&run(folder.path(), "a"), "a").contains("schema"));
 }
 
