@@ -8,7 +8,7 @@ use isocost_harness::one_pass::OnePass;
 use isocost_harness::run_directory::read_records;
 use isocost_harness::step_log::read_steps;
 use isocost_harness::surface::Surface;
-use isocost_harness::trajectory::Trajectory;
+use isocost_harness::trajectory::{SCHEMA, Trajectory};
 use isocost_harness::verification::Verification;
 
 const SWEEP: &str = r#"
@@ -254,7 +254,7 @@ fn a_run_is_not_mixed_with_another_sweep_model_or_schema() {
     let hash = value.pointer("/identity/models/s/weights_sha256/0").unwrap().as_str().unwrap().to_owned();
     std::fs::write(&manifest, text.replace(&hash, "0")).unwrap();
     assert!(one_line_error(&run(folder.path(), "a"), "a").contains("model behind the name `s`"));
-    std::fs::write(&manifest, text.replace("\"schema\": 1", "\"schema\": 999")).unwrap();
+    std::fs::write(&manifest, text.replace(&format!("\"schema\": {SCHEMA}"), "\"schema\": 999")).unwrap();
     assert!(one_line_error(&run(folder.path(), "a"), "a").contains("schema"));
 }
 
