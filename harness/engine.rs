@@ -1,10 +1,12 @@
 //! What generates: the seam between this crate and the tensors.
 
 use std::ops::ControlFlow;
+use std::sync::mpsc::Sender;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cell::{Budget, Policy};
+use crate::step::Step;
 use crate::trajectory::Thought;
 
 /// How the next token is drawn.
@@ -123,6 +125,12 @@ pub struct Activity {
     pub wall_s: f64,
     /// Most rows of a forward pass.
     pub most_rows: u64,
+    /// Times the device ran out of memory, after each of which the batch was halved.
+    #[serde(default)]
+    pub halvings: u64,
+    /// Seconds spent handing trajectories over: text, grading, writing.
+    #[serde(default)]
+    pub handing_over_s: f64,
 }
 
 impl Activity {
@@ -135,6 +143,8 @@ impl Activity {
         self.device_s += other.device_s;
         self.wall_s += other.wall_s;
         self.most_rows = self.most_rows.max(other.most_rows);
+        self.halvings += other.halvings;
+        self.handing_over_s += other.handing_over_s;
     }
 }
 
@@ -177,6 +187,9 @@ pub trait Engine {
         settings: &Settings,
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity, EngineError>;
+
+    /// Reports every step from now on; an engine that cannot see its steps reports none.
+    fn report_steps(&mut self, _to: Sender<Step>) {}
 
     /// Tokens of a prompt, for planning.
     ///

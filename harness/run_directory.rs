@@ -94,7 +94,7 @@ fn remedy(kind: ErrorKind) -> &'static str {
     }
 }
 
-fn file_error(path: &Path) -> impl Fn(std::io::Error) -> RunError + '_ {
+pub(crate) fn file_error(path: &Path) -> impl Fn(std::io::Error) -> RunError + '_ {
     |e| RunError::File { path: path.to_owned(), message: e.to_string(), kind: e.kind() }
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::mpsc;
 
 use crate::engine::{Engine, EngineError, Generated, GeneratedAnswer, Job, Settings};
 use crate::judge::Judge;
 use crate::problem::{Problem, ProblemSet};
 use crate::run_directory::{ActivityNote, RunDirectory, RunError};
+use crate::step_log::StepLog;
 use crate::sweep::{ModelEntry, Sweep};
 use crate::task::Task;
 use crate::trajectory::{Answer, SCHEMA, Timing, Trajectory};
@@ -71,11 +73,15 @@ fn sample_series(
     }
     let problems: HashMap<&str, &Problem> =
         task.problems.problems().iter().map(|p| (p.id.as_str(), p)).collect();
+    let mut log = StepLog::open(run.path())?;
+    let (sender, steps) = mpsc::channel();
+    engine.report_steps(sender);
+    let mut log_steps = || log.append(&model.name, &task.task.name, settings.waits, steps.try_iter());
     let (mut failed, mut stopped) = (None, false);
     let result = engine.sample(&jobs, settings, &mut |generated| {
         let problem = problems[jobs[generated.job].problem.as_str()];
-        let record = record(model, task, problem, settings.waits, generated);
-        if let Err(error) = run.append(&record) {
+        let record = record(model, &task.task, problem, settings.waits, generated);
+        if let Err(error) = run.append(&record).and_then(|()| log_steps()) {
             failed = Some(error);
             return ControlFlow::Break(());
         }
@@ -86,6 +92,7 @@ fn sample_series(
     if let Some(error) = failed {
         return Err(error.into());
     }
+    log_steps()?;
     let (model, task) = (model.name.clone(), task.task.name.clone());
     run.note_activity(&ActivityNote { model, task, waits: settings.waits, activity: result? })?;
     Ok(if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -106,9 +113,10 @@ fn missing(run: &RunDirectory, sweep: &Sweep, model: &ModelEntry, task: &TaskInR
     task.problems.problems().iter().map(job).filter(|job| !job.trajectories.is_empty()).collect()
 }
 
-fn record(
+/// The record of what was generated: judged, and with its names.
+pub fn record(
     model: &ModelEntry,
-    task: &TaskInRun,
+    task: &Task,
     problem: &Problem,
     waits: u32,
     generated: Generated,
@@ -122,7 +130,7 @@ fn record(
     Trajectory {
         schema: SCHEMA,
         model: model.name.clone(),
-        task: task.task.name.clone(),
+        task: task.name.clone(),
         problem: problem.id.clone(),
         trajectory: generated.trajectory,
         waits,
@@ -131,7 +139,7 @@ fn record(
         reasoning_tokens: generated.reasoning_ids.len() as u32,
         reasoning: generated.reasoning,
         thought: generated.thought,
-        answers: generated.answers.into_iter().map(|a| judged(task.task.judge, problem, a)).collect(),
+        answers: generated.answers.into_iter().map(|a| judged(task.judge, problem, a)).collect(),
         timing,
     }
 }

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::cell::{Budget, Cell, Policy, Strategy};
 use crate::engine::{Sampling, Settings};
-use crate::price::Price;
+use crate::model_facts::Lineage;
+use crate::price::{Entry, Price, Verifier};
 use crate::task::{Task, TaskError};
 
 /// The sweeps that are built in.
@@ -51,6 +52,12 @@ pub struct Sweep {
     /// What a device-second costs; without it no dollars are computed.
     #[serde(default)]
     pub price: Option<Price>,
+    /// Further prices: tables, or names of built-in prices and files.
+    #[serde(default, deserialize_with = "Entry::list", skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<Price>,
+    /// What the cells that ask a verifier are charged for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier: Option<Verifier>,
 }
 
 /// A model of a sweep.
@@ -59,11 +66,14 @@ pub struct Sweep {
 pub struct ModelEntry {
     /// Name in tables.
     pub name: String,
-    /// `bundled:NAME` or a folder.
+    /// `bundled:NAME`, `hub:OWNER/NAME[@REVISION]`, a folder, or a .gguf file.
     pub source: String,
     /// Budgets of this model, where they differ from the sweep's.
     #[serde(default)]
     pub budgets: Option<Vec<Budget>>,
+    /// What its files do not say of where it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Lineage>,
 }
 
 /// A task of a sweep.
@@ -183,6 +193,7 @@ impl Sweep {
         }
         check_names("model", self.models.iter().map(|m| &m.name))?;
         check_names("task", self.tasks.iter().map(|t| &t.name))?;
+        check_prices(self.all_prices(), self.verifier.as_ref())?;
         check_sampling(&self.sampling)
     }
 
@@ -198,6 +209,11 @@ impl Sweep {
     /// Budgets of one of the models.
     pub fn budgets<'a>(&'a self, model: &'a ModelEntry) -> &'a [Budget] {
         model.budgets.as_deref().unwrap_or(&self.budgets)
+    }
+
+    /// The sweep's own price and all further ones.
+    pub fn all_prices(&self) -> impl Iterator<Item = &Price> {
+        self.price.iter().chain(&self.prices)
     }
 
     /// Every series of trajectories of a model: without forced continuation, then with each count of them.
@@ -294,6 +310,26 @@ fn check_names<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Resul
     if seen.is_empty() { Err(format!("there is no {what}")) } else { Ok(()) }
 }
 
+fn check_prices<'a>(
+    prices: impl Iterator<Item = &'a Price>,
+    verifier: Option<&Verifier>,
+) -> Result<(), String> {
+    let mut labels = BTreeSet::new();
+    for price in prices {
+        price.check().map_err(|complaint| format!("price {}: {complaint}", price.label()))?;
+        if !labels.insert(price.label()) {
+            return Err(format!("price `{}` is listed twice: give one of them a name", price.label()));
+        }
+    }
+    let is_amount = |amount: f64| amount >= 0.0 && amount.is_finite();
+    match verifier {
+        Some(v) if !is_amount(v.device_s_per_answer) || !is_amount(v.usd_per_answer) => {
+            Err("verifier: seconds and dollars are numbers from 0".into())
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_sampling(sampling: &Sampling) -> Result<(), String> {
     let in_unit = |p: Option<f64>| p.is_none_or(|p| (0.0..=1.0).contains(&p));
     if !(0.0..=10.0).contains(&sampling.temperature) {
@@ -346,6 +382,27 @@ mod tests {
         ] {
             assert!(message.starts_with("sweep.toml: ") && message.contains(expected), "{message}");
             assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_sweep_names_several_prices_and_keeps_them_in_its_manifest() {
+        let with = |prices: &str| quickstart().replacen("seed = ", &format!("{prices}\nseed = "), 1);
+        let mine = "{ device = \"d\", usd_per_device_hour = 2.0, source = \"s\", date = \"2026-01-01\" }";
+        let sweep = Sweep::parse("s", &with(&format!("prices = [\"h100-owned\", {mine}]"))).unwrap();
+        let labels: Vec<&str> = sweep.all_prices().map(Price::label).collect();
+        assert_eq!(labels, ["2 cores of a rented x86-64 server", "h100-owned", "d"]);
+        let again: Sweep = serde_json::from_str(&serde_json::to_string(&sweep).unwrap()).unwrap();
+        assert_eq!(again, sweep);
+        for (prices, complaint) in [
+            ("prices = [\"no-such\"]", "h100-rented"),
+            ("prices = [{ device = \"d\", source = \"s\", date = \"2026-01-01\" }]", "exactly one"),
+            ("prices = [\"h100-owned\", \"h100-owned\"]", "listed twice"),
+            ("prices = [{ colour = 1 }]", "colour"),
+            ("verifier = { device_s_per_answer = -1.0, source = \"s\" }", "verifier"),
+        ] {
+            let message = error(&with(prices));
+            assert!(message.contains(complaint) && message.lines().count() == 1, "{message}");
         }
     }
 

@@ -109,11 +109,7 @@ impl Trajectory {
     /// The answer that a request with this budget gets, and its index; `None` if the chain was not
     /// sampled that far.
     pub fn answer_at(&self, budget: Budget) -> Option<(usize, &Answer)> {
-        let natural = match budget {
-            Budget::Max => true,
-            Budget::Tokens(cap) => cap > 0 && self.thought != Thought::Cut && self.reasoning_tokens < cap,
-        };
-        let wanted = if natural { Budget::Max } else { budget };
+        let wanted = answered_under(budget, self.thought, self.reasoning_tokens);
         self.answers.iter().enumerate().find(|(_, answer)| answer.budget == wanted)
     }
 
@@ -127,5 +123,13 @@ impl Trajectory {
     pub fn sampled_tokens(&self) -> u64 {
         let answers: u64 = self.answers.iter().map(|answer| u64::from(answer.answer_tokens)).sum();
         u64::from(self.reasoning_tokens) + answers
+    }
+}
+
+/// Under which of its budgets a chain has the answer to a request with `budget`: `max` once it ended by itself.
+pub fn answered_under(budget: Budget, thought: Thought, reasoning_tokens: u32) -> Budget {
+    match budget {
+        Budget::Tokens(cap) if cap == 0 || thought == Thought::Cut || reasoning_tokens >= cap => budget,
+        _ => Budget::Max,
     }
 }

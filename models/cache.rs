@@ -135,13 +135,25 @@ impl Cache {
         Ok(())
     }
 
+    /// Undoes the last extension of a sequence: it has `len` tokens again.
+    pub fn take_back(&mut self, sequence: &mut Sequence, len: usize) {
+        for block in sequence.blocks.split_off(len.div_ceil(BLOCK)) {
+            self.release_block(block);
+        }
+        sequence.tokens.truncate(len);
+    }
+
     /// Gives a sequence's blocks back.
     pub fn release(&mut self, sequence: Sequence) {
         for block in sequence.blocks {
-            self.users[block as usize] -= 1;
-            if self.users[block as usize] == 0 {
-                self.free.push(block);
-            }
+            self.release_block(block);
+        }
+    }
+
+    fn release_block(&mut self, block: u32) {
+        self.users[block as usize] -= 1;
+        if self.users[block as usize] == 0 {
+            self.free.push(block);
         }
     }
 
@@ -309,6 +321,18 @@ mod tests {
         write(&mut cache, &mut main, &[7.0]);
         assert_eq!(read(&cache, &main), [0.0, 1.0, 2.0, 3.0, 4.0, 7.0]);
         assert_eq!(read(&cache, &fork), counted(0, 20));
+    }
+
+    #[test]
+    fn an_extension_can_be_taken_back_and_made_again() {
+        let mut cache = cache(64);
+        let mut main = Sequence::default();
+        write(&mut cache, &mut main, &counted(0, 20));
+        cache.extend(&mut main, &[0; 30]).unwrap();
+        cache.take_back(&mut main, 20);
+        assert_eq!(cache.free_blocks(), 2);
+        write(&mut cache, &mut main, &counted(20, 35));
+        assert_eq!(read(&cache, &main), counted(0, 35));
     }
 
     #[test]

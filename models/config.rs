@@ -10,6 +10,8 @@ mod hub;
 
 use std::path::Path;
 
+use isocost_harness::model_shape::ModelShape;
+
 use crate::load::LoadError;
 use crate::rope::Rotation;
 
@@ -118,6 +120,20 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The sizes alone, which are what a step's cost depends on.
+    pub fn shape(&self) -> ModelShape {
+        ModelShape {
+            layers: self.layers.len() as u64,
+            width: self.width as u64,
+            feed_forward: self.feed_forward as u64,
+            heads: self.heads as u64,
+            kv_heads: self.kv_heads as u64,
+            head_dim: self.head_dim as u64,
+            vocab: self.vocab as u64,
+            tied: self.tied,
+        }
     }
 
     /// Bytes that one token's keys and values take, at `element_bytes` a number.

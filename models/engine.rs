@@ -4,21 +4,27 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
 
 pub use candle_core::{DType, Device};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
+use isocost_harness::model_facts::Lineage;
+use isocost_harness::model_shape::ModelShape;
+use isocost_harness::step::Step;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::cache::Cache;
+use crate::cache::{BLOCK, Cache};
 use crate::card::Card;
 use crate::chat::{ChatError, ChatTemplate, Guard, Message, RenderOptions, ThinkState};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::decoder::Decoder;
+use crate::lineage::lineage;
 use crate::load::LoadError;
-use crate::scheduler::{Markers, Prompt, Scheduler};
+use crate::memory::{self, MemoryPlan};
+use crate::scheduler::{self, Markers, Prompt, Scheduler};
 use crate::source::Source;
 use crate::tokenizer::{Specials, Tokenizer};
 
@@ -38,8 +44,11 @@ pub struct LocalEngine {
     card: Card,
     most_rows: usize,
     path: PathBuf,
+    /// On the hub.
+    commit: Option<String>,
     weight_files: Vec<PathBuf>,
     parameters: u64,
+    steps: Option<Sender<Step>>,
 }
 
 /// What identifies a model in a manifest.
@@ -57,9 +66,44 @@ pub struct ModelFacts {
     pub template_sha256: String,
     /// Text that closes a thought at a budget.
     pub forced_answer: String,
+    /// Its tokens.
+    pub forced_tokens: u32,
+    /// Tokens by which the prompt of a completion that does not think is longer than one that does.
+    pub direct_extra_tokens: i64,
+    /// Sizes of the decoder.
+    pub shape: ModelShape,
+    /// The commit of a model from the hub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hub_commit: Option<String>,
+    /// The name under which it was published.
+    pub hub_id: String,
+    /// Where it comes from.
+    pub lineage: Lineage,
 }
 
 impl LocalEngine {
+    /// What a model would take of a device's memory, from its configuration and the size of its weights alone.
+    /// Without a `dtype` the weights stay as they are stored.
+    ///
+    /// # Errors
+    /// [`LoadError`] as for loading.
+    pub fn plan_memory(
+        source: &Source,
+        device: &Device,
+        dtype: Option<DType>,
+        rows_of_tokens: (usize, usize),
+    ) -> Result<MemoryPlan, LoadError> {
+        let (config, weights) = Checkpoint::network(source, dtype, device)?;
+        let weights_bytes = match dtype {
+            Some(dtype) => weights.parameters()? * dtype.size_in_bytes() as u64,
+            None => weights.files().iter().filter_map(|file| file.metadata().ok()).map(|m| m.len()).sum(),
+        };
+        let (rows, tokens) = rows_of_tokens;
+        let rows_of_tokens = (rows, tokens.min(config.context));
+        let free = memory::free_bytes(device);
+        Ok(MemoryPlan::new(&config, weights_bytes, weights.dtype()?, free, rows_of_tokens))
+    }
+
     /// Loads a model onto a device, with at most `most_rows` rows in a batch. Without a `dtype` the model runs in
     /// the type its weights are stored in.
     ///
@@ -81,6 +125,7 @@ impl LocalEngine {
             cache: cache.map_err(|e| LoadError::other(&e))?,
             guard: tokenizer.guard(),
             path: source.path.clone(),
+            commit: source.commit.clone(),
             weight_files: weights.files(),
             parameters: weights.parameters()?,
             decoder,
@@ -89,6 +134,7 @@ impl LocalEngine {
             markers,
             card,
             most_rows,
+            steps: None,
         })
     }
 
@@ -113,6 +159,12 @@ impl LocalEngine {
             weights_sha256: self.weight_files.iter().map(hash).collect::<Result<_, _>>()?,
             template_sha256: self.template.as_ref().map(ChatTemplate::sha256).unwrap_or_default(),
             forced_answer: self.card.forced_answer(None).map(|f| f.text.clone()).unwrap_or_default(),
+            forced_tokens: self.markers.forced.len() as u32,
+            direct_extra_tokens: self.direct_extra_tokens(),
+            shape: self.config().shape(),
+            hub_commit: self.commit.clone(),
+            hub_id: self.card.hub_id.clone(),
+            lineage: lineage(&self.path, &self.card),
         })
     }
 
@@ -129,6 +181,19 @@ impl LocalEngine {
     /// The decoder's sizes.
     pub fn config(&self) -> &Config {
         self.decoder.config()
+    }
+
+    /// The decoder and its cache, for calibration.
+    pub fn bench(&mut self) -> (&Decoder, &mut Cache) {
+        (&self.decoder, &mut self.cache)
+    }
+
+    /// What switching thinking off adds to a prompt; the same for all, since it is the template that does it.
+    fn direct_extra_tokens(&self) -> i64 {
+        let (problem, instructions, question) = ("1".to_owned(), String::new(), "1".to_owned());
+        let job = Job { problem, instructions, question, trajectories: vec![] };
+        let tokens = |thinking: bool| self.encode(&job, thinking).map_or(0, |ids| ids.len() as i64);
+        tokens(false) - tokens(true)
     }
 
     /// Tokens of the text that closes a thought at a budget.
@@ -193,13 +258,51 @@ impl LocalEngine {
         settings: &Settings,
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity, EngineError> {
-        let tokenizer = &self.tokenizer;
-        Scheduler::new(&self.decoder, &mut self.cache, &self.markers, settings, self.most_rows)
-            .run(prompts, &mut |mut generated| {
-                Self::write_texts(tokenizer, &mut generated);
-                sink(generated)
-            })
-            .map_err(|e| EngineError::Device(e.to_string()))
+        let halvings = self.make_room(prompts, settings)?;
+        let (tokenizer, steps) = (&self.tokenizer, &self.steps);
+        let activity =
+            Scheduler::new(&self.decoder, &mut self.cache, &self.markers, settings, self.most_rows)
+                .observed(&mut |step| {
+                    // Nobody listening any more is no reason to stop.
+                    let _ = steps.as_ref().map(|to| to.send(step));
+                })
+                .run(prompts, &mut |mut generated| {
+                    Self::write_texts(tokenizer, &mut generated);
+                    sink(generated)
+                })
+                .map_err(|e| EngineError::Device(e.to_string()))?;
+        // What was too much once would be again.
+        self.most_rows = (self.most_rows >> activity.halvings.min(63)).max(1);
+        Ok(Activity { halvings: activity.halvings + halvings, ..activity })
+    }
+
+    /// Enlarges the cache to what `most_rows` of these trajectories can come to need, as far as memory allows.
+    /// Returns how often the batch had to be halved for it.
+    fn make_room(&mut self, prompts: &[Prompt], settings: &Settings) -> Result<u64, EngineError> {
+        let (config, dtype) = (self.decoder.config().clone(), self.decoder.dtype());
+        let device = self.decoder.device().clone();
+        let wanted = scheduler::blocks_wanted(prompts, settings, &self.markers, self.most_rows, &config);
+        let have = self.cache.total_blocks();
+        let block_bytes = (BLOCK * config.kv_bytes_per_token(dtype.size_in_bytes())) as u64;
+        let free = memory::usable(memory::free_bytes(&device)) / block_bytes.max(1);
+        let mut blocks = wanted.min(have + free as usize);
+        let fail = |e: candle_core::Error| EngineError::Device(e.to_string());
+        let mut halvings = 0;
+        while blocks > have {
+            // The old cache goes first: both may not fit together.
+            self.cache = Cache::new(&config, BLOCK, dtype, &device).map_err(fail)?;
+            match Cache::new(&config, blocks * BLOCK, dtype, &device) {
+                Ok(cache) => {
+                    self.cache = cache;
+                    break;
+                }
+                Err(error) if memory::is_out_of_memory(&error) && blocks > 1 => {
+                    (blocks, halvings) = (blocks / 2, halvings + 1)
+                }
+                Err(error) => return Err(fail(error)),
+            }
+        }
+        Ok(halvings)
     }
 
     fn write_texts(tokenizer: &Tokenizer, generated: &mut Generated) {
@@ -223,6 +326,10 @@ impl Engine for LocalEngine {
         self.sample_prompts(&prompts, settings, sink)
     }
 
+    fn report_steps(&mut self, to: Sender<Step>) {
+        self.steps = Some(to);
+    }
+
     fn prompt_tokens(&self, job: &Job) -> Result<usize, EngineError> {
         self.encode(job, true).map(|ids| ids.len())
     }
@@ -243,7 +350,7 @@ fn markers(card: &Card, tokenizer: &Tokenizer, config: &Config, path: &Path) -> 
 }
 
 /// Room for a full batch of the longest sequences, as far as [`CACHE_BYTES`] allow.
-fn cache_tokens(config: &Config, most_rows: usize, dtype: DType) -> usize {
+pub(crate) fn cache_tokens(config: &Config, most_rows: usize, dtype: DType) -> usize {
     let per_token = config.kv_bytes_per_token(dtype.size_in_bytes());
     let one = config.context.min(MOST_CACHE_BYTES / per_token);
     (CACHE_BYTES / per_token).min((most_rows + 1) * config.context).max(one)

@@ -3,25 +3,35 @@
 pub mod attention;
 pub mod bundled;
 pub mod cache;
+pub mod calibrate;
 pub mod card;
 pub mod chat;
 pub mod checkpoint;
 pub mod config;
 pub mod decoder;
+pub mod device;
+pub mod device_rates;
 pub mod engine;
 pub mod generate;
 pub mod gguf;
-pub mod half_product;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod lanes;
+mod lineage;
 pub mod linear;
 pub mod load;
 pub mod matrix;
+pub mod memory;
+pub mod meter;
 mod packed;
+pub mod random_model;
 pub mod rope;
 pub mod sampler;
 pub mod scheduler;
 pub mod source;
+mod streamed;
 pub mod tokenizer;
 #[cfg(feature = "train")]
 pub mod training;
 pub mod weights;
+mod words;

@@ -1,12 +1,15 @@
 //! `x W^T + b`: where the weights meet the activations.
 //!
-//! Small `f32` layers on the CPU are packed for a kernel of this project (see `packed`), whose results do
-//! not depend on the batch. What else a matrix can be, and how it is multiplied then, is in [`crate::matrix`].
+//! On the CPU two kernels of this project do it: `packed` for small `f32` layers, which stay in a cache,
+//! and `streamed` for the others, which are read from memory in the type they are stored in. With both, what a
+//! row gives does not depend on the batch it is in. Quantised weights and other devices use the library.
 
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use bytemuck::try_cast_slice;
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor};
 
 use crate::matrix::Matrix;
 use crate::packed::Packed;
+use crate::streamed::{self, Packing};
 
 /// Weights of at most so many numbers (4 MiB of `f32`) stay in a core's own cache.
 const SMALL: usize = 1 << 20;
@@ -20,6 +23,9 @@ pub struct Linear {
 
 enum Weight {
     Packed(Packed),
+    /// `[out, in]` on the CPU, read where it lies.
+    Streamed(Tensor),
+    /// `[out, in]`, multiplied by the library.
     Plain(Matrix),
 }
 
@@ -29,14 +35,9 @@ impl Linear {
     /// # Errors
     /// If the weights cannot be read.
     pub fn new(weight: impl Into<Matrix>, bias: Option<Tensor>) -> Result<Self> {
-        let weight = weight.into();
-        let small = |w: &&Tensor| w.elem_count() <= SMALL && w.dtype() == DType::F32 && w.device().is_cpu();
-        let weight = match weight.dense().filter(small) {
-            Some(weight) => {
-                let (out, inner) = weight.dims2()?;
-                Weight::Packed(Packed::new(&weight.flatten_all()?.to_vec1()?, inner, out))
-            }
-            None => Weight::Plain(weight),
+        let weight = match weight.into() {
+            Matrix::Dense(numbers) if numbers.device().is_cpu() => Weight::on_cpu(numbers)?,
+            matrix => Weight::Plain(matrix),
         };
         Ok(Self { weight, bias })
     }
@@ -48,6 +49,10 @@ impl Linear {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let y = match &self.weight {
             Weight::Packed(packed) => x.contiguous()?.apply_op1_no_bwd(&Multiply(packed))?,
+            Weight::Streamed(weight) => {
+                let y = x.to_dtype(DType::F32)?.contiguous()?.apply_op2_no_bwd(weight, &Stream)?;
+                y.to_dtype(x.dtype())?
+            }
             Weight::Plain(weight) => weight.product(x)?,
         };
         match &self.bias {
@@ -71,6 +76,57 @@ impl CustomOp1 for Multiply<'_> {
     }
 }
 
+impl Weight {
+    fn on_cpu(numbers: Tensor) -> Result<Self> {
+        let (out, inner) = numbers.dims2()?;
+        if numbers.elem_count() <= SMALL && numbers.dtype() == DType::F32 {
+            Ok(Self::Packed(Packed::new(&numbers.flatten_all()?.to_vec1()?, inner, out)))
+        } else if fits_words(&numbers, inner) {
+            Ok(Self::Streamed(numbers.contiguous()?))
+        } else {
+            Ok(Self::Plain(numbers.into()))
+        }
+    }
+}
+
+/// Whether rows of weights are whole 32-bit words of a type that can be streamed.
+fn fits_words(weight: &Tensor, inner: usize) -> bool {
+    match weight.dtype() {
+        DType::F32 => true,
+        DType::F16 | DType::BF16 => inner.is_multiple_of(2),
+        _ => false,
+    }
+}
+
+struct Stream;
+
+impl CustomOp2 for Stream {
+    fn name(&self) -> &'static str {
+        "linear-streamed"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        weights: &CpuStorage,
+        lw: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (out, inner) = lw.shape().dims2()?;
+        let x = &x.as_slice::<f32>()?[lx.start_offset()..][..lx.shape().elem_count()];
+        let at = lw.start_offset()..lw.start_offset() + out * inner;
+        let (packing, words) = match weights {
+            CpuStorage::F32(w) => (Packing::F32, try_cast_slice(&w[at])),
+            CpuStorage::F16(w) => (Packing::F16, try_cast_slice(&w[at])),
+            CpuStorage::BF16(w) => (Packing::Bf16, try_cast_slice(&w[at])),
+            _ => candle_core::bail!("weights must be f32, f16 or bf16"),
+        };
+        let words = words.map_err(|e| candle_core::Error::Msg(format!("weights are not aligned: {e}")))?;
+        let y = streamed::multiply(x, words, packing, inner);
+        Ok((CpuStorage::F32(y), Shape::from((x.len() / inner, out))))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +145,22 @@ mod tests {
             let slow = x.matmul(&w.t().unwrap()).unwrap().to_vec2::<f32>().unwrap();
             for (a, b) in fast.iter().flatten().zip(slow.iter().flatten()) {
                 assert!((a - b).abs() < 1e-4, "{tokens}x{inner}x{out}: {a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn weights_of_any_type_agree_with_the_library() {
+        let (x, w) = (tensor(5, 900, 0.3), tensor(1300, 900, 1.1));
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            let w = w.to_dtype(dtype).unwrap();
+            let layer = Linear::new(w.clone(), None).unwrap();
+            assert!(matches!(layer.weight, Weight::Streamed(_)));
+            let fast = layer.forward(&x).unwrap().to_vec2::<f32>().unwrap();
+            let slow = x.matmul(&w.to_dtype(DType::F32).unwrap().t().unwrap()).unwrap();
+            let slow = slow.to_vec2::<f32>().unwrap();
+            for (a, b) in fast.iter().flatten().zip(slow.iter().flatten()) {
+                assert!((a - b).abs() < 1e-3, "{dtype:?}: {a} {b}");
             }
         }
     }

@@ -1,14 +1,12 @@
 //! A matrix of weights: numbers, or blocks of quantised ones.
 //!
 //! A quantised matrix is multiplied as it is: activations are rounded to 8 bits a block and multiplied with
-//! the blocks in integers, as llama.cpp does it. On the CPU, weights of 16 bits go through [`crate::half_product`].
+//! the blocks in integers, as llama.cpp does it.
 
 use std::sync::Arc;
 
 use candle_core::quantized::{QMatMul, QTensor};
-use candle_core::{DType, Device, Module, Result, Tensor};
-
-use crate::half_product::half_product;
+use candle_core::{Device, Module, Result, Tensor};
 
 /// `[out, in]` weights.
 #[derive(Clone)]
@@ -26,14 +24,6 @@ impl From<Tensor> for Matrix {
 }
 
 impl Matrix {
-    /// The numbers, if they are not quantised.
-    pub fn dense(&self) -> Option<&Tensor> {
-        match self {
-            Self::Dense(tensor) => Some(tensor),
-            Self::Quantised(_) => None,
-        }
-    }
-
     /// Where the weights are.
     pub fn device(&self) -> Device {
         match self {
@@ -59,9 +49,6 @@ impl Matrix {
     /// If the shapes do not fit or the device fails.
     pub fn product(&self, x: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Dense(w) if w.device().is_cpu() && matches!(w.dtype(), DType::BF16 | DType::F16) => {
-                half_product(x, w)
-            }
             Self::Dense(w) => x.matmul(&w.t()?),
             Self::Quantised(blocks) => QMatMul::QTensor(blocks.clone()).forward(&x.contiguous()?),
         }

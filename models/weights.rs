@@ -24,6 +24,8 @@ use crate::matrix::Matrix;
 use gguf::GgufFile;
 use mapped::Mapped;
 use shards::Shards;
+#[cfg(feature = "hub")]
+pub(crate) use shards::weight_files;
 
 /// Mapped weights.
 pub struct Weights {
@@ -36,6 +38,8 @@ pub struct Weights {
 enum Source {
     Shards(Shards),
     Gguf(GgufFile),
+    /// Drawn when they are asked for.
+    Random,
 }
 
 /// A weight as its file has it.
@@ -90,6 +94,11 @@ impl Weights {
         Ok(Self::new(Source::Gguf(file), dtype, device))
     }
 
+    /// Weights of any shape that are drawn when they are asked for, to time a network without its checkpoint.
+    pub fn random(dtype: DType, device: &Device) -> Self {
+        Self::new(Source::Random, Some(dtype), device)
+    }
+
     fn new(source: Source, dtype: Option<DType>, device: &Device) -> Self {
         Self { source, dtype, device: device.clone(), asked: RefCell::default() }
     }
@@ -113,6 +122,7 @@ impl Weights {
         match &self.source {
             Source::Shards(shards) => shards.names().any(|known| known == name),
             Source::Gguf(file) => file.names().any(|known| known == name),
+            Source::Random => true,
         }
     }
 
@@ -158,6 +168,7 @@ impl Weights {
         let first = match &self.source {
             Source::Shards(shards) => shards.names().find(|name| left_over(name)).cloned(),
             Source::Gguf(file) => file.names().find(left_over),
+            Source::Random => None,
         };
         match first {
             None => Ok(()),
@@ -176,6 +187,7 @@ impl Weights {
         let names: Vec<String> = match &self.source {
             Source::Shards(shards) => shards.names().cloned().collect(),
             Source::Gguf(file) => file.names().filter(|name| name != "rope_freqs.weight").collect(),
+            Source::Random => vec![],
         };
         let count = |raw: Raw| raw.shape.iter().map(|n| *n as u64).product::<u64>();
         names.iter().map(|name| self.raw(name).map(count)).sum()
@@ -186,6 +198,7 @@ impl Weights {
         match &self.source {
             Source::Shards(shards) => shards.files().iter().map(|file| file.path().to_owned()).collect(),
             Source::Gguf(file) => vec![file.file().path().to_owned()],
+            Source::Random => vec![],
         }
     }
 
@@ -193,6 +206,7 @@ impl Weights {
         match &self.source {
             Source::Shards(shards) => shards.files()[0].path(),
             Source::Gguf(file) => file.file().path(),
+            Source::Random => Path::new("random weights"),
         }
     }
 
@@ -204,11 +218,16 @@ impl Weights {
         let raw = match &self.source {
             Source::Shards(shards) => shards.raw(name)?,
             Source::Gguf(file) => file.raw(name)?,
+            Source::Random => None,
         };
         raw.ok_or_else(|| LoadError::malformed(self.path(), &format!("has no weight `{name}`")))
     }
 
     fn load(&self, name: &str, shape: &[usize], rows: Option<Range<usize>>) -> Result<Matrix, LoadError> {
+        if matches!(self.source, Source::Random) {
+            let rows = rows.map_or(shape[0], |rows| rows.len());
+            return self.draw(&[&[rows], &shape[1..]].concat());
+        }
         let raw = self.raw(name)?;
         self.asked.borrow_mut().insert(name.to_owned());
         if raw.shape != shape {
@@ -228,10 +247,20 @@ impl Weights {
         loaded.map_err(|e| LoadError::malformed(raw.file.path(), &format!("weight `{name}`: {e}")))
     }
 
+    /// Small numbers around 0 for a matrix, ones for a norm or a bias.
+    fn draw(&self, shape: &[usize]) -> Result<Matrix, LoadError> {
+        let dtype = self.dtype_or_f32();
+        let drawn = match shape {
+            [_] => Tensor::ones(shape, dtype, &self.device),
+            _ => Tensor::randn(0f32, 0.02, shape, &self.device).and_then(|t| t.to_dtype(dtype)),
+        };
+        drawn.map(Matrix::Dense).map_err(|e| LoadError::other(&e))
+    }
+
     fn interleaved_heads(&self, name: &str) -> Option<usize> {
         match &self.source {
-            Source::Shards(_) => None,
             Source::Gguf(file) => file.interleaved_heads(name),
+            _ => None,
         }
     }
 
@@ -241,8 +270,8 @@ impl Weights {
             Stored::Numbers(dtype) => {
                 let wanted = match (&self.source, self.dtype) {
                     (_, Some(wanted)) => wanted,
-                    (Source::Shards(_), None) => dtype,
                     (Source::Gguf(_), None) => DType::F32,
+                    (_, None) => dtype,
                 };
                 let tensor = Tensor::from_raw_buffer(bytes, dtype, shape, &self.device)?;
                 Ok(Matrix::Dense(tensor.to_dtype(wanted)?))

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use isocost_harness::cell::Budget;
+use isocost_models::device::DeviceChoice;
+use isocost_models::engine::DType;
 
 /// Measures what reasoning costs: accuracy per token, second and dollar, with honest intervals.
 #[derive(Debug, Parser)]
@@ -30,6 +32,9 @@ pub(crate) enum Command {
         /// Run directory [default: results/runs/DATE-HOST-SWEEP].
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Where the models run: `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one.
+        #[arg(long, default_value_t)]
+        device: DeviceChoice,
     },
     /// Say what a sweep would do: cells, trajectories, tokens and time.
     ///
@@ -41,12 +46,116 @@ pub(crate) enum Command {
         /// Load no model and sample nothing: upper bounds only.
         #[arg(long)]
         no_pilot: bool,
+        /// Where the models would run: `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one.
+        #[arg(long, default_value_t)]
+        device: DeviceChoice,
+    },
+    /// Which models there are, what is known of one, and fetching it from the hub.
+    #[command(
+        after_help = "Examples:\n  isocost models list\n  isocost models show qwen3-0.6b\n  isocost models fetch hub:Qwen/Qwen3-0.6B\n\nHF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT and HF_HUB_OFFLINE are honoured."
+    )]
+    Models {
+        /// What to do.
+        #[command(subcommand)]
+        command: ModelsCommand,
+    },
+    /// Measure what steps cost on a device: the surface that prices any run on it.
+    ///
+    /// Times prefill and decode over rows and context, fits seconds (and joules, where a meter can be read), and shows the
+    /// roofline beside it. With `--shape` the weights are random, so no checkpoint is needed.
+    #[command(
+        after_help = "Examples:\n  isocost calibrate bundled:reason-l\n  isocost calibrate --shape config.json --dtype bf16 --device cuda"
+    )]
+    Calibrate(CalibrateOptions),
+    /// Say what every cell's users would wait on a device, from a run's records and a surface.
+    ///
+    /// Nothing is generated: the records say how long completions are, the surface what their steps cost.
+    #[command(
+        after_help = "Examples:\n  isocost replay results/runs/2026-11-22-host-quickstart --surface surface.json\n  isocost replay RUN --surface surface.json --saturated 64 --itl-limit 0.05"
+    )]
+    Replay {
+        /// The run directory.
+        run: PathBuf,
+        /// A file of surfaces [default: the run's own surface.json].
+        #[arg(long)]
+        surface: Option<PathBuf>,
+        /// Serve as many requests as so many rows hold, instead of one user.
+        #[arg(long, value_name = "ROWS")]
+        saturated: Option<u32>,
+        /// The largest batch, up to ROWS, at which 99 of 100 gaps between tokens are at most so many seconds.
+        #[arg(long, value_name = "SECONDS", requires = "saturated")]
+        itl_limit: Option<f64>,
+    },
+    /// Run some cells of a run alone for real: tokens, accuracy, seconds and joules, predicted against measured.
+    ///
+    /// Calibrates each model right before its cells. Wants an idle machine.
+    #[command(after_help = "Example:\n  isocost verify results/runs/2026-11-22-host-quickstart")]
+    Verify {
+        /// The run directory.
+        run: PathBuf,
+        /// Cells to run.
+        #[arg(long, default_value_t = 12, value_parser = count)]
+        cells: usize,
+        /// Problems of each cell.
+        #[arg(long, default_value_t = 16, value_parser = count)]
+        problems: usize,
+        /// Times each request is repeated; its median counts.
+        #[arg(long, default_value_t = 3, value_parser = count)]
+        repeats: usize,
+        /// Seconds of calibration for each model.
+        #[arg(long, default_value_t = 30.0, value_parser = positive)]
+        time_limit: f64,
+        /// Where to run them.
+        #[arg(long, default_value_t)]
+        device: DeviceChoice,
+    },
+    /// Measure what sampling once saves: a sweep's grid from one pass, against every cell by itself.
+    #[command(after_help = "Example:\n  isocost economy quickstart --problems 16")]
+    Economy {
+        /// A built-in sweep, or a TOML file.
+        sweep: String,
+        /// Problems of each task [default: the sweep's].
+        #[arg(long)]
+        problems: Option<usize>,
+        /// Only this model; may be repeated.
+        #[arg(long = "model")]
+        models: Vec<String>,
+        /// Write the numbers as JSON.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Where to run it.
+        #[arg(long, default_value_t)]
+        device: DeviceChoice,
     },
     /// Make tables, report and pictures of a run again, from its records alone.
-    #[command(after_help = "Example:\n  isocost report results/runs/2026-11-22-host-quickstart")]
+    #[command(
+        after_help = "Examples:\n  isocost report results/runs/2026-11-22-host-quickstart\n  isocost report RUN --price h100-owned --price mine.toml"
+    )]
     Report {
         /// The run directory.
         run: PathBuf,
+        /// A further price: built in, or a TOML file. May be repeated.
+        #[arg(long, value_name = "PRICE")]
+        price: Vec<String>,
+    },
+    /// Say which registered claims a run supports, contradicts, leaves open or cannot test.
+    ///
+    /// A verdict needs the 95 % interval wholly on one side of the claim's threshold. What a run lacks for a claim
+    /// is named. Everything is left in the run's `claims.json`.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  isocost claims results/runs/2026-11-22-host-quickstart\n  isocost claims RUN --claim best-of-n\n  isocost claims plan quickstart"
+    )]
+    Claims {
+        /// The run directories.
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// Only this claim.
+        #[arg(long, value_name = "ID")]
+        claim: Option<String>,
+        /// What to do instead.
+        #[command(subcommand)]
+        plan: Option<ClaimsCommand>,
     },
     /// Continue a prompt, for trying a model by hand.
     ///
@@ -58,6 +167,19 @@ pub(crate) enum Command {
                       isocost generate model-q4_k_m.gguf --raw --prompt 'Once upon' --temperature 0 --max-tokens 32"
     )]
     Generate(GenerateArgs),
+}
+
+/// What else to do with claims.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClaimsCommand {
+    /// Say how many problems and trajectories each claim needs, and what they would cost.
+    Plan {
+        /// A built-in sweep, or a TOML file.
+        sweep: String,
+        /// A run that shows how much the numbers vary, what a trajectory takes, and what that costs.
+        #[arg(long, value_name = "RUN")]
+        pilot: Option<PathBuf>,
+    },
 }
 
 /// Arguments of `generate`.
@@ -99,6 +221,9 @@ pub(crate) struct GenerateArgs {
     /// Print each token with the logarithm of its probability (JSON always has them).
     #[arg(long)]
     pub(crate) logprobs: bool,
+    /// cpu, cuda, cuda:INDEX, metal, or auto: a GPU if this build and this machine have one.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: DeviceChoice,
     /// Type of the numbers [default: as the weights are stored; quantised weights stay quantised].
     #[arg(long)]
     pub(crate) dtype: Option<Number>,
@@ -118,6 +243,16 @@ pub(crate) enum Number {
     Bf16,
 }
 
+impl From<Number> for DType {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::F32 => Self::F32,
+            Number::F16 => Self::F16,
+            Number::Bf16 => Self::BF16,
+        }
+    }
+}
+
 /// What to print on stdout.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Output {
@@ -135,4 +270,66 @@ fn temperature(text: &str) -> Result<f64, String> {
 fn probability(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("must be between 0 and 1".into()) }
+}
+
+/// What to do with models.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// The bundled models, those with a card, and those in the hub's cache.
+    List,
+    /// A model's sizes and files, as far as they are on this machine, and its card with the source of each fact.
+    Show {
+        /// `bundled:NAME`, `hub:OWNER/NAME[@REVISION]`, a folder, or the short name of a model with a card.
+        model: String,
+    },
+    /// Fetch a model's files and print where they are.
+    ///
+    /// What is complete in the cache is not fetched again, and what broke off is resumed. Only configuration, tokenizer,
+    /// template and safetensors (or the .gguf file that is named) are fetched, never pickle files.
+    Fetch {
+        /// `hub:OWNER/NAME[@REVISION]`, `hub:OWNER/NAME/FILE.gguf`, or the short name of a model with a card.
+        model: String,
+    },
+}
+
+/// What to calibrate, and how.
+#[derive(Debug, Args)]
+pub(crate) struct CalibrateOptions {
+    /// `bundled:NAME` or a model folder.
+    pub(crate) model: Option<String>,
+    /// A config.json: calibrate its shape with random weights.
+    #[arg(long, conflicts_with = "model", required_unless_present = "model")]
+    pub(crate) shape: Option<PathBuf>,
+    /// `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one.
+    #[arg(long, default_value_t)]
+    pub(crate) device: DeviceChoice,
+    /// Type of the numbers [default: as the weights are stored; f32 for a shape].
+    #[arg(long)]
+    pub(crate) dtype: Option<Number>,
+    /// Most rows of a step.
+    #[arg(long, default_value_t = 64, value_parser = count)]
+    pub(crate) rows: usize,
+    /// Longest context, in tokens.
+    #[arg(long, default_value_t = 4096, value_parser = count)]
+    pub(crate) context: usize,
+    /// Seconds after which to stop, however tight the numbers are; energy takes about half a minute more.
+    #[arg(long, default_value_t = 60.0, value_parser = positive)]
+    pub(crate) time_limit: f64,
+    /// Where to write the surface [default: results/surfaces/DATE-HOST-MODEL-DTYPE.json].
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a count from 1".into()),
+        Ok(count) => Ok(count),
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if f64::is_finite(number) && number > 0.0 => Ok(number),
+        _ => Err("must be a number above 0".into()),
+    }
 }

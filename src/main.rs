@@ -4,29 +4,59 @@
 //! concluded) and [`isocost_models`] (what generates). Data goes to stdout, progress to stderr. Exit codes:
 //! 0 done, 1 some trials failed or the run was interrupted, 2 usage or environment.
 
+mod calibrate;
+mod claims;
 mod cli;
+mod economy;
+mod energy;
 mod generate;
+mod models;
 mod plan;
 mod progress;
+mod replay;
 mod report;
 mod run;
+mod verify;
 mod workload;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command};
+use cli::{ClaimsCommand, Cli, Command, ModelsCommand};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run { sweep, out } => run::run(&sweep, out),
-        Command::Plan { sweep, no_pilot } => plan::plan(&sweep, no_pilot),
+        Command::Run { sweep, out, device } => run::run(&sweep, out, device),
+        Command::Plan { sweep, no_pilot, device } => plan::plan(&sweep, no_pilot, device),
+        Command::Models { command } => asked_of_models(&command).map(|()| ExitCode::SUCCESS),
         Command::Generate(args) => generate::generate(&args),
-        Command::Report { run } => report::report(&run).map(|()| ExitCode::SUCCESS),
+        Command::Calibrate(options) => calibrate::calibrate(&options),
+        Command::Replay { run, surface, saturated, itl_limit } => {
+            replay::replay(&run, surface, saturated, itl_limit).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Verify { run, cells, problems, repeats, time_limit, device } => {
+            verify::verify(&run, &verify::Effort { cells, problems, repeats, time_limit }, device)
+        }
+        Command::Economy { sweep, problems, models, out, device } => {
+            economy::economy(&sweep, problems, &models, out, device)
+        }
+        Command::Claims { plan: Some(ClaimsCommand::Plan { sweep, pilot }), .. } => {
+            claims::plan_claims(&sweep, pilot.as_deref())
+        }
+        Command::Claims { runs, claim, plan: None } => claims::claims_of_runs(&runs, claim.as_deref()),
+        Command::Report { run, price } => report::report(&run, &price).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         eprintln!("isocost: {error:#}");
         ExitCode::from(2)
     })
+}
+
+fn asked_of_models(command: &ModelsCommand) -> anyhow::Result<()> {
+    match command {
+        ModelsCommand::List => models::list(),
+        ModelsCommand::Show { model } => models::show(model),
+        ModelsCommand::Fetch { model } => models::fetch(model),
+    }
 }

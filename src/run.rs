@@ -11,27 +11,32 @@ use anyhow::Result;
 use isocost_harness::run_directory::RunDirectory;
 use isocost_harness::sampling::{TaskInRun, sample_task};
 use isocost_harness::sweep::{ModelEntry, Sweep};
-use isocost_models::engine::LocalEngine;
+use isocost_models::device::{self, DeviceChoice};
+use isocost_models::engine::{Device, LocalEngine};
 
+use crate::energy::EnergyLog;
 use crate::progress::{ModelProgress, Progress};
 use crate::{report, workload};
 
 /// Carries a sweep out and reports on it.
-pub(crate) fn run(name: &str, out: Option<PathBuf>) -> Result<ExitCode> {
+pub(crate) fn run(name: &str, out: Option<PathBuf>, device: DeviceChoice) -> Result<ExitCode> {
     let sweep = Sweep::open(name)?;
     let tasks = workload::tasks(&sweep)?;
-    let mut engines = load_all(&sweep)?;
+    let device = device.open()?;
+    let mut engines = load_all(&sweep, &tasks, &device)?;
     let facts = engines
         .iter()
         .map(|(model, engine)| Ok((model.name.clone(), serde_json::to_value(engine.facts()?)?)));
-    let manifest = workload::manifest(&sweep, &tasks, facts.collect::<Result<BTreeMap<_, _>>>()?);
+    let manifest = workload::manifest(&sweep, &tasks, facts.collect::<Result<BTreeMap<_, _>>>()?, &device);
     let out = out.unwrap_or_else(|| workload::default_directory(&sweep));
     let mut run = RunDirectory::open(&out, &manifest)?;
     let progress = Progress::new();
     greet(&progress, &sweep, &run);
     let interrupted = interrupt_flag()?;
+    let mut energy = EnergyLog::start(run.path());
     for (model, engine) in &mut engines {
-        if sample_model(engine, &mut run, &sweep, model, &tasks, &progress, &interrupted)?.is_break() {
+        let watched = (&mut energy, &*interrupted);
+        if sample_model(engine, &mut run, &sweep, model, &tasks, &progress, watched)?.is_break() {
             let done = run.len();
             progress.say(&format!(
                 "stopped with {done} trajectories recorded; go on with: isocost run {} --out {}",
@@ -42,12 +47,18 @@ pub(crate) fn run(name: &str, out: Option<PathBuf>) -> Result<ExitCode> {
         }
     }
     drop(run);
-    report::report(&out)?;
+    report::report(&out, &[])?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn load_all(sweep: &Sweep) -> Result<Vec<(ModelEntry, LocalEngine)>> {
-    sweep.models.iter().map(|model| Ok((model.clone(), workload::load(sweep, model)?))).collect()
+fn load_all(sweep: &Sweep, tasks: &[TaskInRun], device: &Device) -> Result<Vec<(ModelEntry, LocalEngine)>> {
+    eprintln!("device: {}", device::describe(device));
+    let load = |model: &ModelEntry| {
+        let found = workload::find(sweep, model, tasks, device)?;
+        eprintln!("{}: {}", model.name, found.memory);
+        Ok((model.clone(), found.load(device)?))
+    };
+    sweep.models.iter().map(load).collect()
 }
 
 fn greet(progress: &Progress, sweep: &Sweep, run: &RunDirectory) {
@@ -88,18 +99,23 @@ fn sample_model(
     model: &ModelEntry,
     tasks: &[TaskInRun],
     progress: &Progress,
-    interrupted: &AtomicBool,
+    (energy, interrupted): (&mut EnergyLog, &AtomicBool),
 ) -> Result<ControlFlow<()>> {
     let mut bar = model_bar(run, sweep, model, tasks, progress);
     for task in tasks {
+        energy.begin();
+        let mut unwritten = Ok(());
         let flow = sample_task(engine, run, sweep, model, task, &mut |record| {
             bar.record(record);
-            if interrupted.load(Ordering::SeqCst) {
+            unwritten = energy.tick(&model.name, &task.task.name);
+            if unwritten.is_err() || interrupted.load(Ordering::SeqCst) {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             }
         })?;
+        unwritten?;
+        energy.end(&model.name, &task.task.name)?;
         if flow.is_break() {
             return Ok(flow);
         }

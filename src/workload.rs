@@ -3,15 +3,26 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use isocost_harness::cell::Budget;
 use isocost_harness::run_directory::{Identity, Manifest};
 use isocost_harness::sampling::TaskInRun;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_harness::task::Task;
 use isocost_harness::trajectory::SCHEMA;
+use isocost_models::device;
 use isocost_models::engine::{Device, LocalEngine};
+use isocost_models::load::LoadError;
+use isocost_models::memory::MemoryPlan;
 use isocost_models::source::Source;
 use jiff::Timestamp;
+
+use crate::progress::Downloads;
+
+/// Tokens assumed of a prompt where only the memory is planned.
+const USUAL_PROMPT: usize = 256;
+
+use crate::claims::REGISTERED;
 
 /// The tasks of a sweep with the problems it uses.
 pub(crate) fn tasks(sweep: &Sweep) -> Result<Vec<TaskInRun>> {
@@ -23,11 +34,52 @@ pub(crate) fn tasks(sweep: &Sweep) -> Result<Vec<TaskInRun>> {
     sweep.tasks.iter().map(|entry| open(&entry.name, entry.problems)).collect()
 }
 
-/// Loads one of a sweep's models onto the CPU.
-pub(crate) fn load(sweep: &Sweep, model: &ModelEntry) -> Result<LocalEngine> {
-    let source = Source::resolve(&model.source)?;
-    LocalEngine::load(&source, &Device::Cpu, None, sweep.rows)
-        .with_context(|| format!("model {}", model.name))
+/// A model of a sweep that is on this machine, and what it will take of a device's memory.
+pub(crate) struct Planned {
+    name: String,
+    source: Source,
+    pub(crate) memory: MemoryPlan,
+}
+
+/// Finds one of a sweep's models, fetching it if need be, and plans its memory. Nothing is loaded yet.
+pub(crate) fn find(
+    sweep: &Sweep,
+    model: &ModelEntry,
+    tasks: &[TaskInRun],
+    device: &Device,
+) -> Result<Planned> {
+    let plan = || {
+        let source = Downloads::resolve(&model.source)?;
+        let rows = (sweep.rows, longest_row(sweep, model, tasks));
+        let memory = LocalEngine::plan_memory(&source, device, None, rows)?;
+        Ok::<_, LoadError>(Planned { name: model.name.clone(), source, memory })
+    };
+    plan().with_context(|| format!("model {}", model.name))
+}
+
+/// Tokens of the longest completion, with a usual prompt.
+fn longest_row(sweep: &Sweep, model: &ModelEntry, tasks: &[TaskInRun]) -> usize {
+    let thought = match sweep.budgets(model).last() {
+        Some(Budget::Tokens(tokens)) => *tokens as usize,
+        // The context is the limit.
+        _ => return usize::MAX,
+    };
+    let answer = tasks.iter().map(|task| task.task.answer_tokens as usize).max().unwrap_or(0);
+    USUAL_PROMPT + thought + answer
+}
+
+impl Planned {
+    /// Loads the model, with as many rows as fit.
+    pub(crate) fn load(&self, device: &Device) -> Result<LocalEngine> {
+        let rows = self.memory.batch();
+        if rows == 0 {
+            let (name, memory) = (&self.name, &self.memory);
+            bail!(
+                "model {name}: does not fit ({memory}): take a smaller model, smaller budgets or another --device"
+            );
+        }
+        LocalEngine::load(&self.source, device, None, rows).with_context(|| format!("model {}", self.name))
+    }
 }
 
 /// What a run of this sweep is and where it came from.
@@ -35,18 +87,19 @@ pub(crate) fn manifest(
     sweep: &Sweep,
     tasks: &[TaskInRun],
     models: BTreeMap<String, serde_json::Value>,
+    device: &Device,
 ) -> Manifest {
     let problems_sha256 =
         tasks.iter().map(|t| (t.task.name.clone(), t.problems.sha256().to_owned())).collect();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from).to_string();
     let provenance = [
         ("isocost", env!("CARGO_PKG_VERSION").to_owned()),
         ("git_commit", env!("ISOCOST_COMMIT").to_owned()),
         ("git_tree", env!("ISOCOST_TREE").to_owned()),
         ("started", Timestamp::now().strftime("%FT%TZ").to_string()),
         ("host", host()),
-        ("device", format!("cpu, {cores} cores, {}", cpu_name())),
+        ("device", device::describe(device)),
         ("sweep_sha256", sweep.sha256()),
+        (REGISTERED, isocost_harness::claims::registry::sha256()),
         ("command", std::env::args().skip(1).fold("isocost".to_owned(), |line, word| line + " " + &word)),
     ];
     let provenance = provenance.map(|(key, value)| (key.to_owned(), value)).into();
@@ -58,19 +111,17 @@ pub(crate) fn manifest(
 
 /// Where a sweep is run unless `--out` says otherwise.
 pub(crate) fn default_directory(sweep: &Sweep) -> PathBuf {
-    let date = Timestamp::now().strftime("%F");
-    PathBuf::from("results/runs").join(format!("{date}-{}-{}", host(), sweep.name))
+    PathBuf::from("results/runs").join(format!("{}-{}-{}", date(), host(), sweep.name))
 }
 
-fn host() -> String {
+/// The machine's name, fit for a file's.
+pub(crate) fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let kept: String = name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
     if kept.is_empty() { "host".into() } else { kept }
 }
 
-fn cpu_name() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name =
-        info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, n)| n.trim()));
-    name.unwrap_or(std::env::consts::ARCH).to_owned()
+/// Today in UTC, `YYYY-MM-DD`.
+pub(crate) fn date() -> String {
+    Timestamp::now().strftime("%F").to_string()
 }

@@ -10,20 +10,25 @@
 //! step does useful work. Forked answers go first: they are short and free their blocks soon.
 
 mod chain;
+mod ledger;
 mod row;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use candle_core::Result;
+use candle_core::{Error, Result};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Activity, Generated, Settings};
+use isocost_harness::step::Step;
 
 use crate::cache::{BLOCK, Cache, Sequence};
-use crate::decoder::{Decoder, Feed};
+use crate::config::Config;
+use crate::decoder::{Feed, Forward};
+use crate::memory::is_out_of_memory;
 use crate::sampler;
 use chain::Chain;
+use ledger::Ledger;
 use row::{Answer, Progress, Role, Row};
 
 /// Token ids with a meaning to the scheduler.
@@ -59,9 +64,26 @@ struct Source {
     waiting: VecDeque<usize>,
 }
 
+/// Blocks with which `rows` trajectories of the longest of `prompts` can be under way at once.
+pub fn blocks_wanted(
+    prompts: &[Prompt],
+    settings: &Settings,
+    markers: &Markers,
+    rows: usize,
+    config: &Config,
+) -> usize {
+    let limit = config.recalculates_at();
+    let chain =
+        |p: &Prompt| Chain::new(0, 0, p, settings, config.context).blocks_needed(p, settings, markers, limit);
+    let chains = rows * prompts.iter().map(chain).max().unwrap_or(0);
+    // What is read once and then shared: both prompts of a problem.
+    let prompt = |p: &Prompt| (p.thinking.len() + p.direct.len()) / BLOCK + 4;
+    chains + prompts.iter().map(prompt).max().unwrap_or(0)
+}
+
 /// One call's worth of work on one decoder.
 pub struct Scheduler<'a> {
-    decoder: &'a Decoder,
+    decoder: &'a dyn Forward,
     cache: &'a mut Cache,
     markers: &'a Markers,
     settings: &'a Settings,
@@ -77,13 +99,13 @@ pub struct Scheduler<'a> {
     forks: VecDeque<Row>,
     sources: VecDeque<Source>,
     reserved_blocks: usize,
-    activity: Activity,
+    ledger: Ledger<'a>,
 }
 
 impl<'a> Scheduler<'a> {
     /// A scheduler with at most `most_rows` rows in a step.
     pub fn new(
-        decoder: &'a Decoder,
+        decoder: &'a dyn Forward,
         cache: &'a mut Cache,
         markers: &'a Markers,
         settings: &'a Settings,
@@ -102,8 +124,14 @@ impl<'a> Scheduler<'a> {
             forks: VecDeque::new(),
             sources: VecDeque::new(),
             reserved_blocks: 0,
-            activity: Activity::default(),
+            ledger: Ledger::new(None),
         }
+    }
+
+    /// Tells `observer` of every step.
+    pub fn observed(mut self, observer: &'a mut dyn FnMut(Step)) -> Self {
+        self.ledger = Ledger::new(Some(observer));
+        self
     }
 
     /// Samples all trajectories of `prompts` (numbered from 0 in [`Generated::job`]); texts are left empty.
@@ -115,13 +143,15 @@ impl<'a> Scheduler<'a> {
         prompts: &[Prompt],
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity> {
-        let started = Instant::now();
+        self.ledger.start();
         let mut next_prompt = 0;
         let result = loop {
             if let Err(error) = self.admit(prompts, &mut next_prompt) {
                 break Err(error);
             }
             if self.active.is_empty() {
+                // Chains that ended with their first token never were in a step.
+                let _ = self.hand_over(sink);
                 break Ok(());
             }
             match self.step(prompts, sink) {
@@ -131,8 +161,7 @@ impl<'a> Scheduler<'a> {
             }
         };
         self.release_all();
-        self.activity.wall_s = started.elapsed().as_secs_f64();
-        result.map(|()| self.activity)
+        result.map(|()| self.ledger.close())
     }
 
     /// Fills free places: forked answers first, then trajectories of prompts that were read, then the
@@ -218,7 +247,7 @@ impl<'a> Scheduler<'a> {
     fn fork_source(&mut self, at: usize, chain: usize, prompts: &[Prompt]) -> Result<()> {
         let Some(mut source) = self.sources.remove(at) else { return Ok(()) };
         source.waiting.pop_front();
-        let sequence = self.cache.fork(&source.row.sequence, source.row.sequence.len())?;
+        let sequence = self.fork(&source.row.sequence, source.row.sequence.len())?;
         let role = match source.row.role {
             Role::ThinkingPrompt { .. } => Role::Chain { chain, answer: None },
             _ => Role::Answer { chain, answer: Answer::forced(Budget::Tokens(0), 0, 0.0) },
@@ -230,6 +259,11 @@ impl<'a> Scheduler<'a> {
             self.sources.insert(at, source);
         }
         Ok(())
+    }
+
+    fn fork(&mut self, sequence: &Sequence, len: usize) -> Result<Sequence> {
+        self.ledger.forked();
+        self.cache.fork(sequence, len)
     }
 
     fn release(&mut self, row: Row) {
@@ -245,33 +279,41 @@ impl<'a> Scheduler<'a> {
         let started = Instant::now();
         let mut rows = std::mem::take(&mut self.active);
         let fed: usize = rows.iter().map(|row| row.pending.len()).sum();
+        let before: Vec<usize> = rows.iter().map(|row| row.sequence.len()).collect();
         let mut feeds: Vec<Feed> =
             rows.iter_mut().map(|row| Feed { sequence: &mut row.sequence, tokens: &row.pending }).collect();
         let logits = self.decoder.step(self.cache, &mut feeds).and_then(|logits| logits.to_vec2::<f32>());
         let seconds = started.elapsed().as_secs_f64();
         let logits = match logits {
             Ok(logits) => logits,
-            Err(error) => {
-                self.active = rows;
-                return Err(error);
-            }
+            Err(error) => return self.retry_half(rows, &before, error),
         };
-        self.note_step(rows.len(), fed, seconds);
+        self.ledger.forward(&rows, seconds);
         for (mut row, logits) in rows.into_iter().zip(logits) {
             let share = seconds * row.pending.len() as f64 / fed as f64;
             self.charge(&mut row, share);
             self.advance(row, &logits, prompts)?;
         }
-        Ok(self.hand_over(sink))
+        let flow = self.hand_over(sink);
+        self.ledger.close_step();
+        Ok(flow)
     }
 
-    fn note_step(&mut self, rows: usize, fed: usize, seconds: f64) {
-        let activity = &mut self.activity;
-        activity.steps += 1;
-        activity.row_steps += rows as u64;
-        activity.fed_tokens += fed as u64;
-        activity.device_s += seconds;
-        activity.most_rows = activity.most_rows.max(rows as u64);
+    /// After a step that found no memory: half of the rows try again, the others wait for a place. Any other failure
+    /// is passed on.
+    fn retry_half(&mut self, mut rows: Vec<Row>, before: &[usize], error: Error) -> Result<ControlFlow<()>> {
+        for (row, len) in rows.iter_mut().zip(before) {
+            self.cache.take_back(&mut row.sequence, *len);
+        }
+        let half = rows.len() / 2;
+        let failed = half == 0 || !is_out_of_memory(&error);
+        if !failed {
+            rows.split_off(half).into_iter().rev().for_each(|row| self.forks.push_front(row));
+            self.most_rows = half;
+            self.ledger.halved();
+        }
+        self.active = rows;
+        if failed { Err(error) } else { Ok(ControlFlow::Continue(())) }
     }
 
     /// Books a row's share of a step's seconds.
@@ -326,7 +368,7 @@ impl<'a> Scheduler<'a> {
         let common = prompt.direct.iter().zip(&prompt.thinking).take_while(|(a, b)| a == b).count();
         // At least one token must be fed: its logits are what the answers start from.
         let common = common.min(prompt.direct.len() - 1);
-        let sequence = self.cache.fork(&row.sequence, common)?;
+        let sequence = self.fork(&row.sequence, common)?;
         let role = Role::DirectPrompt { chains: row.role.chains().to_vec() };
         let mut direct = Row::new(role, sequence, prompt.direct[common..].to_vec());
         direct.reserved_blocks = prompt.direct.len() / BLOCK + 2;
@@ -343,11 +385,11 @@ impl<'a> Scheduler<'a> {
         let drawn = sampler::draw(logits, &settings.sampling, u);
         let progress = chain.think(drawn, markers, settings);
         row.sampled += 1;
-        self.activity.sampled_tokens += 1;
+        self.ledger.sampled();
         match progress {
             Progress::Feed(tokens) => self.go_on(row, tokens),
             Progress::Fork { tokens, budget } => {
-                let sequence = self.cache.fork(&row.sequence, row.sequence.len())?;
+                let sequence = self.fork(&row.sequence, row.sequence.len())?;
                 let fork = self.forced_answer(index, budget, sequence, &tokens);
                 self.chain(index).open += 1;
                 self.forks.push_back(fork);
@@ -388,7 +430,7 @@ impl<'a> Scheduler<'a> {
         let u = self.chain(index).streams.uniform(forced_at, row.sampled);
         let drawn = sampler::draw(logits, &settings.sampling, u);
         row.sampled += 1;
-        self.activity.sampled_tokens += 1;
+        self.ledger.sampled();
         let Some(answer) = row.role.answer() else { return Ok(()) };
         if answer.take(drawn, &markers.end, settings.answer_tokens) {
             self.go_on(row, vec![drawn.token]);
@@ -413,13 +455,19 @@ impl<'a> Scheduler<'a> {
 
     /// Hands complete chains to the sink and frees what they had reserved.
     fn hand_over(&mut self, sink: &mut dyn FnMut(Generated) -> ControlFlow<()>) -> ControlFlow<()> {
+        let started = Instant::now();
+        let mut flow = ControlFlow::Continue(());
         for index in std::mem::take(&mut self.complete) {
             if let Some(chain) = self.chains.remove(&index) {
                 self.reserved_blocks -= chain.reserved_blocks;
-                sink(chain.into_generated())?;
+                flow = sink(chain.into_generated());
+            }
+            if flow.is_break() {
+                break;
             }
         }
-        ControlFlow::Continue(())
+        self.ledger.handed_over(started.elapsed().as_secs_f64());
+        flow
     }
 
     fn release_all(&mut self) {

@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use isocost_harness::one_pass::OnePass;
 use isocost_harness::run_directory::read_records;
+use isocost_harness::step_log::read_steps;
+use isocost_harness::surface::Surface;
 use isocost_harness::trajectory::Trajectory;
+use isocost_harness::verification::Verification;
 
 const SWEEP: &str = r#"
 name = "small"
@@ -115,6 +119,91 @@ fn a_run_killed_again_and_again_ends_with_the_records_of_one_that_was_not() {
     let text = std::fs::read_to_string(folder.path().join("killed/trajectories.jsonl")).unwrap();
     assert_eq!(text.lines().count(), 18 * 4, "none twice, none lost");
     assert_eq!(records(&folder.path().join("killed")), records(&folder.path().join("whole")));
+    let sampled = |run: &str| {
+        let steps = read_steps(&folder.path().join(run)).unwrap();
+        steps.iter().map(|logged| u64::from(logged.step.load.sampled_tokens)).sum::<u64>()
+    };
+    let recorded =
+        |run: &str| records(&folder.path().join(run)).iter().map(Trajectory::sampled_tokens).sum::<u64>();
+    assert!(sampled("whole") >= recorded("whole"));
+    assert!(sampled("killed") >= recorded("killed"), "the steps of every record survive");
+    assert!(folder.path().join("killed/steps.parquet").exists());
+}
+
+#[test]
+fn a_run_is_verified_cell_by_cell_and_replayed_on_its_surface() {
+    let folder = workplace();
+    assert!(run(folder.path(), "a").status.success());
+    let small = ["--cells", "5", "--problems", "3", "--repeats", "1", "--time-limit", "3"];
+    let output = isocost(&[&["verify", "a"][..], &small].concat(), folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("Tokens: 5 of 5 cells equal the records"), "{text}");
+    let found: Verification =
+        serde_json::from_slice(&std::fs::read(folder.path().join("a/verify.json")).unwrap()).unwrap();
+    assert!(
+        found.cells.iter().all(|c| c.tokens_are_equal() && c.accuracy_agrees() && c.e2e_measured_s > 0.0)
+    );
+    // The machine may be busy; a prediction that is wrong by its form would be off by more.
+    assert!(found.median_e2e_error().unwrap() < 0.7, "{text}");
+    let report = std::fs::read_to_string(folder.path().join("a/report.md")).unwrap();
+    assert!(
+        report.contains("## Checked by running cells alone") && report.contains("## Waiting"),
+        "{report}"
+    );
+    let saturated = ["replay", "a", "--saturated", "8", "--itl-limit", "1000"];
+    let output = isocost(&saturated, folder.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("saturated, 8 rows"), "{text}{}", stderr(&output));
+    let csv = std::fs::read_to_string(folder.path().join("a/latency.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 1 + 2 * 4 * 3, "two tasks, four budgets, three n");
+    assert!(!csv.contains("NaN") && !csv.contains("inf"));
+}
+
+#[test]
+fn a_record_that_was_changed_is_found_by_running_its_cell_alone() {
+    let folder = workplace();
+    assert!(run(folder.path(), "a").status.success());
+    let path = folder.path().join("a/trajectories.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"answer_tokens\":", "\"answer_tokens\":1")).unwrap();
+    let small = ["--cells", "1", "--problems", "2", "--repeats", "1", "--time-limit", "1"];
+    let output = isocost(&[&["verify", "a"][..], &small].concat(), folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("0 of 1 cells equal"));
+}
+
+#[test]
+fn a_shape_is_calibrated_without_its_weights() {
+    let folder = workplace();
+    let config = isocost_models::bundled::folder("bundled:reason-s").unwrap().join("config.json");
+    let config = config.to_str().unwrap();
+    let asked = ["calibrate", "--shape", config, "--rows", "4", "--context", "64", "--time-limit", "2"];
+    let output = isocost(&[&asked[..], &["--out", "s.json"]].concat(), folder.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(text.contains("Held out") && text.contains("GFLOP/s"), "{text}");
+    let surface = Surface::read_all(&folder.path().join("s.json")).unwrap().remove(0);
+    assert_eq!((surface.name.dtype.as_str(), surface.range.rows), ("f32", 4));
+    assert_eq!(surface.energy, None, "no meter here, or none in this time: absent and not 0");
+    let no_gpu = [&asked[..], &["--device", "gpu"]].concat();
+    one_line_error(&isocost(&no_gpu, folder.path()).output().unwrap(), "gpu");
+}
+
+#[test]
+fn one_pass_takes_fewer_tokens_than_cell_by_cell_and_gives_the_same_answers() {
+    let folder = workplace();
+    let asked = ["economy", "small.toml", "--problems", "3", "--out", "e.json"];
+    let output = isocost(&asked, folder.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && text.contains("answers are the same tokens"),
+        "{text}{}",
+        stderr(&output)
+    );
+    let parts: Vec<OnePass> =
+        serde_json::from_slice(&std::fs::read(folder.path().join("e.json")).unwrap()).unwrap();
+    assert!(parts.len() == 2 && parts.iter().all(|part| part.times().0 > 2.0), "{parts:?}");
 }
 
 #[cfg(unix)]
@@ -357,4 +446,58 @@ fn every_record_conforms_to_the_published_schema() {
     let mut spoilt: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     spoilt["answers"][0]["outcome"] = "perhaps".into();
     assert!(!validator.is_valid(&spoilt));
+}
+
+#[test]
+fn claims_name_what_is_missing_and_their_file_obeys_the_schema_and_the_registration() {
+    let folder = workplace();
+    assert!(run(folder.path(), "a").status.success());
+    let output = isocost(&["claims", "a"], folder.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("registered before sampling"), "{text}");
+    assert!(text.contains("missing: a distilled model"), "{text}");
+    let file = std::fs::read_to_string(folder.path().join("a/claims.json")).unwrap();
+    let file: serde_json::Value = serde_json::from_str(&file).unwrap();
+    let schema = serde_json::from_str(include_str!("../../harness/schema/claims.schema.json")).unwrap();
+    if let Err(error) = jsonschema::validator_for(&schema).unwrap().validate(&file) {
+        panic!("{error}");
+    }
+    let manifest = folder.path().join("a/manifest.json");
+    let other = std::fs::read_to_string(&manifest).unwrap();
+    let hash = file["registry_sha256"].as_str().unwrap();
+    std::fs::write(&manifest, other.replace(hash, &"0".repeat(64))).unwrap();
+    let output = isocost(&["claims", "a", "--claim", "log-linear"], folder.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("CHANGED") && text.contains("log-linear") && !text.contains("unlocks"), "{text}");
+    let output = isocost(&["claims", "a", "--claim", "no-such"], folder.path()).output().unwrap();
+    assert!(one_line_error(&output, "no-such").contains("log-linear"));
+}
+
+#[test]
+fn a_claims_plan_counts_problems_and_prices_them_from_a_pilot() {
+    let folder = workplace();
+    assert!(run(folder.path(), "a").status.success());
+    let plan = |args: &[&str]| {
+        let output =
+            isocost(&[&["claims", "plan", "small.toml"], args].concat(), folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let (assumed, measured) = (plan(&[]), plan(&["--pilot", "a"]));
+    assert!(assumed.contains(" at 16") && assumed.contains("distillation: the sweep lacks"), "{assumed}");
+    assert!(measured.contains(" at 4") && !measured.contains("Deviations are assumed"), "{measured}");
+}
+
+#[test]
+fn a_report_is_priced_again_without_sampling_and_an_unknown_price_is_refused_by_name() {
+    let folder = workplace();
+    assert!(run(folder.path(), "a").status.success());
+    let output = isocost(&["report", "a", "--price", "reasoning-api-2025"], folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let prices = std::fs::read_to_string(folder.path().join("a/prices.csv")).unwrap();
+    assert!(prices.contains(",a test,") && prices.contains(",reasoning-api-2025,"), "{prices}");
+    let report = std::fs::read_to_string(folder.path().join("a/report.md")).unwrap();
+    assert!(report.contains("## Prices") && report.contains("per million prompt tokens"), "{report}");
+    let output = isocost(&["report", "a", "--price", "nowhere.toml"], folder.path()).output().unwrap();
+    assert!(one_line_error(&output, "nowhere.toml").contains("h100-rented"));
 }

@@ -1,0 +1,139 @@
+//! Energy by windows of seconds, as meters measured it.
+//!
+//! `energy.jsonl` of a run has one line for each window and meter. Joules are gross: what flows while the device idles is
+//! in them, and is given beside them. A window whose joules cannot be trusted says so and why; it is kept, and not
+//! counted.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::run_directory::{RunError, file_error};
+
+/// One meter over one window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// What was read, with the device.
+    pub meter: String,
+    /// How long it was.
+    pub seconds: f64,
+    /// Joules, idle power included; absent if the meter measured nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joules: Option<f64>,
+    /// Watts measured before the run, while nothing was done; absent if that could not be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_watts: Option<f64>,
+    /// Whether the joules can be trusted.
+    pub energy_valid: bool,
+    /// If not, why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+}
+
+/// A window with whose it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoggedWindow {
+    /// The model's name in the sweep.
+    pub model: String,
+    /// The task's name.
+    pub task: String,
+    /// The window.
+    pub window: Window,
+}
+
+/// Appends windows to a run's `energy.jsonl`.
+///
+/// # Errors
+/// [`RunError::File`].
+pub fn append_energy(run: &Path, model: &str, task: &str, windows: Vec<Window>) -> Result<(), RunError> {
+    if windows.is_empty() {
+        return Ok(());
+    }
+    let path = run.join("energy.jsonl");
+    let line = |window| {
+        let logged = LoggedWindow { model: model.to_owned(), task: task.to_owned(), window };
+        serde_json::to_string(&logged).expect("a window is plain data") + "\n"
+    };
+    let lines: String = windows.into_iter().map(line).collect();
+    let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(file_error(&path))?;
+    file.write_all(lines.as_bytes()).map_err(file_error(&path))
+}
+
+/// All windows of a run.
+///
+/// # Errors
+/// [`RunError::File`] if the file is there and cannot be read.
+pub fn read_energy(run: &Path) -> Result<Vec<LoggedWindow>, RunError> {
+    let path = run.join("energy.jsonl");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(vec![]),
+        Err(error) => Err(file_error(&path)(error)),
+    }
+}
+
+/// What the windows of a run say, in sentences for its report.
+pub fn summary(windows: &[LoggedWindow]) -> Vec<String> {
+    let mut meters: Vec<&str> = windows.iter().map(|w| w.window.meter.as_str()).collect();
+    meters.sort_unstable();
+    meters.dedup();
+    meters.iter().map(|meter| sentence(meter, windows)).collect()
+}
+
+fn sentence(meter: &str, windows: &[LoggedWindow]) -> String {
+    let of_meter: Vec<&Window> = windows.iter().map(|w| &w.window).filter(|w| w.meter == meter).collect();
+    let valid: Vec<&&Window> = of_meter.iter().filter(|w| w.energy_valid).collect();
+    let joules: f64 = valid.iter().filter_map(|w| w.joules).sum();
+    let seconds: f64 = valid.iter().map(|w| w.seconds).sum();
+    if seconds == 0.0 {
+        let reasons = of_meter.iter().flat_map(|w| &w.reasons).cloned().collect::<Vec<_>>().join("; ");
+        return format!("Energy by {meter}: no window is valid ({reasons}).");
+    }
+    let idle = of_meter.iter().find_map(|w| w.idle_watts);
+    let idle = idle.map_or(String::new(), |watts| format!(", {watts:.1} W when idle"));
+    format!(
+        "Energy by {meter}: {joules:.0} J in {seconds:.0} s ({:.1} W{idle}); {} of {} windows valid.",
+        joules / seconds,
+        valid.len(),
+        of_meter.len()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(joules: f64, reasons: &[&str]) -> Window {
+        Window {
+            meter: "rapl".into(),
+            seconds: 2.0,
+            joules: Some(joules),
+            idle_watts: Some(10.0),
+            energy_valid: reasons.is_empty(),
+            reasons: reasons.iter().map(|r| (*r).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn windows_are_kept_with_their_doubts_and_only_valid_ones_count() {
+        let run = tempfile::tempdir().unwrap();
+        append_energy(run.path(), "m", "t", vec![window(100.0, &[]), window(999.0, &["throttled"])]).unwrap();
+        append_energy(run.path(), "m", "t", vec![]).unwrap();
+        let windows = read_energy(run.path()).unwrap();
+        assert_eq!(windows.len(), 2);
+        let line = "Energy by rapl: 100 J in 2 s (50.0 W, 10.0 W when idle); 1 of 2 windows valid.";
+        assert_eq!(summary(&windows), [line]);
+    }
+
+    #[test]
+    fn a_run_without_meters_has_no_energy_and_does_not_say_zero() {
+        let run = tempfile::tempdir().unwrap();
+        append_energy(run.path(), "m", "t", vec![]).unwrap();
+        assert!(!run.path().join("energy.jsonl").exists());
+        assert!(summary(&read_energy(run.path()).unwrap()).is_empty());
+    }
+}

@@ -1,0 +1,368 @@
+//! The surface: what a step costs on one device, by how much it has to do.
+//!
+//! Measured once by `calibrate` and fitted; with it any trajectory can be priced on that device without generating
+//! anything again ([`crate::replay`]). A surface belongs to a device, a model's shape, a number type and a version
+//! of this engine, says so, and travels as a file. What it was fitted to and how well it predicts loads that it has not
+//! seen is part of it.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model_shape::ModelShape;
+use crate::nnls::non_negative_least_squares;
+use crate::roofline::Rates;
+use crate::step::{Load, Step};
+use crate::step_cost::{Energy, StepCost};
+
+/// Version of the file's form.
+pub const SCHEMA: u32 = 1;
+/// Of so many measured workloads one is held out for the error of the fit.
+const HELD_OUT: u32 = 3;
+
+/// What a surface was measured for. Two with equal names measure the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Name {
+    /// The model it was measured with, or the file its shape came from; for the reader.
+    pub model: String,
+    /// The device.
+    pub device: String,
+    /// Sizes of the decoder.
+    pub shape: ModelShape,
+    /// Type of weights and cache.
+    pub dtype: String,
+    /// Program, version and commit.
+    pub engine: String,
+    /// The day, `YYYY-MM-DD`.
+    pub date: String,
+}
+
+/// A measured step: the middle of its repeats.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Point {
+    /// Number of the workload it was part of; workloads are held out as wholes.
+    pub workload: u32,
+    /// Its load, and the mean of its seconds without the lowest and highest tenth.
+    pub step: Step,
+    /// How often it was measured.
+    pub repeats: u32,
+    /// Half the 95 % interval of the median, relative to it.
+    pub half_width: f64,
+}
+
+/// A window of calibration in which joules were measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnergyPoint {
+    /// Its loads, added up.
+    pub fed_tokens: u64,
+    /// Its loads, added up.
+    pub attended_tokens: u64,
+    /// How long it was.
+    pub seconds: f64,
+    /// Joules of the device, idle power included.
+    pub joules: f64,
+}
+
+/// How far predictions were from what was measured, relative to it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FitError {
+    /// Steps that were predicted without having been fitted to.
+    pub points: usize,
+    /// Half of the errors are smaller.
+    pub median: f64,
+    /// Nine of ten errors are smaller.
+    pub p90: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// The largest loads that were measured; beyond them the surface extrapolates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// Rows.
+    pub rows: u32,
+    /// Tokens fed in a step.
+    pub fed_tokens: u32,
+    /// Tokens that a new token attended to, averaged over the step.
+    pub context_tokens: u64,
+}
+
+/// The fitted cost of steps on a device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Surface {
+    /// What it was measured for.
+    pub name: Name,
+    /// Seconds of a step.
+    pub cost: StepCost,
+    /// Joules of a step; absent where no meter could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy: Option<Energy>,
+    /// What was measured.
+    pub range: Range,
+    /// Error on workloads held out; absent if there were too few to hold any out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<FitError>,
+    /// Rates of the device, for the roofline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
+    /// The measurements.
+    pub points: Vec<Point>,
+    /// The measurements of energy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub energy_points: Vec<EnergyPoint>,
+}
+
+/// A file of surfaces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SurfaceFile {
+    schema: u32,
+    surfaces: Vec<Surface>,
+}
+
+/// Why there is no surface.
+#[derive(Debug, thiserror::Error)]
+pub enum SurfaceError {
+    /// A file cannot be read or is no file of surfaces.
+    #[error("{}: {message}: measure it again with `isocost calibrate`", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// Nothing was measured.
+    #[error("no step was measured within the time limit: raise --time-limit")]
+    Nothing,
+}
+
+impl Surface {
+    /// Fits a surface to measurements.
+    ///
+    /// # Errors
+    /// [`SurfaceError::Nothing`] without measurements of more than 0 seconds.
+    pub fn fit(name: Name, mut points: Vec<Point>, rates: Option<Rates>) -> Result<Self, SurfaceError> {
+        points.retain(|point| point.step.seconds > 0.0 && point.step.seconds.is_finite());
+        if points.is_empty() {
+            return Err(SurfaceError::Nothing);
+        }
+        let all: Vec<&Point> = points.iter().collect();
+        let (cost, range, held_out) = (fit_cost(&all), range(&points), held_out(&points));
+        Ok(Self { name, cost, energy: None, range, held_out, rates, points, energy_points: vec![] })
+    }
+
+    /// The same with joules fitted to windows of calibration.
+    pub fn with_energy(self, windows: Vec<EnergyPoint>) -> Self {
+        let usable: Vec<&EnergyPoint> = windows.iter().filter(|w| w.joules > 0.0).collect();
+        let rows: Vec<Vec<f64>> = usable
+            .iter()
+            .map(|w| [w.seconds, w.fed_tokens as f64, w.attended_tokens as f64].map(|x| x / w.joules).into())
+            .collect();
+        let found = non_negative_least_squares(&rows, &vec![1.0; rows.len()]);
+        let energy = match found[..] {
+            [watts, fed, attended] => {
+                Some(Energy { watts, joules_per_fed_token: fed, joules_per_attended_token: attended })
+            }
+            _ => None,
+        };
+        Self { energy, energy_points: windows, ..self }
+    }
+
+    /// Whether a load lies within what was measured.
+    pub fn covers(&self, load: &Load) -> bool {
+        load.rows <= self.range.rows
+            && load.fed_tokens <= self.range.fed_tokens
+            && mean_context(load) <= self.range.context_tokens as f64
+    }
+
+    /// Reads a file of surfaces.
+    ///
+    /// # Errors
+    /// [`SurfaceError::File`].
+    pub fn read_all(path: &Path) -> Result<Vec<Self>, SurfaceError> {
+        let error = |message: String| SurfaceError::File { path: path.to_owned(), message };
+        let text = std::fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
+        let file: SurfaceFile = serde_json::from_str(&text).map_err(|e| error(e.to_string()))?;
+        if file.schema != SCHEMA {
+            return Err(error(format!("is of version {}, not {SCHEMA}", file.schema)));
+        }
+        Ok(file.surfaces)
+    }
+
+    /// The text of a file of surfaces.
+    pub fn write_all(surfaces: &[Self]) -> String {
+        let file = SurfaceFile { schema: SCHEMA, surfaces: surfaces.to_vec() };
+        serde_json::to_string(&file).expect("a surface is plain data") + "\n"
+    }
+}
+
+fn mean_context(load: &Load) -> f64 {
+    load.attended_tokens as f64 / f64::from(load.fed_tokens.max(1))
+}
+
+fn fit_cost(points: &[&Point]) -> StepCost {
+    let measured: Vec<(Load, f64)> = points.iter().map(|p| (p.step.load, p.step.seconds)).collect();
+    StepCost::fit(&measured)
+}
+
+fn range(points: &[Point]) -> Range {
+    points.iter().fold(Range::default(), |range, point| {
+        let load = &point.step.load;
+        Range {
+            rows: range.rows.max(load.rows),
+            fed_tokens: range.fed_tokens.max(load.fed_tokens),
+            context_tokens: range.context_tokens.max(mean_context(load).ceil() as u64),
+        }
+    })
+}
+
+/// Errors of predictions for every third workload by a fit to the others, in turn, so that each is predicted once.
+fn held_out(points: &[Point]) -> Option<FitError> {
+    let mut errors = Vec::new();
+    for fold in 0..HELD_OUT {
+        let (out, kept): (Vec<&Point>, Vec<&Point>) =
+            points.iter().partition(|p| p.workload % HELD_OUT == fold);
+        if kept.is_empty() {
+            return None;
+        }
+        let (cost, within) = (fit_cost(&kept), range(&kept.into_iter().cloned().collect::<Vec<_>>()));
+        // Beyond what is kept the fit would extrapolate, which the surface with all points does not.
+        let predicted = out.iter().filter(|p| p.step.load.fed_tokens <= within.fed_tokens);
+        errors.extend(predicted.map(|p| (cost.seconds(&p.step.load) / p.step.seconds - 1.0).abs()));
+    }
+    FitError::of(errors)
+}
+
+impl FitError {
+    /// Summary of relative errors; `None` if there are none.
+    pub fn of(mut errors: Vec<f64>) -> Option<Self> {
+        errors.sort_by(f64::total_cmp);
+        let at =
+            |share: f64| Some(*errors.get(((errors.len() as f64 * share) as usize).min(errors.len() - 1))?);
+        let max = *errors.last()?;
+        Some(Self { points: errors.len(), median: at(0.5)?, p90: at(0.9)?, max })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::model_shape::tests::qwen_1_5b;
+    use crate::step::StepKind;
+
+    pub(crate) fn name() -> Name {
+        let text = |text: &str| text.to_owned();
+        Name {
+            model: text("m"),
+            device: text("d"),
+            shape: qwen_1_5b(),
+            dtype: text("f32"),
+            engine: text("isocost"),
+            date: text("2026-01-01"),
+        }
+    }
+
+    /// Decode and prefill steps on a device whose true cost is `seconds`.
+    pub(crate) fn points(seconds: impl Fn(&Load) -> f64) -> Vec<Point> {
+        let mut points = Vec::new();
+        let mut add = |workload: u32, load: Load| {
+            let step = Step { kind: StepKind::Decode, load, seconds: seconds(&load), ..Step::default() };
+            points.push(Point { workload, step, repeats: 9, half_width: 0.01 });
+        };
+        let mut workload = 0;
+        for context in [16u64, 64, 256, 1024] {
+            for rows in [1u32, 2, 4, 8, 12, 16, 32, 64] {
+                let mut prompt = Load::default();
+                prompt.add_row(0, context as u32);
+                add(workload, prompt);
+                for (fed, forks) in [(1, rows), (1, 0), (6, 0)] {
+                    let mut load = Load { forks, sampled_tokens: rows + forks, ..Load::default() };
+                    (0..rows).for_each(|_| load.add_row(context, fed));
+                    add(workload, load);
+                }
+                workload += 1;
+            }
+        }
+        points
+    }
+
+    /// Overhead, staircase in tokens, attention, sampling, forks: shaped like a real device.
+    fn truth(load: &Load) -> f64 {
+        let matrices = f64::from(load.fed_tokens).max(16.0) * 2e-5;
+        let attention = load.attended_tokens as f64 * 3e-8;
+        3e-4 + matrices + attention + f64::from(load.sampled_tokens) * 4e-6 + f64::from(load.forks) * 2e-5
+    }
+
+    #[test]
+    fn a_device_with_a_flat_start_and_a_slope_is_predicted_within_a_few_percent() {
+        let surface = Surface::fit(name(), points(truth), None).unwrap();
+        let error = surface.held_out.unwrap();
+        assert!(error.median < 0.02 && error.max < 0.15, "{error:?}");
+        assert!(error.points > 100);
+    }
+
+    #[test]
+    fn an_error_that_is_there_is_reported() {
+        let crooked = |load: &Load| truth(load) * if load.rows == 12 { 2.0 } else { 1.0 };
+        let error = Surface::fit(name(), points(crooked), None).unwrap().held_out.unwrap();
+        assert!(error.max > 0.3, "{error:?}");
+    }
+
+    #[test]
+    fn a_surface_survives_its_file_and_an_unknown_field_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("surface.json");
+        let surface = Surface::fit(name(), points(truth), None).unwrap();
+        std::fs::write(&path, Surface::write_all(std::slice::from_ref(&surface))).unwrap();
+        let read = Surface::read_all(&path).unwrap().remove(0);
+        assert_eq!((&read.name, read.range, read.points.len()), (&surface.name, surface.range, 128));
+        for point in &surface.points {
+            let (wrote, read) = (surface.cost.seconds(&point.step.load), read.cost.seconds(&point.step.load));
+            assert!((read / wrote - 1.0).abs() < 1e-12);
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("null") && !text.contains("NaN"));
+        std::fs::write(&path, text.replacen("\"name\"", "\"colour\": 1, \"name\"", 1)).unwrap();
+        assert!(Surface::read_all(&path).unwrap_err().to_string().contains("colour"));
+    }
+
+    #[test]
+    fn loads_beyond_the_measured_ones_are_known_as_such() {
+        let surface = Surface::fit(name(), points(truth), None).unwrap();
+        let load = |rows: u32, context| {
+            let mut load = Load::default();
+            (0..rows).for_each(|_| load.add_row(context, 1));
+            load
+        };
+        assert!(surface.covers(&load(64, 1000)));
+        assert!(!surface.covers(&load(65, 10)) && !surface.covers(&load(2, 2000)));
+    }
+
+    #[test]
+    fn joules_are_fitted_to_windows_as_power_and_work() {
+        let window = |seconds: f64, fed: u64| EnergyPoint {
+            fed_tokens: fed,
+            attended_tokens: fed * 100,
+            seconds,
+            joules: 80.0 * seconds + 0.01 * fed as f64,
+        };
+        let windows = vec![window(2.0, 1000), window(2.0, 30_000), window(3.0, 5_000)];
+        let surface = Surface::fit(name(), points(truth), None).unwrap().with_energy(windows);
+        let energy = surface.energy.unwrap();
+        let predicted =
+            energy.joules(&Load { fed_tokens: 10_000, attended_tokens: 1_000_000, ..Load::default() }, 2.5);
+        assert!((predicted - 300.0).abs() < 1.0, "{energy:?} {predicted}");
+    }
+
+    #[test]
+    fn nothing_measured_is_an_error_and_not_a_surface_of_zeros() {
+        assert!(matches!(Surface::fit(name(), vec![], None), Err(SurfaceError::Nothing)));
+        assert!(matches!(Surface::fit(name(), points(|_| 0.0), None), Err(SurfaceError::Nothing)));
+    }
+}

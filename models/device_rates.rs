@@ -1,0 +1,60 @@
+//! What a device can do at best: its rate of copying and of multiplying, measured.
+
+use std::time::{Duration, Instant};
+
+use candle_core::{DType, Device, Result, Tensor};
+use isocost_harness::roofline::Rates;
+use rayon::prelude::*;
+
+/// Bytes that are copied; far more than any cache holds.
+const COPIED: usize = 256 << 20;
+/// Rows and columns of the product on a CPU and on other devices.
+const SIDE: (usize, usize) = (1024, 8192);
+
+/// Measures both rates in about a second.
+///
+/// # Errors
+/// If the device fails or has too little memory.
+pub fn measure(device: &Device, dtype: DType) -> Result<Rates> {
+    let copied = if device.is_cpu() { copy_on_host() } else { copy_on(device, dtype)? };
+    Ok(Rates { copy_bytes_per_s: copied, matrix_flop_per_s: multiply(device, dtype)? })
+}
+
+/// The shortest of several runs: everything that disturbs only makes it longer.
+fn shortest(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+    let (begun, mut best) = (Instant::now(), f64::INFINITY);
+    while begun.elapsed() < Duration::from_millis(400) {
+        let started = Instant::now();
+        work()?;
+        best = best.min(started.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}
+
+/// Bytes read and written a second by all cores together.
+fn copy_on_host() -> f64 {
+    let from = vec![1u8; COPIED / 2];
+    let mut to = vec![0u8; COPIED / 2];
+    let chunk = from.len() / rayon::current_num_threads();
+    let copied = shortest(|| {
+        to.par_chunks_mut(chunk).zip(from.par_chunks(chunk)).for_each(|(to, from)| to.copy_from_slice(from));
+        std::hint::black_box(&to);
+        Ok(())
+    });
+    COPIED as f64 / copied.unwrap_or(f64::INFINITY)
+}
+
+fn copy_on(device: &Device, dtype: DType) -> Result<f64> {
+    let from = Tensor::ones(COPIED / 2 / dtype.size_in_bytes(), dtype, device)?;
+    device.synchronize()?;
+    let seconds = shortest(|| from.copy().and_then(|_| device.synchronize()))?;
+    Ok(COPIED as f64 / seconds)
+}
+
+fn multiply(device: &Device, dtype: DType) -> Result<f64> {
+    let side = if device.is_cpu() { SIDE.0 } else { SIDE.1 };
+    let a = Tensor::ones((side, side), dtype, device)?;
+    device.synchronize()?;
+    let seconds = shortest(|| a.matmul(&a).and_then(|_| device.synchronize()))?;
+    Ok(2.0 * (side as f64).powi(3) / seconds)
+}

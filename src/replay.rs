@@ -1,0 +1,67 @@
+//! `replay`: what users would wait, on any device that has a surface.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use isocost_harness::latency_rows::{
+    all_asked, dialect, latency_csv, latency_rows, latency_tables, requests, surface_of,
+};
+use isocost_harness::replay::{Request, Serving, largest_batch_within};
+use isocost_harness::run_directory::{Manifest, read_manifest, read_records, write_whole};
+use isocost_harness::surface::Surface;
+use isocost_harness::trajectory::Trajectory;
+
+/// Replays a run, prints the waits and writes `latency.csv`.
+pub(crate) fn replay(
+    run: &Path,
+    surface: Option<PathBuf>,
+    saturated: Option<u32>,
+    itl_limit: Option<f64>,
+) -> Result<()> {
+    let (manifest, records) = (read_manifest(run)?, read_records(run)?);
+    let surfaces = Surface::read_all(&surface.unwrap_or_else(|| run.join("surface.json")))?;
+    let serving = match saturated {
+        None => Serving::OneUser { rows: manifest.identity.sweep.rows as u32 },
+        Some(rows) => Serving::Saturated { rows },
+    };
+    let serving = match itl_limit {
+        None => serving,
+        Some(limit) => within(&manifest, &records, &surfaces, saturated.unwrap_or(1), limit)?,
+    };
+    let rows = latency_rows(&manifest, &records, &surfaces, serving);
+    if rows.is_empty() {
+        bail!("no surface of that file has the shape and type of a model of this run");
+    }
+    for table in latency_tables(&rows, serving) {
+        println!("{}", table.terminal());
+    }
+    for surface in &surfaces {
+        eprintln!("surface of {} on {}, {}", surface.name.model, surface.name.device, surface.name.date);
+    }
+    let path = run.join("latency.csv");
+    write_whole(&path, &latency_csv(&rows))?;
+    eprintln!("wrote {}", path.display());
+    Ok(())
+}
+
+/// The largest batch that keeps the limit for every model, at its largest budget and n.
+fn within(
+    manifest: &Manifest,
+    records: &[Trajectory],
+    surfaces: &[Surface],
+    most_rows: u32,
+    itl_limit_s: f64,
+) -> Result<Serving> {
+    let mut rows = most_rows;
+    for model in &manifest.identity.sweep.models {
+        let Some(surface) = surface_of(manifest, surfaces, &model.name) else { continue };
+        let largest = all_asked(manifest).into_iter().rfind(|asked| asked.model == model.name);
+        let requests: Vec<Request> =
+            largest.map_or(vec![], |asked| requests(&asked, records, dialect(manifest, &model.name)));
+        match largest_batch_within(&requests, rows, itl_limit_s, surface) {
+            Some(fast) => rows = fast,
+            None => bail!("{}: even one row takes longer than {itl_limit_s} s a token", model.name),
+        }
+    }
+    Ok(Serving::Saturated { rows })
+}
