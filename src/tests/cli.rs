@@ -188,7 +188,9 @@ fn a_shape_is_calibrated_without_its_weights() {
     assert!((1..=4).contains(&surface.range.rows), "{}", surface.range.rows);
     assert_eq!(surface.energy, None, "no meter here, or none in this time: absent and not 0");
     let no_gpu = [&asked[..], &["--device", "gpu"]].concat();
-    one_line_error(&isocost(&no_gpu, folder.path()).output().unwrap(), "gpu");
+    let refused = isocost(&no_gpu, folder.path()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("invalid value 'gpu'"), "{}", stderr(&refused));
 }
 
 #[test]
