@@ -71,6 +71,8 @@ pub struct Generated {
     pub reasoning: String,
     /// Its token ids.
     pub reasoning_ids: Vec<u32>,
+    /// The natural logarithm of each one's probability; absent where a token was forced.
+    pub reasoning_logprobs: Vec<Option<f64>>,
     /// How it ended.
     pub thought: Thought,
     /// Device seconds of the whole chain, without forced answers.
@@ -92,6 +94,8 @@ pub struct GeneratedAnswer {
     pub text: String,
     /// The sampled token ids, without the one that ended it.
     pub ids: Vec<u32>,
+    /// The natural logarithm of each one's probability.
+    pub logprobs: Vec<f64>,
     /// Tokens sampled, with the one that ended it.
     pub answer_tokens: u32,
     /// Whether it ended by itself.

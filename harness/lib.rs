@@ -42,3 +42,4 @@ pub mod table;
 pub mod task;
 pub mod trajectory;
 pub mod verification;
+pub mod verification_report;

@@ -1,5 +1,5 @@
-//! Attention over the paged cache: every query token sees its own sequence up to itself, and nothing
-//! else is read.
+//! Attention over the paged cache: every query token sees its own sequence up to itself, or the last tokens of
+//! it where the layer has a window, and nothing else is read.
 //!
 //! On the CPU a fused kernel walks each sequence's blocks in place. Elsewhere, and as the reference the
 //! kernel is tested against, plain tensor operations do the same one sequence at a time.
@@ -22,7 +22,7 @@ pub struct Span {
     pub len: usize,
 }
 
-/// Sizes of the heads.
+/// A layer's heads: their sizes and what they see.
 #[derive(Clone, Copy, Debug)]
 pub struct Heads {
     /// Query heads.
@@ -31,6 +31,17 @@ pub struct Heads {
     pub kv: usize,
     /// Width of a head.
     pub dim: usize,
+    /// What scores are multiplied with.
+    pub scale: f32,
+    /// A token sees at most so many tokens, itself included.
+    pub window: Option<usize>,
+}
+
+impl Heads {
+    /// The first position that the last of `context` tokens sees.
+    fn first_seen(&self, context: usize) -> usize {
+        self.window.map_or(0, |window| context.saturating_sub(window))
+    }
 }
 
 /// Attention of new tokens over the cache.
@@ -82,16 +93,18 @@ fn attend_span(q: &Tensor, keys: &Tensor, values: &Tensor, heads: Heads, span: &
     };
     let q = q.to_dtype(DType::F32)?.reshape((span.len, heads.queries, heads.dim))?.transpose(0, 1)?;
     let scores = q.contiguous()?.matmul(&gather(keys)?.transpose(1, 2)?)?;
-    let scores = (scores / (heads.dim as f64).sqrt())?.broadcast_add(&mask(span, q.device())?)?;
+    let scores = (scores * f64::from(heads.scale))?.broadcast_add(&mask(heads, span, q.device())?)?;
     let out = candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&gather(values)?)?;
     out.transpose(0, 1)?.reshape((span.len, heads.queries * heads.dim))?.to_dtype(keys.dtype())
 }
 
-/// `[len, context]`: minus infinity where a token would see its future.
-fn mask(span: &Span, device: &candle_core::Device) -> Result<Tensor> {
+/// `[len, context]`: minus infinity where a token would see its future, or beyond its window.
+fn mask(heads: Heads, span: &Span, device: &candle_core::Device) -> Result<Tensor> {
     let context = span.start + span.len;
     let hidden = |token: usize| {
-        (0..context).map(move |key| if key > span.start + token { f32::NEG_INFINITY } else { 0.0 })
+        let position = span.start + token;
+        let seen = heads.first_seen(position + 1)..=position;
+        (0..context).map(move |key| if seen.contains(&key) { 0.0 } else { f32::NEG_INFINITY })
     };
     Tensor::from_vec((0..span.len).flat_map(hidden).collect::<Vec<_>>(), (span.len, context), device)
 }
@@ -168,28 +181,30 @@ fn attend_group<T: Copy + Into<f32>>(
     let shared = heads.queries / heads.kv;
     let (q, out) =
         (&q[group * shared * dim..][..shared * dim], &mut out[group * shared * dim..][..shared * dim]);
+    let first = heads.first_seen(context);
+    let seen = context - first;
     scores.clear();
-    scores.resize(shared * context, 0.0);
-    for (start, block) in (0..context).step_by(BLOCK).zip(blocks) {
-        let tokens = BLOCK.min(context - start);
-        let rows = &keys[*block as usize * BLOCK * width..][..tokens * width];
-        for (position, row) in (start..).zip(rows.chunks_exact(width)) {
+    scores.resize(shared * seen, 0.0);
+    for (start, block) in (0..context).step_by(BLOCK).zip(blocks).skip(first / BLOCK) {
+        let (low, high) = (first.max(start), context.min(start + BLOCK));
+        let rows = &keys[(*block as usize * BLOCK + low - start) * width..][..(high - low) * width];
+        for (place, row) in (low - first..).zip(rows.chunks_exact(width)) {
             let key = &row[group * dim..][..dim];
             for (head, q) in q.chunks_exact(dim).enumerate() {
-                scores[head * context + position] = dot(q, key);
+                scores[head * seen + place] = dot(q, key);
             }
         }
     }
-    for scores in scores.chunks_exact_mut(context) {
-        softmax(scores, 1.0 / (dim as f32).sqrt());
+    for scores in scores.chunks_exact_mut(seen) {
+        softmax(scores, heads.scale);
     }
-    for (start, block) in (0..context).step_by(BLOCK).zip(blocks) {
-        let tokens = BLOCK.min(context - start);
-        let rows = &values[*block as usize * BLOCK * width..][..tokens * width];
-        for (position, row) in (start..).zip(rows.chunks_exact(width)) {
+    for (start, block) in (0..context).step_by(BLOCK).zip(blocks).skip(first / BLOCK) {
+        let (low, high) = (first.max(start), context.min(start + BLOCK));
+        let rows = &values[(*block as usize * BLOCK + low - start) * width..][..(high - low) * width];
+        for (place, row) in (low - first..).zip(rows.chunks_exact(width)) {
             let value = &row[group * dim..][..dim];
             for (head, out) in out.chunks_exact_mut(dim).enumerate() {
-                add_scaled(out, scores[head * context + position], value);
+                add_scaled(out, scores[head * seen + place], value);
             }
         }
     }
@@ -207,7 +222,6 @@ mod tests {
 
     #[test]
     fn the_kernel_agrees_with_plain_tensor_operations() {
-        let heads = Heads { queries: 6, kv: 2, dim: 20 };
         let (keys, values) = (tensor(80, 40, 0.1), tensor(80, 40, 1.9));
         let spans = [
             Span { blocks: vec![3, 0], start: 20, len: 1 },
@@ -215,7 +229,14 @@ mod tests {
             Span { blocks: vec![3, 2], start: 16, len: 2 },
         ];
         let q = tensor(22, 120, 0.7);
-        for dtype in [DType::F32, DType::F16, DType::BF16] {
+        for (dtype, window) in [
+            (DType::F32, None),
+            (DType::F16, None),
+            (DType::BF16, None),
+            (DType::F32, Some(5)),
+            (DType::F32, Some(18)),
+        ] {
+            let heads = Heads { queries: 6, kv: 2, dim: 20, scale: 0.2, window };
             let (keys, values) = (keys.to_dtype(dtype).unwrap(), values.to_dtype(dtype).unwrap());
             let fast = attend(&q, &keys, &values, heads, &spans).unwrap().to_vec2::<f32>().unwrap();
             let slow = attend_by_gathering(&q, &keys, &values, heads, &spans).unwrap();

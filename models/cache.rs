@@ -26,18 +26,30 @@ pub struct Cache {
 #[derive(Debug, Default)]
 pub struct Sequence {
     blocks: Vec<u32>,
-    len: usize,
+    tokens: Vec<u32>,
+    /// Tokens that it had at most, here or before it was forked off.
+    longest: usize,
 }
 
 impl Sequence {
     /// Tokens in the cache.
     pub fn len(&self) -> usize {
-        self.len
+        self.tokens.len()
     }
 
     /// Whether nothing is in the cache yet.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.tokens.is_empty()
+    }
+
+    /// The tokens themselves.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// The length up to which the keys and values in the cache were calculated as parts of one sequence.
+    pub fn longest(&self) -> usize {
+        self.longest
     }
 
     /// Where the pool keeps the token at `position`.
@@ -60,7 +72,7 @@ impl Cache {
         let blocks = tokens.div_ceil(BLOCK);
         let shape = (blocks * BLOCK, config.kv_heads * config.head_dim);
         let pool = || Tensor::zeros(shape, dtype, device);
-        let layers = (0..config.layers).map(|_| Ok((pool()?, pool()?))).collect::<Result<_>>()?;
+        let layers = config.layers.iter().map(|_| Ok((pool()?, pool()?))).collect::<Result<_>>()?;
         Ok(Self { layers, users: vec![0; blocks], free: (0..blocks as u32).rev().collect() })
     }
 
@@ -79,18 +91,18 @@ impl Cache {
         &self.layers[layer]
     }
 
-    /// Makes room for `tokens` more tokens and returns their slots.
+    /// Makes room for more tokens and returns their slots.
     ///
     /// # Errors
     /// If the pool is exhausted; the caller is expected to have planned for it.
-    pub fn extend(&mut self, sequence: &mut Sequence, tokens: usize) -> Result<Vec<u32>> {
-        let len = sequence.len + tokens;
+    pub fn extend(&mut self, sequence: &mut Sequence, tokens: &[u32]) -> Result<Vec<u32>> {
+        let (from, len) = (sequence.len(), sequence.len() + tokens.len());
         while sequence.blocks.len() * BLOCK < len {
             sequence.blocks.push(self.take()?);
         }
-        let slots = (sequence.len..len).map(|position| sequence.slot(position) as u32).collect();
-        sequence.len = len;
-        Ok(slots)
+        sequence.tokens.extend_from_slice(tokens);
+        sequence.longest = sequence.longest.max(len);
+        Ok((from..len).map(|position| sequence.slot(position) as u32).collect())
     }
 
     /// A new sequence with the first `len` tokens of `sequence`. Full blocks are shared; a partly
@@ -99,7 +111,7 @@ impl Cache {
     /// # Errors
     /// If the pool is exhausted.
     pub fn fork(&mut self, sequence: &Sequence, len: usize) -> Result<Sequence> {
-        assert!(len <= sequence.len, "a fork cannot be longer than its origin");
+        assert!(len <= sequence.len(), "a fork cannot be longer than its origin");
         let shared = len / BLOCK;
         let mut blocks = sequence.blocks[..shared].to_vec();
         blocks.iter().for_each(|&block| self.users[block as usize] += 1);
@@ -108,7 +120,8 @@ impl Cache {
             self.copy_block(sequence.blocks[shared], copy)?;
             blocks.push(copy);
         }
-        Ok(Sequence { blocks, len })
+        let longest = if len == 0 { 0 } else { sequence.longest };
+        Ok(Sequence { blocks, tokens: sequence.tokens[..len].to_vec(), longest })
     }
 
     /// Forgets all tokens from position `len` on.
@@ -201,6 +214,7 @@ fn scatter<T: Copy>(pool: &mut [T], rows: &[T], slots: &[u32], width: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Bias, LayerKind};
 
     fn cache(tokens: usize) -> Cache {
         let config = Config {
@@ -208,23 +222,25 @@ mod tests {
             vocab: 8,
             width: 4,
             feed_forward: 4,
-            layers: 2,
             heads: 1,
             kv_heads: 1,
             head_dim: 2,
+            layers: vec![LayerKind { rotation: None, window: None }; 2],
+            rotations: vec![],
             norm_eps: 1e-6,
-            rope_theta: 1e4,
             context: 64,
             tied: true,
             qk_norm: true,
-            qkv_bias: false,
+            bias: Bias::default(),
+            fused: false,
+            gemma: None,
             eos: vec![],
         };
         Cache::new(&config, tokens, DType::F32, &Device::Cpu).unwrap()
     }
 
     fn write(cache: &mut Cache, sequence: &mut Sequence, values: &[f32]) {
-        let slots = cache.extend(sequence, values.len()).unwrap();
+        let slots = cache.extend(sequence, &vec![7; values.len()]).unwrap();
         let rows: Vec<f32> = values.iter().flat_map(|v| [*v, -v]).collect();
         let rows = Tensor::from_vec(rows, (values.len(), 2), &Device::Cpu).unwrap();
         for (keys, values) in &cache.layers {
@@ -282,6 +298,6 @@ mod tests {
     #[test]
     fn a_full_cache_is_an_error_and_not_a_panic() {
         let mut cache = cache(16);
-        assert!(cache.extend(&mut Sequence::default(), 17).is_err());
+        assert!(cache.extend(&mut Sequence::default(), &[0; 17]).is_err());
     }
 }

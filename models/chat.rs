@@ -20,7 +20,6 @@
 //! ```
 
 mod budget;
-mod date;
 mod environment;
 mod guard;
 mod instrument;
@@ -35,7 +34,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-pub use date::Date;
 pub use guard::Guard;
 pub use thinking::{OffSwitch, Prompt, ThinkState, Thinking};
 
@@ -116,14 +114,15 @@ pub struct RenderOptions {
     /// The template's own thinking switch; `None` leaves the template its default.
     pub enable_thinking: Option<bool>,
     /// What `strftime_now` calls today.
-    pub today: Date,
+    pub today: jiff::civil::Date,
     /// Further variables: `tools`, `documents`, and whatever a template invents.
     pub extra: BTreeMap<String, Value>,
 }
 
 impl Default for RenderOptions {
     fn default() -> Self {
-        let (today, extra) = (Date::default(), BTreeMap::new());
+        // A fixed day: a caller who does not care still gets reproducible prompts.
+        let (today, extra) = (jiff::civil::date(2025, 1, 15), BTreeMap::new());
         Self { add_generation_prompt: true, enable_thinking: None, today, extra }
     }
 }

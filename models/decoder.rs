@@ -2,39 +2,32 @@
 //!
 //! A step feeds any number of new tokens of any number of sequences, each with a length of its own.
 //! Everything but attention looks at tokens one by one, so a batch is a flat list of tokens
-//! (`[tokens, width]`); only [`crate::attention`] knows which tokens belong together.
+//! (`[tokens, width]`); only [`crate::attention`] knows which tokens belong together. What sets a family apart is
+//! read from [`Config`]; its weights are in [`layer`].
 
-use candle_core::{D, DType, Device, Result, Tensor};
+mod layer;
 
-use crate::attention::{Heads, Span, attend};
-use crate::cache::{Cache, Sequence, write_rows};
+use candle_core::{DType, Device, Result, Tensor};
+
+use crate::attention::Span;
+use crate::cache::{Cache, Sequence};
 use crate::config::Config;
 use crate::linear::Linear;
-use crate::load::{LoadError, Weights};
+use crate::load::LoadError;
+use crate::matrix::Matrix;
 use crate::rope::Rope;
+use crate::weights::Weights;
+use layer::{Batch, Layer};
 
 /// Weights on a device.
 pub struct Decoder {
     config: Config,
-    embedding: Tensor,
+    embedding: Matrix,
     layers: Vec<Layer>,
     norm: Tensor,
     head: Linear,
-    rope: Rope,
+    ropes: Vec<Rope>,
     dtype: DType,
-}
-
-struct Layer {
-    attention_norm: Tensor,
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    o: Linear,
-    qk_norm: Option<(Tensor, Tensor)>,
-    mlp_norm: Tensor,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
 }
 
 /// New tokens of one sequence; their logits are wanted after the last one.
@@ -45,26 +38,37 @@ pub struct Feed<'a> {
     pub tokens: &'a [u32],
 }
 
+/// The tokens of a step, one sequence after another.
+#[derive(Default)]
+struct Tokens {
+    ids: Vec<u32>,
+    slots: Vec<u32>,
+    spans: Vec<Span>,
+}
+
 impl Decoder {
-    /// Loads the weights of a family onto a device.
+    /// Loads the weights of a family onto their device.
     ///
     /// # Errors
-    /// [`LoadError`] if a weight is missing or shaped otherwise than `config` says.
-    pub fn load(
-        config: Config,
-        weights: &Weights,
-        dtype: DType,
-        device: &Device,
-    ) -> std::result::Result<Self, LoadError> {
+    /// [`LoadError`] if a weight is missing, shaped otherwise than `config` says, or left over.
+    pub fn load(config: Config, weights: &Weights) -> std::result::Result<Self, LoadError> {
         let c = &config;
-        let embedding = weights.get("model.embed_tokens.weight", &[c.vocab, c.width])?;
+        let embedding = weights.matrix("model.embed_tokens.weight", [c.vocab, c.width])?;
         let head =
-            if c.tied { embedding.clone() } else { weights.get("lm_head.weight", &[c.vocab, c.width])? };
-        let layers =
-            (0..c.layers).map(|i| Layer::load(c, weights, i)).collect::<std::result::Result<_, _>>()?;
-        let norm = weights.get("model.norm.weight", &[c.width])?;
-        let rope = Rope::new(c, device).map_err(|e| LoadError::malformed("config.json".as_ref(), &e))?;
-        Ok(Self { embedding, layers, norm, head: Linear::new(head, None), rope, dtype, config })
+            if c.tied { embedding.clone() } else { weights.matrix("lm_head.weight", [c.vocab, c.width])? };
+        let layers = c
+            .layers
+            .iter()
+            .enumerate()
+            .map(|(i, kind)| Layer::load(c, *kind, weights, i))
+            .collect::<std::result::Result<_, _>>()?;
+        let norm = layer::norm(c, weights, "model.norm.weight", c.width)?;
+        weights.check_all_asked(c.tied)?;
+        let device = embedding.device();
+        let ropes = c.rotations.iter().map(|rotation| Rope::new(rotation, &device)).collect();
+        let dtype = weights.dtype()?;
+        let head = Linear::new(head, None).map_err(|e| LoadError::other(&e))?;
+        Ok(Self { embedding, layers, norm, head, ropes, dtype, config })
     }
 
     /// Sizes and variations.
@@ -72,118 +76,85 @@ impl Decoder {
         &self.config
     }
 
-    /// The type of weights and cache.
+    /// The type of activations and cache.
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
     /// Where the weights are.
     pub fn device(&self) -> &Device {
-        self.embedding.device()
+        self.norm.device()
     }
 
     /// One forward pass. Returns `[feeds, vocab]` logits in `f32`, after each feed's last token.
     ///
     /// # Errors
-    /// If the cache is full, a position is outside the context, or the device fails.
+    /// If the cache is full, a token is not in the vocabulary, or the device fails.
     pub fn step(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
-        let (mut ids, mut positions, mut slots, mut spans, mut last) =
-            (vec![], vec![], vec![], vec![], vec![]);
-        for feed in feeds {
-            let start = feed.sequence.len();
-            slots.extend(cache.extend(feed.sequence, feed.tokens.len())?);
-            ids.extend_from_slice(feed.tokens);
-            positions.extend(start as u32..feed.sequence.len() as u32);
-            spans.push(Span { blocks: feed.sequence.blocks().to_vec(), start, len: feed.tokens.len() });
-            last.push(ids.len() as u32 - 1);
+        let tokens = self.place(cache, feeds)?;
+        let ends = tokens.spans.iter().scan(0, |end, span| {
+            *end += span.len as u32;
+            Some(*end - 1)
+        });
+        let ends = Tensor::new(ends.collect::<Vec<_>>(), self.device())?;
+        let hidden = self.hidden(cache, &tokens)?.index_select(&ends, 0)?;
+        self.head.forward(&hidden)?.to_dtype(DType::F32)
+    }
+
+    /// One forward pass. Returns `[tokens, vocab]` logits in `f32`, after every token of every feed.
+    ///
+    /// # Errors
+    /// As [`Decoder::step`].
+    pub fn step_with_all_logits(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
+        let tokens = self.place(cache, feeds)?;
+        let hidden = self.hidden(cache, &tokens)?;
+        let fed: usize = feeds.iter().map(|feed| feed.tokens.len()).sum();
+        let recalculated = hidden.dim(0)? - fed;
+        if recalculated > 0 {
+            candle_core::bail!("{recalculated} tokens were calculated anew: feed this sequence by itself")
         }
-        let hidden = self.hidden(cache, &ids, &positions, &slots, &spans)?;
-        let last = hidden.index_select(&Tensor::new(last, self.device())?, 0)?;
-        self.head.forward(&last)?.to_dtype(DType::F32)
+        self.head.forward(&hidden)?.to_dtype(DType::F32)
+    }
+
+    /// Makes room for the feeds' tokens.
+    fn place(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tokens> {
+        let mut tokens = Tokens::default();
+        for feed in feeds {
+            let mut new = feed.tokens.to_vec();
+            if self.must_start_anew(feed) {
+                new = [feed.sequence.tokens(), feed.tokens].concat();
+                cache.truncate(feed.sequence, 0)?;
+            }
+            let start = feed.sequence.len();
+            tokens.slots.extend(cache.extend(feed.sequence, &new)?);
+            tokens.spans.push(Span { blocks: feed.sequence.blocks().to_vec(), start, len: new.len() });
+            tokens.ids.append(&mut new);
+        }
+        Ok(tokens)
+    }
+
+    /// LongRoPE turns every token of a sequence that outgrew the original context otherwise: what is cached
+    /// of it was calculated for a shorter one, or for a longer one that was truncated since.
+    fn must_start_anew(&self, feed: &Feed) -> bool {
+        let Some(limit) = self.config.recalculates_at() else { return false };
+        let was_long = feed.sequence.longest() > limit;
+        let is_long = feed.sequence.len() + feed.tokens.len() > limit;
+        !feed.sequence.is_empty() && was_long != is_long
     }
 
     /// `[tokens, width]` after the final norm.
-    fn hidden(
-        &self,
-        cache: &Cache,
-        ids: &[u32],
-        positions: &[u32],
-        slots: &[u32],
-        spans: &[Span],
-    ) -> Result<Tensor> {
-        let ids = Tensor::new(ids, self.device())?;
-        let (cos, sin) = self.rope.at(&Tensor::new(positions, self.device())?)?;
-        let rotation = (cos.to_dtype(self.dtype)?, sin.to_dtype(self.dtype)?);
-        let mut x = self.embedding.index_select(&ids, 0)?;
+    fn hidden(&self, cache: &Cache, tokens: &Tokens) -> Result<Tensor> {
+        let ids = Tensor::new(tokens.ids.as_slice(), self.device())?;
+        let angles = self.ropes.iter().map(|rope| rope.at(&tokens.spans, self.dtype));
+        let angles = angles.collect::<Result<Vec<_>>>()?;
+        let batch = Batch { angles: &angles, slots: &tokens.slots, spans: &tokens.spans };
+        let mut x = self.embedding.rows(&ids)?.to_dtype(self.dtype)?;
+        if self.config.gemma.is_some() {
+            x = (x * (self.config.width as f64).sqrt())?;
+        }
         for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x, &self.config, &rotation, cache.layer(i), slots, spans)?;
+            x = layer.forward(&x, &self.config, cache.layer(i), &batch)?;
         }
         candle_nn::ops::rms_norm(&x, &self.norm, self.config.norm_eps as f32)
     }
-}
-
-impl Layer {
-    fn load(c: &Config, weights: &Weights, layer: usize) -> std::result::Result<Self, LoadError> {
-        let get = |name: &str, shape: &[usize]| weights.get(&format!("model.layers.{layer}.{name}"), shape);
-        let linear = |name: &str, out: usize, input: usize, bias: bool| {
-            let weight = get(&format!("{name}.weight"), &[out, input])?;
-            let bias = if bias { Some(get(&format!("{name}.bias"), &[out])?) } else { None };
-            Ok(Linear::new(weight, bias))
-        };
-        let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
-        let qk_norm = if c.qk_norm {
-            let norm = |name: &str| get(&format!("self_attn.{name}.weight"), &[c.head_dim]);
-            Some((norm("q_norm")?, norm("k_norm")?))
-        } else {
-            None
-        };
-        Ok(Self {
-            attention_norm: get("input_layernorm.weight", &[c.width])?,
-            q: linear("self_attn.q_proj", q, c.width, c.qkv_bias)?,
-            k: linear("self_attn.k_proj", kv, c.width, c.qkv_bias)?,
-            v: linear("self_attn.v_proj", kv, c.width, c.qkv_bias)?,
-            o: linear("self_attn.o_proj", c.width, q, false)?,
-            qk_norm,
-            mlp_norm: get("post_attention_layernorm.weight", &[c.width])?,
-            gate: linear("mlp.gate_proj", c.feed_forward, c.width, false)?,
-            up: linear("mlp.up_proj", c.feed_forward, c.width, false)?,
-            down: linear("mlp.down_proj", c.width, c.feed_forward, false)?,
-        })
-    }
-
-    fn forward(
-        &self,
-        x: &Tensor,
-        c: &Config,
-        rotation: &(Tensor, Tensor),
-        (keys, values): &(Tensor, Tensor),
-        slots: &[u32],
-        spans: &[Span],
-    ) -> Result<Tensor> {
-        let eps = c.norm_eps as f32;
-        let tokens = x.dim(0)?;
-        let h = candle_nn::ops::rms_norm(x, &self.attention_norm, eps)?;
-        let project =
-            |linear: &Linear, heads: usize| linear.forward(&h)?.reshape((tokens, heads, c.head_dim));
-        let (mut q, mut k) = (project(&self.q, c.heads)?, project(&self.k, c.kv_heads)?);
-        if let Some((q_norm, k_norm)) = &self.qk_norm {
-            q = candle_nn::ops::rms_norm(&q.contiguous()?, q_norm, eps)?;
-            k = candle_nn::ops::rms_norm(&k.contiguous()?, k_norm, eps)?;
-        }
-        write_rows(keys, slots, &rotate(&k, rotation)?)?;
-        write_rows(values, slots, &project(&self.v, c.kv_heads)?.flatten_from(1)?)?;
-        let heads = Heads { queries: c.heads, kv: c.kv_heads, dim: c.head_dim };
-        let attended = attend(&rotate(&q, rotation)?, keys, values, heads, spans)?;
-        let x = (x + self.o.forward(&attended)?)?;
-        let h = candle_nn::ops::rms_norm(&x, &self.mlp_norm, eps)?;
-        let h = (candle_nn::ops::silu(&self.gate.forward(&h)?)? * self.up.forward(&h)?)?;
-        &x + self.down.forward(&h)?
-    }
-}
-
-/// Rotates `[tokens, heads, head_dim]` and flattens it to `[tokens, heads * head_dim]`.
-fn rotate(x: &Tensor, (cos, sin): &(Tensor, Tensor)) -> Result<Tensor> {
-    candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0)?.contiguous()?, cos, sin)?
-        .squeeze(0)?
-        .flatten_from(D::Minus2)
 }

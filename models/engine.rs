@@ -1,12 +1,12 @@
-//! The local engine: a model folder behind the [`Engine`] trait.
+//! The local engine: a checkpoint behind the [`Engine`] trait.
 //!
 //! Text goes in and comes out here; below this file there are only token ids.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 
-use candle_core::{DType, Device};
+pub use candle_core::{DType, Device};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
 use isocost_harness::model_shape::ModelShape;
@@ -16,11 +16,13 @@ use sha2::{Digest, Sha256};
 
 use crate::cache::Cache;
 use crate::card::Card;
-use crate::chat::{ChatTemplate, Guard, Message, RenderOptions, ThinkState};
+use crate::chat::{ChatError, ChatTemplate, Guard, Message, RenderOptions, ThinkState};
+use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::decoder::Decoder;
-use crate::load::{LoadError, Weights};
+use crate::load::LoadError;
 use crate::scheduler::{Markers, Prompt, Scheduler};
+use crate::source::Source;
 use crate::tokenizer::{Specials, Tokenizer};
 
 /// Most memory that keys and values may take unless more is asked for.
@@ -31,12 +33,14 @@ pub struct LocalEngine {
     decoder: Decoder,
     cache: Cache,
     tokenizer: Tokenizer,
-    template: ChatTemplate,
+    template: Option<ChatTemplate>,
     guard: Guard,
     markers: Markers,
-    open_tag: String,
+    card: Card,
     most_rows: usize,
-    facts: ModelFacts,
+    path: PathBuf,
+    weight_files: Vec<PathBuf>,
+    parameters: u64,
     steps: Option<Sender<Step>>,
 }
 
@@ -47,7 +51,7 @@ pub struct ModelFacts {
     pub family: String,
     /// All parameters, shared ones once.
     pub parameters: u64,
-    /// Type of weights and cache.
+    /// Type of activations, cache, and weights that are not quantised.
     pub dtype: String,
     /// sha256 of every weight file, in order.
     pub weights_sha256: Vec<String>,
@@ -64,67 +68,74 @@ pub struct ModelFacts {
 }
 
 impl LocalEngine {
-    /// Loads a model folder onto a device, with at most `most_rows` rows in a batch.
+    /// Loads a model onto a device, with at most `most_rows` rows in a batch. Without a `dtype` the model runs in
+    /// the type its weights are stored in.
     ///
     /// # Errors
     /// [`LoadError`]: one line with the file and the remedy.
-    pub fn load(folder: &Path, device: &Device, dtype: DType, most_rows: usize) -> Result<Self, LoadError> {
-        if !folder.is_dir() {
-            return Err(LoadError::read(folder, &"there is no such model folder"));
-        }
-        let config = Config::read(&folder.join("config.json"))?;
-        let weights = Weights::open(folder, dtype, device)?;
-        let tokenizer = Tokenizer::from_folder(folder).map_err(|e| LoadError::other(&e))?;
-        tokenizer
-            .check_fits(config.vocab)
-            .map_err(|e| LoadError::malformed(&folder.join("tokenizer.json"), &e))?;
-        let template = ChatTemplate::from_folder(folder).map_err(|e| LoadError::other(&e))?;
-        let card = card(folder, &template, &tokenizer)?;
-        let template = template.with_thinking(card.thinking());
-        let markers = markers(&card, &tokenizer, &config, folder)?;
-        let facts = ModelFacts {
-            family: config.family.clone(),
-            parameters: weights.parameters(),
-            dtype: format!("{dtype:?}").to_lowercase(),
-            weights_sha256: weights.sha256()?,
-            template_sha256: template.sha256(),
-            forced_answer: card.forced_answer(None).map(|forced| forced.text.clone()).unwrap_or_default(),
-            forced_tokens: markers.forced.len() as u32,
-            direct_extra_tokens: 0,
-            shape: config.shape(),
-        };
-        let tokens = cache_tokens(&config, most_rows, dtype);
-        let decoder = Decoder::load(config, &weights, dtype, device)?;
-        let cache = Cache::new(decoder.config(), tokens, dtype, device).map_err(|e| LoadError::other(&e))?;
-        let guard = tokenizer.guard();
-        let open_tag = card.thinking.map(|thinking| thinking.open).unwrap_or_default();
-        let mut engine = Self {
+    pub fn load(
+        source: &Source,
+        device: &Device,
+        dtype: Option<DType>,
+        most_rows: usize,
+    ) -> Result<Self, LoadError> {
+        let Checkpoint { config, weights, tokenizer, template, card } =
+            Checkpoint::open(source, dtype, device)?;
+        let markers = markers(&card, &tokenizer, &config, &source.path)?;
+        let decoder = Decoder::load(config, &weights)?;
+        let tokens = cache_tokens(decoder.config(), most_rows, decoder.dtype());
+        let cache = Cache::new(decoder.config(), tokens, decoder.dtype(), device);
+        Ok(Self {
+            cache: cache.map_err(|e| LoadError::other(&e))?,
+            guard: tokenizer.guard(),
+            path: source.path.clone(),
+            weight_files: weights.files(),
+            parameters: weights.parameters()?,
             decoder,
-            cache,
             tokenizer,
             template,
-            guard,
             markers,
-            open_tag,
+            card,
             most_rows,
-            facts,
             steps: None,
-        };
-        engine.facts.direct_extra_tokens = engine.direct_extra_tokens().map_err(|e| LoadError::other(&e))?;
-        Ok(engine)
+        })
     }
 
-    /// Loads a model folder onto the CPU in `f32`.
+    /// Loads a model folder or `.gguf` file onto the CPU in the type its weights are stored in.
     ///
     /// # Errors
     /// As [`LocalEngine::load`].
-    pub fn load_on_cpu(folder: &Path, most_rows: usize) -> Result<Self, LoadError> {
-        Self::load(folder, &Device::Cpu, DType::F32, most_rows)
+    pub fn load_on_cpu(path: &Path, most_rows: usize) -> Result<Self, LoadError> {
+        Self::load(&Source::at(path), &Device::Cpu, None, most_rows)
     }
 
-    /// What identifies the model.
-    pub fn facts(&self) -> &ModelFacts {
-        &self.facts
+    /// What identifies the model; reads every weight file to its end.
+    ///
+    /// # Errors
+    /// [`LoadError`] if a file cannot be read.
+    pub fn facts(&self) -> Result<ModelFacts, LoadError> {
+        let hash = |file: &PathBuf| file_sha256(file).map_err(|e| LoadError::read(file, &e));
+        Ok(ModelFacts {
+            family: self.config().family.clone(),
+            parameters: self.parameters,
+            dtype: self.dtype_name(),
+            weights_sha256: self.weight_files.iter().map(hash).collect::<Result<_, _>>()?,
+            template_sha256: self.template.as_ref().map(ChatTemplate::sha256).unwrap_or_default(),
+            forced_answer: self.card.forced_answer(None).map(|f| f.text.clone()).unwrap_or_default(),
+            forced_tokens: self.markers.forced.len() as u32,
+            direct_extra_tokens: self.direct_extra_tokens().unwrap_or(0),
+            shape: self.config().shape(),
+        })
+    }
+
+    /// The type of activations: `f32`, `bf16`, `f16`.
+    pub fn dtype_name(&self) -> String {
+        self.decoder.dtype().as_str().to_owned()
+    }
+
+    /// Whether the model's thoughts end with a token that a budget can wait for.
+    pub fn thinks(&self) -> bool {
+        self.markers.close.is_some()
     }
 
     /// The decoder's sizes.
@@ -137,47 +148,82 @@ impl LocalEngine {
         (&self.decoder, &mut self.cache)
     }
 
-    /// What switching thinking off adds to a prompt; the same for all, since it is the template that does it.
+    /// What switching thinking off adds to a prompt; the same for all, since it is the template that does it. A model
+    /// without a template has no prompts.
     fn direct_extra_tokens(&self) -> Result<i64, EngineError> {
         let (problem, instructions, question) = ("1".to_owned(), String::new(), "1".to_owned());
         let job = Job { problem, instructions, question, trajectories: vec![] };
         Ok(self.encode(&job, false)?.len() as i64 - self.encode(&job, true)?.len() as i64)
     }
 
-    fn encode(&self, job: &Job, thinking: bool) -> Result<Vec<u32>, EngineError> {
+    /// From text to ids and back.
+    pub(crate) fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// A conversation's tokens up to the model's first one.
+    pub(crate) fn encode(&self, job: &Job, thinking: bool) -> Result<Vec<u32>, EngineError> {
         let fail = |message: String| EngineError::Prompt { problem: job.problem.clone(), message };
+        let no_template = || fail(ChatError::NoTemplate(self.path.clone()).to_string());
+        let template = self.template.as_ref().ok_or_else(no_template)?;
         let mut messages = vec![Message::user(&job.question)];
         if !job.instructions.is_empty() {
             messages.insert(0, Message::system(&job.instructions));
         }
-        let mut prompt = self
-            .template
+        let mut prompt = template
             .prompt(&messages, thinking, &self.guard, &RenderOptions::default())
             .map_err(|e| fail(e.to_string()))?;
         // A model that opens its thought itself would do so now: its first reasoning token follows the tag.
         if thinking && prompt.state() == ThinkState::ModelOpens {
-            prompt.push(&self.open_tag);
+            prompt.push(self.card.thinking.as_ref().map_or("", |thinking| &thinking.open));
         }
         self.tokenizer.encode_prompt(&prompt).map_err(|e| fail(e.to_string()))
     }
 
     fn prompt(&self, job: &Job, settings: &Settings) -> Result<Prompt, EngineError> {
-        let thinking = self.encode(job, true)?;
+        let prompt = Prompt {
+            problem: job.problem.clone(),
+            thinking: self.encode(job, true)?,
+            direct: self.encode(job, false)?,
+            trajectories: job.trajectories.clone(),
+        };
+        self.check_fits(&prompt, settings)?;
+        Ok(prompt)
+    }
+
+    /// The longest completion of a prompt must fit the context.
+    pub(crate) fn check_fits(&self, prompt: &Prompt, settings: &Settings) -> Result<(), EngineError> {
         let longest = match settings.budgets.last() {
             Some(Budget::Tokens(tokens)) => *tokens as usize,
             _ => 0,
         };
-        let needed = thinking.len() + longest + self.markers.forced.len() + settings.answer_tokens as usize;
+        let tail = longest + self.markers.forced.len() + settings.answer_tokens as usize;
+        let needed = prompt.thinking.len().max(prompt.direct.len()) + tail;
         let context = self.config().context;
         if needed > context {
-            return Err(EngineError::ContextOverflow { problem: job.problem.clone(), needed, context });
+            return Err(EngineError::ContextOverflow { problem: prompt.problem.clone(), needed, context });
         }
-        Ok(Prompt {
-            problem: job.problem.clone(),
-            thinking,
-            direct: self.encode(job, false)?,
-            trajectories: job.trajectories.clone(),
-        })
+        Ok(())
+    }
+
+    /// Samples all trajectories of prompts that are tokens already, and writes their texts.
+    pub(crate) fn sample_prompts(
+        &mut self,
+        prompts: &[Prompt],
+        settings: &Settings,
+        sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+    ) -> Result<Activity, EngineError> {
+        let (tokenizer, steps) = (&self.tokenizer, &self.steps);
+        Scheduler::new(&self.decoder, &mut self.cache, &self.markers, settings, self.most_rows)
+            .observed(&mut |step| {
+                // Nobody listening any more is no reason to stop.
+                let _ = steps.as_ref().map(|to| to.send(step));
+            })
+            .run(prompts, &mut |mut generated| {
+                Self::write_texts(tokenizer, &mut generated);
+                sink(generated)
+            })
+            .map_err(|e| EngineError::Device(e.to_string()))
     }
 
     fn write_texts(tokenizer: &Tokenizer, generated: &mut Generated) {
@@ -198,17 +244,7 @@ impl Engine for LocalEngine {
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity, EngineError> {
         let prompts = jobs.iter().map(|job| self.prompt(job, settings)).collect::<Result<Vec<_>, _>>()?;
-        let (tokenizer, steps) = (&self.tokenizer, &self.steps);
-        Scheduler::new(&self.decoder, &mut self.cache, &self.markers, settings, self.most_rows)
-            .observed(&mut |step| {
-                // Nobody listening any more is no reason to stop.
-                let _ = steps.as_ref().map(|to| to.send(step));
-            })
-            .run(&prompts, &mut |mut generated| {
-                Self::write_texts(tokenizer, &mut generated);
-                sink(generated)
-            })
-            .map_err(|e| EngineError::Device(e.to_string()))
+        self.sample_prompts(&prompts, settings, sink)
     }
 
     fn report_steps(&mut self, to: Sender<Step>) {
@@ -220,19 +256,8 @@ impl Engine for LocalEngine {
     }
 }
 
-/// The folder's own `card.toml`, or what its template and vocabulary show.
-fn card(folder: &Path, template: &ChatTemplate, tokenizer: &Tokenizer) -> Result<Card, LoadError> {
-    let path = folder.join("card.toml");
-    if path.is_file() {
-        return Card::from_file(&path).map_err(|e| LoadError::malformed(&path, &e));
-    }
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    Ok(Card::for_model(&name).unwrap_or_else(|_| Card::derive(&name, Some(template), tokenizer)))
-}
-
-fn markers(card: &Card, tokenizer: &Tokenizer, config: &Config, folder: &Path) -> Result<Markers, LoadError> {
-    let path = folder.join("tokenizer.json");
-    let ids = |text: &str| tokenizer.encode_text(text).map_err(|e| LoadError::malformed(&path, &e));
+fn markers(card: &Card, tokenizer: &Tokenizer, config: &Config, path: &Path) -> Result<Markers, LoadError> {
+    let ids = |text: &str| tokenizer.encode_text(text).map_err(|e| LoadError::malformed(path, &e));
     let close = card.thinking.as_ref().map(|thinking| &thinking.close);
     let mut end = [tokenizer.eos_ids(), &config.eos].concat();
     end.sort_unstable();
@@ -252,7 +277,7 @@ pub(crate) fn cache_tokens(config: &Config, most_rows: usize, dtype: DType) -> u
 }
 
 /// Lower-case hexadecimal sha256 of a file.
-pub(crate) fn file_sha256(path: &Path) -> std::io::Result<String> {
+fn file_sha256(path: &Path) -> std::io::Result<String> {
     let mut hasher = Sha256::new();
     std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
     Ok(format!("{:x}", hasher.finalize()))

@@ -1,31 +1,45 @@
 //! `x W^T + b`: where the weights meet the activations.
 //!
-//! Small `f32` layers on the CPU go through a kernel of this project, because matrix libraries choose
-//! their order of summation by the shape of the product: a row's last bits would depend on how many other
-//! rows share the batch, and once in a long while a sampled token with them. Here every output is summed
-//! in the same order whatever the batch is. Larger layers, where a library's blocking pays, use it.
+//! On the CPU two kernels of this project do it: `packed` for small `f32` layers, which stay in a cache,
+//! and `streamed` for the others, which are read from memory in the type they are stored in. With both, what a
+//! row gives does not depend on the batch it is in. Quantised weights and other devices use the library.
 
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
-use multiversion::multiversion;
-use rayon::prelude::*;
+use bytemuck::try_cast_slice;
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor};
+
+use crate::matrix::Matrix;
+use crate::packed::Packed;
+use crate::streamed::{self, Packing};
 
 /// Weights of at most so many numbers (4 MiB of `f32`) stay in a core's own cache.
 const SMALL: usize = 1 << 20;
-/// Rows of `x` that one task multiplies.
-const ROWS: usize = 16;
 
 /// A linear layer.
 pub struct Linear {
-    /// `[out, in]`.
-    weight: Tensor,
+    weight: Weight,
     /// `[out]`.
     bias: Option<Tensor>,
 }
 
+enum Weight {
+    Packed(Packed),
+    /// `[out, in]` on the CPU, read where it lies.
+    Streamed(Tensor),
+    /// `[out, in]`, multiplied by the library.
+    Plain(Matrix),
+}
+
 impl Linear {
     /// A layer from `[out, in]` weights and an `[out]` bias.
-    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight, bias }
+    ///
+    /// # Errors
+    /// If the weights cannot be read.
+    pub fn new(weight: impl Into<Matrix>, bias: Option<Tensor>) -> Result<Self> {
+        let weight = match weight.into() {
+            Matrix::Dense(numbers) if numbers.device().is_cpu() => Weight::on_cpu(numbers)?,
+            matrix => Weight::Plain(matrix),
+        };
+        Ok(Self { weight, bias })
     }
 
     /// `[tokens, in]` to `[tokens, out]`.
@@ -33,11 +47,13 @@ impl Linear {
     /// # Errors
     /// If the shapes do not fit or the device fails.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let small = self.weight.elem_count() <= SMALL && self.weight.dtype() == DType::F32;
-        let y = if small && x.device().is_cpu() {
-            x.contiguous()?.apply_op2_no_bwd(&self.weight, &RowByRow)?
-        } else {
-            x.matmul(&self.weight.t()?)?
+        let y = match &self.weight {
+            Weight::Packed(packed) => x.contiguous()?.apply_op1_no_bwd(&Multiply(packed))?,
+            Weight::Streamed(weight) => {
+                let y = x.to_dtype(DType::F32)?.contiguous()?.apply_op2_no_bwd(weight, &Stream)?;
+                y.to_dtype(x.dtype())?
+            }
+            Weight::Plain(weight) => weight.product(x)?,
         };
         match &self.bias {
             None => Ok(y),
@@ -46,91 +62,69 @@ impl Linear {
     }
 }
 
-struct RowByRow;
+struct Multiply<'a>(&'a Packed);
 
-impl CustomOp2 for RowByRow {
+impl CustomOp1 for Multiply<'_> {
     fn name(&self) -> &'static str {
-        "linear-row-by-row"
+        "linear-packed"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let tokens = layout.dims()[0];
+        let x = &x.as_slice::<f32>()?[layout.start_offset()..][..layout.shape().elem_count()];
+        Ok((CpuStorage::F32(self.0.multiply(x)), Shape::from((tokens, self.0.out()))))
+    }
+}
+
+impl Weight {
+    fn on_cpu(numbers: Tensor) -> Result<Self> {
+        let (out, inner) = numbers.dims2()?;
+        if numbers.elem_count() <= SMALL && numbers.dtype() == DType::F32 {
+            Ok(Self::Packed(Packed::new(&numbers.flatten_all()?.to_vec1()?, inner, out)))
+        } else if fits_words(&numbers, inner) {
+            Ok(Self::Streamed(numbers.contiguous()?))
+        } else {
+            Ok(Self::Plain(numbers.into()))
+        }
+    }
+}
+
+/// Whether rows of weights are whole 32-bit words of a type that can be streamed.
+fn fits_words(weight: &Tensor, inner: usize) -> bool {
+    match weight.dtype() {
+        DType::F32 => true,
+        DType::F16 | DType::BF16 => inner.is_multiple_of(2),
+        _ => false,
+    }
+}
+
+struct Stream;
+
+impl CustomOp2 for Stream {
+    fn name(&self) -> &'static str {
+        "linear-streamed"
     }
 
     fn cpu_fwd(
         &self,
         x: &CpuStorage,
         lx: &Layout,
-        w: &CpuStorage,
+        weights: &CpuStorage,
         lw: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (tokens, inner, out) = (lx.dims()[0], lx.dims()[1], lw.dims()[0]);
-        let x = &x.as_slice::<f32>()?[lx.start_offset()..][..tokens * inner];
-        let w = &w.as_slice::<f32>()?[lw.start_offset()..][..out * inner];
-        let mut y = vec![0f32; tokens * out];
-        y.par_chunks_mut(ROWS * out)
-            .zip(x.par_chunks(ROWS * inner))
-            .for_each(|(y, x)| rows(x, w, y, inner, out));
-        Ok((CpuStorage::F32(y), Shape::from((tokens, out))))
+        let (out, inner) = lw.shape().dims2()?;
+        let x = &x.as_slice::<f32>()?[lx.start_offset()..][..lx.shape().elem_count()];
+        let at = lw.start_offset()..lw.start_offset() + out * inner;
+        let (packing, words) = match weights {
+            CpuStorage::F32(w) => (Packing::F32, try_cast_slice(&w[at])),
+            CpuStorage::F16(w) => (Packing::F16, try_cast_slice(&w[at])),
+            CpuStorage::BF16(w) => (Packing::Bf16, try_cast_slice(&w[at])),
+            _ => candle_core::bail!("weights must be f32, f16 or bf16"),
+        };
+        let words = words.map_err(|e| candle_core::Error::Msg(format!("weights are not aligned: {e}")))?;
+        let y = streamed::multiply(x, words, packing, inner);
+        Ok((CpuStorage::F32(y), Shape::from((x.len() / inner, out))))
     }
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-fn rows(x: &[f32], w: &[f32], y: &mut [f32], inner: usize, out: usize) {
-    let count = y.len() / out;
-    let paired = count / 4 * 4;
-    for row in (0..paired).step_by(4) {
-        tile::<4>(&x[row * inner..], w, &mut y[row * out..], inner, out);
-    }
-    for row in paired..count {
-        tile::<1>(&x[row * inner..], w, &mut y[row * out..], inner, out);
-    }
-}
-
-/// `R` rows of `x` against all of `w`, two columns at a time; each output is summed in sixteen lanes.
-#[inline(always)]
-fn tile<const R: usize>(x: &[f32], w: &[f32], y: &mut [f32], inner: usize, out: usize) {
-    for column in (0..out).step_by(2) {
-        let columns = 2.min(out - column);
-        // The last column of an odd count is multiplied twice and written once.
-        let second = column + columns - 1;
-        let (a, b) = (&w[column * inner..][..inner], &w[second * inner..][..inner]);
-        let sums = dots::<R>(x, a, b, inner);
-        for r in 0..R {
-            y[r * out + column] = sums[r][0];
-            y[r * out + second] = sums[r][columns - 1];
-        }
-    }
-}
-
-#[inline(always)]
-fn dots<const R: usize>(x: &[f32], a: &[f32], b: &[f32], inner: usize) -> [[f32; 2]; R] {
-    let mut lanes = [[[0f32; 16]; 2]; R];
-    let whole = inner / 16 * 16;
-    let mut at = 0;
-    while at < whole {
-        let (a, b) = (&a[at..at + 16], &b[at..at + 16]);
-        for r in 0..R {
-            let x = &x[r * inner + at..][..16];
-            for i in 0..16 {
-                lanes[r][0][i] = x[i].mul_add(a[i], lanes[r][0][i]);
-                lanes[r][1][i] = x[i].mul_add(b[i], lanes[r][1][i]);
-            }
-        }
-        at += 16;
-    }
-    let mut sums = [[0f32; 2]; R];
-    for r in 0..R {
-        for (c, w) in [a, b].into_iter().enumerate() {
-            let lanes = &mut lanes[r][c];
-            for half in [8, 4, 2, 1] {
-                for i in 0..half {
-                    lanes[i] += lanes[i + half];
-                }
-            }
-            sums[r][c] = lanes[0];
-            for i in whole..inner {
-                sums[r][c] = x[r * inner + i].mul_add(w[i], sums[r][c]);
-            }
-        }
-    }
-    sums
 }
 
 #[cfg(test)]
@@ -147,7 +141,7 @@ mod tests {
     fn the_kernel_agrees_with_the_library() {
         for (tokens, inner, out) in [(1, 64, 121), (7, 24, 10), (37, 100, 33), (64, 128, 384)] {
             let (x, w) = (tensor(tokens, inner, 0.3), tensor(out, inner, 1.1));
-            let fast = Linear::new(w.clone(), None).forward(&x).unwrap().to_vec2::<f32>().unwrap();
+            let fast = Linear::new(w.clone(), None).unwrap().forward(&x).unwrap().to_vec2::<f32>().unwrap();
             let slow = x.matmul(&w.t().unwrap()).unwrap().to_vec2::<f32>().unwrap();
             for (a, b) in fast.iter().flatten().zip(slow.iter().flatten()) {
                 assert!((a - b).abs() < 1e-4, "{tokens}x{inner}x{out}: {a} {b}");
@@ -156,8 +150,24 @@ mod tests {
     }
 
     #[test]
+    fn weights_of_any_type_agree_with_the_library() {
+        let (x, w) = (tensor(5, 900, 0.3), tensor(1300, 900, 1.1));
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            let w = w.to_dtype(dtype).unwrap();
+            let layer = Linear::new(w.clone(), None).unwrap();
+            assert!(matches!(layer.weight, Weight::Streamed(_)));
+            let fast = layer.forward(&x).unwrap().to_vec2::<f32>().unwrap();
+            let slow = x.matmul(&w.to_dtype(DType::F32).unwrap().t().unwrap()).unwrap();
+            let slow = slow.to_vec2::<f32>().unwrap();
+            for (a, b) in fast.iter().flatten().zip(slow.iter().flatten()) {
+                assert!((a - b).abs() < 1e-3, "{dtype:?}: {a} {b}");
+            }
+        }
+    }
+
+    #[test]
     fn a_row_is_the_same_to_the_last_bit_in_every_batch() {
-        let (x, layer) = (tensor(33, 100, 0.3), Linear::new(tensor(31, 100, 1.1), None));
+        let (x, layer) = (tensor(33, 100, 0.3), Linear::new(tensor(31, 100, 1.1), None).unwrap());
         let together = layer.forward(&x).unwrap().to_vec2::<f32>().unwrap();
         for (row, expected) in together.iter().enumerate() {
             let alone = layer.forward(&x.narrow(0, row, 1).unwrap()).unwrap();

@@ -8,7 +8,8 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::decoder::Decoder;
 use crate::engine::cache_tokens;
-use crate::load::{LoadError, Weights};
+use crate::load::LoadError;
+use crate::weights::Weights;
 
 /// A decoder with random weights and its cache.
 pub struct RandomModel {
@@ -33,7 +34,7 @@ impl RandomModel {
         // Rotations are tabulated for the whole context; only what is measured is needed.
         config.context = config.context.min(context);
         let tokens = cache_tokens(&config, rows, dtype);
-        let decoder = Decoder::load(config, &Weights::random(dtype, device), dtype, device)?;
+        let decoder = Decoder::load(config, &Weights::random(dtype, device))?;
         let cache = Cache::new(decoder.config(), tokens, dtype, device).map_err(|e| LoadError::other(&e))?;
         Ok(Self { decoder, cache })
     }

@@ -1,41 +1,104 @@
-//! Rotary position embedding: the angle of every position, in `f32`.
+//! Rotary position embedding (Su et al. 2021): pairs of a head's numbers turn by an angle that grows with position.
 //!
-//! The tables are built in `f64` and kept in `f32` whatever the model's own type: bf16 cannot even
-//! represent positions above 256 exactly, so angles computed in it are wrong in every long chain.
+//! Pair i turns `frequency[i]` radians a token. Frequencies are calculated in `f64` and kept in `f32`, the angle is
+//! their `f32` product with the position, and cosine and sine are `f32` whatever the model's own type: bf16 cannot
+//! represent positions above 256 exactly, so angles computed in it are wrong in every long chain. The
+//! product is the one that the reference implementations, and so the models' training, use.
+//!
+//! A model may turn only the first part of each head ([`Rotation::dims`]), and may stretch its wavelengths to
+//! reach beyond the context it was trained on ([`Scaling`]).
 
-use candle_core::{Device, Result, Tensor};
+mod scaling;
 
-use crate::config::Config;
+use candle_core::{D, Device, Result, Tensor};
 
-/// Cosines and sines, `[context, head_dim / 2]` each.
+use crate::attention::Span;
+pub use scaling::Scaling;
+
+/// How queries and keys are turned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rotation {
+    /// Base of the wavelengths.
+    pub theta: f64,
+    /// How many numbers of a head turn, the first ones; even.
+    pub dims: usize,
+    /// How wavelengths are stretched.
+    pub scaling: Scaling,
+}
+
+/// Frequencies ready for use on a device.
 pub struct Rope {
+    /// Radians a token of each pair, for sequences up to `switch` tokens.
+    near: Vec<f32>,
+    /// The same for longer ones.
+    far: Vec<f32>,
+    switch: usize,
+    magnitude: f64,
+    device: Device,
+}
+
+/// Cosines and sines of some tokens, `[tokens, dims / 2]` each.
+pub struct Angles {
     cos: Tensor,
     sin: Tensor,
 }
 
+impl Rotation {
+    /// Sequences longer than this use other frequencies, for all their tokens.
+    pub fn switch(&self) -> Option<usize> {
+        match &self.scaling {
+            Scaling::LongRope { original, .. } => Some(*original),
+            _ => None,
+        }
+    }
+}
+
 impl Rope {
-    /// Builds the tables for every position of `config`'s context.
+    /// Calculates the frequencies.
+    pub fn new(rotation: &Rotation, device: &Device) -> Self {
+        let switch = rotation.switch().unwrap_or(usize::MAX);
+        Self {
+            near: rotation.scaling.frequencies(rotation, false),
+            far: rotation.scaling.frequencies(rotation, true),
+            switch,
+            magnitude: rotation.scaling.magnitude(),
+            device: device.clone(),
+        }
+    }
+
+    /// The angles of the spans' tokens, one after another.
     ///
     /// # Errors
     /// If the device refuses the memory.
-    pub fn new(config: &Config, device: &Device) -> Result<Self> {
-        let half = config.head_dim / 2;
-        let frequency = |i: usize| 1.0 / config.rope_theta.powf(2.0 * i as f64 / config.head_dim as f64);
-        let frequencies: Vec<f64> = (0..half).map(frequency).collect();
+    pub fn at(&self, spans: &[Span], dtype: candle_core::DType) -> Result<Angles> {
+        let angles: Vec<f32> = spans.iter().flat_map(|span| self.span(span)).collect();
         let table = |f: fn(f64) -> f64| {
-            let values: Vec<f32> = (0..config.context)
-                .flat_map(|position| frequencies.iter().map(move |w| f(position as f64 * w) as f32))
-                .collect();
-            Tensor::from_vec(values, (config.context, half), device)
+            let values = angles.iter().map(|angle| (f(f64::from(*angle)) * self.magnitude) as f32).collect();
+            Tensor::from_vec(values, (angles.len() / self.near.len(), self.near.len()), &self.device)?
+                .to_dtype(dtype)
         };
-        Ok(Self { cos: table(f64::cos)?, sin: table(f64::sin)? })
+        Ok(Angles { cos: table(f64::cos)?, sin: table(f64::sin)? })
     }
 
-    /// Cosines and sines of `positions` (`[tokens]`), `[tokens, head_dim / 2]` each.
+    fn span(&self, span: &Span) -> impl Iterator<Item = f32> {
+        let end = span.start + span.len;
+        let frequencies = if end > self.switch { &self.far } else { &self.near };
+        (span.start..end).flat_map(move |position| frequencies.iter().map(move |f| position as f32 * f))
+    }
+}
+
+impl Angles {
+    /// Turns `[tokens, heads, head_dim]`; numbers of a head beyond the rotated ones stay as they are.
     ///
     /// # Errors
-    /// If a position is outside the context.
-    pub fn at(&self, positions: &Tensor) -> Result<(Tensor, Tensor)> {
-        Ok((self.cos.index_select(positions, 0)?, self.sin.index_select(positions, 0)?))
+    /// If the shapes do not fit.
+    pub fn turn(&self, x: &Tensor) -> Result<Tensor> {
+        let (dims, width) = (2 * self.cos.dim(1)?, x.dim(D::Minus1)?);
+        let turned = x.narrow(D::Minus1, 0, dims)?.unsqueeze(0)?.contiguous()?;
+        let turned = candle_nn::rotary_emb::rope_thd(&turned, &self.cos, &self.sin)?.squeeze(0)?;
+        if dims == width {
+            return Ok(turned);
+        }
+        Tensor::cat(&[&turned, &x.narrow(D::Minus1, dims, width - dims)?], D::Minus1)
     }
 }

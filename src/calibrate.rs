@@ -9,35 +9,36 @@ use isocost_harness::calibration_report::{roofline_table, summary};
 use isocost_harness::engine::Sampling;
 use isocost_harness::run_directory::write_whole;
 use isocost_harness::surface::{Name, Surface};
-use isocost_models::bundled;
 use isocost_models::calibrate::{Bench, Grid};
-use isocost_models::engine::LocalEngine;
+use isocost_models::engine::{DType, LocalEngine};
 use isocost_models::meter::Watch;
 use isocost_models::random_model::RandomModel;
+use isocost_models::source::Source;
 use isocost_models::{device, device_rates};
 
 use crate::cli::CalibrateOptions;
 use crate::energy::start_meters;
+use crate::generate;
 use crate::workload::{cpu_description, date, host};
 
 /// Calibrates a model, or a shape with random weights, and prints what was found.
 pub(crate) fn calibrate(options: &CalibrateOptions) -> Result<ExitCode> {
-    let (device, dtype) = (device::open(&options.device)?, device::dtype(&options.dtype)?);
+    let (device, dtype) = (device::open(&options.device)?, options.dtype.map(generate::dtype));
     let mut watch = start_meters();
     let time_limit = Duration::from_secs_f64(options.time_limit);
     let grid = |context| Grid::up_to(options.rows, context, plain(), time_limit);
     let surface = match (&options.model, &options.shape) {
         (Some(model), None) => {
-            let folder = bundled::folder(model)?;
-            let mut engine = LocalEngine::load(&folder, &device, dtype, options.rows)?;
+            let mut engine = LocalEngine::load(&Source::resolve(model)?, &device, dtype, options.rows)?;
             let grid = grid(options.context.min(engine.config().context));
             of_engine(&mut engine, model, &grid, &mut watch)?
         }
         (None, Some(config)) => {
+            let dtype = dtype.unwrap_or(DType::F32);
             let mut random = RandomModel::new(config, &device, dtype, options.rows, options.context)?;
             let grid = grid(options.context.min(random.config().context));
             let name = config.display().to_string();
-            measure(random.bench(), &name, &options.dtype, &grid, &mut watch)?
+            measure(random.bench(), &name, dtype.as_str(), &grid, &mut watch)?
         }
         _ => bail!("give either a MODEL or --shape config.json"),
     };
@@ -59,7 +60,7 @@ pub(crate) fn of_engine(
     grid: &Grid,
     watch: &mut Watch,
 ) -> Result<Surface> {
-    let dtype = engine.facts().dtype.clone();
+    let dtype = engine.dtype_name();
     measure(engine.bench(), model, &dtype, grid, watch)
 }
 

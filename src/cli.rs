@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use isocost_harness::cell::Budget;
 
 /// Measures what reasoning costs: accuracy per token, second and dollar, with honest intervals.
 #[derive(Debug, Parser)]
@@ -109,12 +110,98 @@ pub(crate) enum Command {
         /// The run directory.
         run: PathBuf,
     },
+    /// Continue a prompt, for trying a model by hand.
+    ///
+    /// A chat model gets its own template, thinks if it can, and answers. `--raw` and `--token-ids` are continued as
+    /// they are.
+    #[command(
+        after_help = "Examples:\n  isocost generate bundled:reason-l --prompt '3 7 25 -> 46' --budget 64\n  \
+                      isocost generate ./Qwen3-0.6B --prompt 'What is 17 * 23?' --n 4 -o json\n  \
+                      isocost generate model-q4_k_m.gguf --raw --prompt 'Once upon' --temperature 0 --max-tokens 32"
+    )]
+    Generate(GenerateArgs),
+}
+
+/// Arguments of `generate`.
+#[derive(Args, Debug)]
+pub(crate) struct GenerateArgs {
+    /// `bundled:NAME`, a model folder, or a .gguf file.
+    pub(crate) model: String,
+    /// What to ask.
+    #[arg(long, required_unless_present = "token_ids")]
+    pub(crate) prompt: Option<String>,
+    /// Token ids to continue, separated by commas.
+    #[arg(long, value_delimiter = ',', conflicts_with_all = ["prompt", "raw"])]
+    pub(crate) token_ids: Vec<u32>,
+    /// Continue the prompt as it is, without the chat template.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Most reasoning tokens, or `max`; at the budget the thought is closed and an answer forced. 0: do not think.
+    #[arg(long)]
+    pub(crate) budget: Option<Budget>,
+    /// Completions.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) n: u32,
+    /// 0 takes the most probable token each time.
+    #[arg(long, default_value_t = 0.6, value_parser = temperature)]
+    pub(crate) temperature: f64,
+    /// Draw only from the so many most probable tokens.
+    #[arg(long)]
+    pub(crate) top_k: Option<usize>,
+    /// Draw only from the most probable tokens that together reach this probability.
+    #[arg(long, value_parser = probability)]
+    pub(crate) top_p: Option<f64>,
+    /// Most tokens of the answer, and of the thought where --budget sets none.
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_tokens: u32,
+    /// Seed of the random draws.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print each token with the logarithm of its probability (JSON always has them).
+    #[arg(long)]
+    pub(crate) logprobs: bool,
+    /// Type of the numbers [default: as the weights are stored; quantised weights stay quantised].
+    #[arg(long)]
+    pub(crate) dtype: Option<Number>,
+    /// What to print on stdout.
+    #[arg(short, long, default_value = "text")]
+    pub(crate) output: Output,
+}
+
+/// A type of numbers.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Number {
+    /// 32 bits.
+    F32,
+    /// 16 bits, of which 10 are fraction.
+    F16,
+    /// 16 bits, of which 7 are fraction.
+    Bf16,
+}
+
+/// What to print on stdout.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Output {
+    /// Thoughts and answers.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+fn temperature(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if number.is_finite() && number >= 0.0 { Ok(number) } else { Err("must be 0 or more".into()) }
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("must be between 0 and 1".into()) }
 }
 
 /// What to calibrate, and how.
 #[derive(Debug, Args)]
 pub(crate) struct CalibrateOptions {
-    /// `bundled:NAME` or a model folder.
+    /// `bundled:NAME`, a model folder, or a .gguf file.
     pub(crate) model: Option<String>,
     /// A config.json: calibrate its shape with random weights.
     #[arg(long, conflicts_with = "model", required_unless_present = "model")]
@@ -122,9 +209,9 @@ pub(crate) struct CalibrateOptions {
     /// `cpu`, `cuda`, `cuda:INDEX` or `metal`.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
-    /// `f32`, `f16` or `bf16`.
-    #[arg(long, default_value = "f32")]
-    pub(crate) dtype: String,
+    /// Type of the numbers [default: as the weights are stored; f32 for --shape].
+    #[arg(long)]
+    pub(crate) dtype: Option<Number>,
     /// Most rows of a step.
     #[arg(long, default_value_t = 64, value_parser = count)]
     pub(crate) rows: usize,

@@ -8,6 +8,7 @@ mod calibrate;
 mod cli;
 mod economy;
 mod energy;
+mod generate;
 mod plan;
 mod progress;
 mod replay;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
             verify::verify(&run, &verify::Effort { cells, problems, repeats, time_limit })
         }
         Command::Economy { sweep, problems, models, out } => economy::economy(&sweep, problems, &models, out),
+        Command::Generate(args) => generate::generate(&args),
         Command::Report { run } => report::report(&run).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

@@ -22,8 +22,9 @@ pub(crate) fn run(name: &str, out: Option<PathBuf>) -> Result<ExitCode> {
     let sweep = Sweep::open(name)?;
     let tasks = workload::tasks(&sweep)?;
     let mut engines = load_all(&sweep)?;
-    let facts =
-        engines.iter().map(|(model, engine)| Ok((model.name.clone(), serde_json::to_value(engine.facts())?)));
+    let facts = engines
+        .iter()
+        .map(|(model, engine)| Ok((model.name.clone(), serde_json::to_value(engine.facts()?)?)));
     let manifest = workload::manifest(&sweep, &tasks, facts.collect::<Result<BTreeMap<_, _>>>()?);
     let out = out.unwrap_or_else(|| workload::default_directory(&sweep));
     let mut run = RunDirectory::open(&out, &manifest)?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use isocost_harness::run_directory::{Identity, Manifest};
@@ -10,7 +9,9 @@ use isocost_harness::sampling::TaskInRun;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_harness::task::Task;
 use isocost_harness::trajectory::SCHEMA;
-use isocost_models::engine::LocalEngine;
+use isocost_models::engine::{Device, LocalEngine};
+use isocost_models::source::Source;
+use jiff::Timestamp;
 
 /// The tasks of a sweep with the problems it uses.
 pub(crate) fn tasks(sweep: &Sweep) -> Result<Vec<TaskInRun>> {
@@ -24,8 +25,9 @@ pub(crate) fn tasks(sweep: &Sweep) -> Result<Vec<TaskInRun>> {
 
 /// Loads one of a sweep's models onto the CPU.
 pub(crate) fn load(sweep: &Sweep, model: &ModelEntry) -> Result<LocalEngine> {
-    let folder = isocost_models::bundled::folder(&model.source)?;
-    LocalEngine::load_on_cpu(&folder, sweep.rows).with_context(|| format!("model {}", model.name))
+    let source = Source::resolve(&model.source)?;
+    LocalEngine::load(&source, &Device::Cpu, None, sweep.rows)
+        .with_context(|| format!("model {}", model.name))
 }
 
 /// What a run of this sweep is and where it came from.
@@ -40,7 +42,7 @@ pub(crate) fn manifest(
         ("isocost", env!("CARGO_PKG_VERSION").to_owned()),
         ("git_commit", env!("ISOCOST_COMMIT").to_owned()),
         ("git_tree", env!("ISOCOST_TREE").to_owned()),
-        ("started", date() + "T" + &time_of_day() + "Z"),
+        ("started", Timestamp::now().strftime("%FT%TZ").to_string()),
         ("host", host()),
         ("device", cpu_description()),
         ("sweep_sha256", sweep.sha256()),
@@ -56,6 +58,11 @@ pub(crate) fn manifest(
 /// Where a sweep is run unless `--out` says otherwise.
 pub(crate) fn default_directory(sweep: &Sweep) -> PathBuf {
     PathBuf::from("results/runs").join(format!("{}-{}-{}", date(), host(), sweep.name))
+}
+
+/// Today in UTC, `YYYY-MM-DD`.
+pub(crate) fn date() -> String {
+    Timestamp::now().strftime("%F").to_string()
 }
 
 /// The processor, with its cores.
@@ -76,26 +83,4 @@ fn cpu_name() -> String {
     let name =
         info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, n)| n.trim()));
     name.unwrap_or(std::env::consts::ARCH).to_owned()
-}
-
-fn seconds_since_epoch() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
-}
-
-fn time_of_day() -> String {
-    let s = seconds_since_epoch() % 86_400;
-    format!("{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
-}
-
-/// Today in UTC, `YYYY-MM-DD` (Hinnant's days-to-civil algorithm).
-pub(crate) fn date() -> String {
-    let days = (seconds_since_epoch() / 86_400) as i64 + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::civil::Date;
+use jiff::fmt::strtime::{BrokenDownTime, Config};
 use minijinja::value::Rest;
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::budget::{Bounded, Meter, in_thread};
 use super::instrument::{GROWN, whitespace};
-use super::{ChatError, Date, json};
+use super::{ChatError, json};
 
 /// Runs an instrumented template.
 pub(super) fn render(
@@ -60,7 +62,7 @@ fn environment(meter: Arc<Meter>, today: Date) -> Environment<'static> {
     env.set_lstrip_blocks(whitespace.lstrip_blocks);
     env.set_keep_trailing_newline(whitespace.keep_trailing_newline);
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    env.add_function("strftime_now", move |format: String| today.strftime(&format));
+    env.add_function("strftime_now", move |format: String| strftime(today, &format));
     env.remove_global("debug");
     for unbounded in ["pprint", "format", "batch", "slice"] {
         env.remove_filter(unbounded);
@@ -69,6 +71,14 @@ fn environment(meter: Arc<Meter>, today: Date) -> Environment<'static> {
     add_weights(&mut env, meter.clone());
     add_methods(&mut env, meter);
     env
+}
+
+/// Midnight of `today` as Python's `strftime` writes it; directives that nobody knows stay as they are.
+fn strftime(today: Date, format: &str) -> String {
+    let mut text = String::new();
+    let midnight = BrokenDownTime::from(today.at(0, 0, 0, 0));
+    let written = midnight.format_with_config(&Config::new().lenient(true), format, &mut text);
+    if written.is_ok() { text } else { format.to_owned() }
 }
 
 fn add_refusal(env: &mut Environment<'static>, meter: Arc<Meter>) {

@@ -7,7 +7,7 @@ use isocost_harness::trajectory::Thought;
 use super::row::{Answer, Progress};
 use super::{Markers, Prompt};
 use crate::cache::BLOCK;
-use crate::sampler::Streams;
+use crate::sampler::{Drawn, Streams};
 
 /// A trajectory under way.
 pub(super) struct Chain {
@@ -16,6 +16,8 @@ pub(super) struct Chain {
     prompt_tokens: usize,
     pub(super) streams: Streams,
     pub(super) reasoning: Vec<u32>,
+    /// Of each reasoning token; a forced one has none.
+    logprobs: Vec<Option<f64>>,
     thought: Thought,
     /// Continuations still to be forced.
     waits: u32,
@@ -44,6 +46,7 @@ impl Chain {
             prompt_tokens: if thinks { prompt.thinking.len() } else { prompt.direct.len() },
             streams: Streams::new(settings.seed, &prompt.problem, settings.waits, number),
             reasoning: vec![],
+            logprobs: vec![],
             thought: Thought::Cut,
             waits: settings.waits,
             cap,
@@ -55,15 +58,33 @@ impl Chain {
         }
     }
 
-    /// Blocks that this chain and all its forked answers can come to need.
-    pub(super) fn blocks_needed(&self, prompt: &Prompt, settings: &Settings, markers: &Markers) -> usize {
+    /// Blocks that this chain and all its forked answers can come to need. Where sequences beyond
+    /// `recalculates_at` are calculated anew, what crosses it shares nothing with what does not.
+    pub(super) fn blocks_needed(
+        &self,
+        prompt: &Prompt,
+        settings: &Settings,
+        markers: &Markers,
+        recalculates_at: Option<usize>,
+    ) -> usize {
         let tail = markers.forced.len() + settings.answer_tokens as usize + 1;
-        let chain = (prompt.thinking.len() + self.cap + markers.wait.len() + tail) / BLOCK + 2;
-        chain + settings.budgets.len() * (tail / BLOCK + 2)
+        let longest = prompt.thinking.len() + self.cap + markers.wait.len() + tail;
+        let own = longest / BLOCK + 2 + settings.budgets.len() * (tail / BLOCK + 2);
+        let Some(limit) = recalculates_at.filter(|limit| longest > *limit) else { return own };
+        let crosses = |budget: &&Budget| {
+            let cut = match budget {
+                Budget::Tokens(tokens) => prompt.thinking.len() + *tokens as usize,
+                Budget::Max => prompt.thinking.len() + self.cap,
+            };
+            cut <= limit && cut + tail > limit
+        };
+        let crossing = settings.budgets.iter().filter(crosses).count();
+        own + (1 + crossing) * (limit / BLOCK + 1)
     }
 
     /// Takes the next token of the thought.
-    pub(super) fn think(&mut self, token: u32, markers: &Markers, settings: &Settings) -> Progress {
+    pub(super) fn think(&mut self, drawn: Drawn, markers: &Markers, settings: &Settings) -> Progress {
+        let token = drawn.token;
         if Some(token) == markers.close {
             return self.close(token, markers, settings);
         }
@@ -72,6 +93,7 @@ impl Chain {
             return Progress::Ended(Some(Answer::natural(self.reasoning.len(), self.chain_s).missing()));
         }
         self.reasoning.push(token);
+        self.logprobs.push(Some(drawn.logprob));
         self.after(vec![token], settings)
     }
 
@@ -101,6 +123,7 @@ impl Chain {
         let room = self.cap - self.reasoning.len();
         let cue = markers.wait[..markers.wait.len().min(room)].to_vec();
         self.reasoning.extend(&cue);
+        self.logprobs.resize(self.reasoning.len(), None);
         self.after(cue, settings)
     }
 
@@ -113,6 +136,7 @@ impl Chain {
             prompt_s: self.prompt_s,
             reasoning: String::new(),
             reasoning_ids: self.reasoning,
+            reasoning_logprobs: self.logprobs,
             thought: self.thought,
             chain_s: self.chain_s,
             answers: self.answers.into_iter().map(Answer::into_generated).collect(),

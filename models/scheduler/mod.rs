@@ -213,7 +213,8 @@ impl<'a> Scheduler<'a> {
         for at in 0..self.sources.len() {
             let Some(&index) = self.sources[at].waiting.front() else { continue };
             let chain = &self.chains[&index];
-            let needed = chain.blocks_needed(&prompts[chain.job], self.settings, self.markers);
+            let limit = self.decoder.config().recalculates_at();
+            let needed = chain.blocks_needed(&prompts[chain.job], self.settings, self.markers, limit);
             if chain.reserved_blocks == 0 && !self.reserve(needed) {
                 continue;
             }
@@ -348,7 +349,7 @@ impl<'a> Scheduler<'a> {
         let chain = self.chain(index);
         let u = chain.streams.uniform(None, row.sampled);
         let drawn = sampler::draw(logits, &settings.sampling, u);
-        let progress = chain.think(drawn.token, markers, settings);
+        let progress = chain.think(drawn, markers, settings);
         row.sampled += 1;
         self.ledger.sampled();
         match progress {

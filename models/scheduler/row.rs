@@ -37,6 +37,7 @@ pub(super) struct Answer {
     reasoning_tokens: usize,
     reasoning_s: f64,
     ids: Vec<u32>,
+    logprobs: Vec<f64>,
     sampled: u32,
     complete: bool,
     logprob_sum: f64,
@@ -112,6 +113,7 @@ impl Answer {
             reasoning_tokens,
             reasoning_s,
             ids: vec![],
+            logprobs: vec![],
             sampled: 0,
             complete: false,
             logprob_sum: 0.0,
@@ -140,6 +142,7 @@ impl Answer {
         self.complete = end.contains(&drawn.token);
         if !self.complete {
             self.ids.push(drawn.token);
+            self.logprobs.push(drawn.logprob);
         }
         !self.complete && self.sampled < most
     }
@@ -151,6 +154,7 @@ impl Answer {
             reasoning_tokens: self.reasoning_tokens as u32,
             text: String::new(),
             ids: self.ids,
+            logprobs: self.logprobs,
             answer_tokens: self.sampled,
             complete: self.complete,
             logprob_sum: self.logprob_sum,

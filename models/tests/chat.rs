@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use isocost_models::card::Card;
-use isocost_models::chat::{
-    ChatError, ChatTemplate, Date, Guard, Message, OffSwitch, RenderOptions, ThinkState,
-};
+use isocost_models::chat::{ChatError, ChatTemplate, Guard, Message, OffSwitch, RenderOptions, ThinkState};
 use serde_json::Value;
 
 mod published;
@@ -49,7 +47,7 @@ fn render_row(root: &std::path::Path, row: &Value) -> Result<String, ChatError> 
     let options = RenderOptions {
         add_generation_prompt: context["add_generation_prompt"].as_bool().unwrap(),
         enable_thinking: context.get("enable_thinking").and_then(Value::as_bool),
-        today: Date::new(2025, 1, 15).unwrap(),
+        today: jiff::civil::date(2025, 1, 15),
         ..Default::default()
     };
     template.render(&messages, &options)
@@ -254,14 +252,11 @@ fn python_habits_of_templates_are_understood() {
 }
 
 #[test]
-fn dates_are_the_callers_and_exist() {
-    assert!(
-        Date::new(2024, 2, 29).is_some()
-            && Date::new(2023, 2, 29).is_none()
-            && Date::new(2023, 13, 1).is_none()
-    );
-    let date = Date::new(2024, 12, 31).unwrap();
-    assert_eq!(date.strftime("%j %a %y %F %e %% %q %"), "366 Tue 24 2024-12-31 31 % %q %");
+fn dates_are_the_callers_and_written_as_python_does() {
+    let template = ChatTemplate::new("{{ strftime_now('%j %a %y %F %-d %% %H:%M %d %b %Y') }}").unwrap();
+    let options = RenderOptions { today: jiff::civil::date(2024, 12, 31), ..RenderOptions::default() };
+    let text = template.render(&[], &options).unwrap();
+    assert_eq!(text, "366 Tue 24 2024-12-31 31 % 00:00 31 Dec 2024");
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl Cost for Part {
 #[test]
 fn replay_walks_exactly_the_steps_that_the_scheduler_takes() {
     let mut engine = engine();
-    let facts = engine.facts().clone();
+    let facts = engine.facts().unwrap();
     let dialect =
         Dialect { forced_tokens: facts.forced_tokens, direct_extra_tokens: facts.direct_extra_tokens };
     let model = ModelEntry { name: "m".into(), source: "bundled:reason-s".into(), budgets: None };

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Deserialize;
 
-use super::ops::Packing;
+use super::attention::Packing;
 use super::recipe::{Data, Keep};
 use super::trace::{self, Trace};
 use super::vocabulary::{ASSISTANT, END, END_THINK, THINK, USER, Vocabulary};

@@ -11,8 +11,9 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::attention::Attention;
 use super::data::Batch;
-use super::ops::{Attention, CrossEntropy, RmsNorm, Rope, SwiGlu};
+use super::ops::{CrossEntropy, RmsNorm, Rope, SwiGlu};
 use super::recipe::Shape;
 
 /// Weights by their Hugging Face name.

@@ -178,7 +178,7 @@ fn a_shape_is_calibrated_without_its_weights() {
     let folder = workplace();
     let config = isocost_models::bundled::folder("bundled:reason-s").unwrap().join("config.json");
     let config = config.to_str().unwrap();
-    let asked = ["calibrate", "--shape", config, "--rows", "4", "--context", "64", "--time-limit", "2"];
+    let asked = ["calibrate", "--shape", config, "--rows", "4", "--context", "64", "--time-limit", "8"];
     let output = isocost(&[&asked[..], &["--out", "s.json"]].concat(), folder.path()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", stderr(&output));

@@ -1,0 +1,126 @@
+//! Everything a model's folder or file holds: configuration, weights, tokenizer, chat template, card.
+//!
+//! A folder is what the Hugging Face hub serves: `config.json`, `model.safetensors` (or shards with an index),
+//! `tokenizer.json`, a chat template. A GGUF file has all of that in one. Weights are mapped, not read; nothing is
+//! ever executed but the template, in its sandbox, and pickle files are not looked at.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{DType, Device};
+
+use crate::card::Card;
+use crate::chat::{ChatError, ChatTemplate};
+use crate::config::Config;
+use crate::gguf::Header;
+use crate::load::LoadError;
+use crate::source::Source;
+use crate::tokenizer::{GgufVocabulary, Tokenizer};
+use crate::weights::Weights;
+
+/// A model on disk, opened.
+pub struct Checkpoint {
+    /// Sizes and variations.
+    pub config: Config,
+    /// Mapped weights.
+    pub weights: Weights,
+    /// From text to ids and back.
+    pub tokenizer: Tokenizer,
+    /// From a conversation to text; a base model has none.
+    pub template: Option<ChatTemplate>,
+    /// How it thinks and what ends its thoughts.
+    pub card: Card,
+}
+
+impl Checkpoint {
+    /// Opens a model. Without a `dtype` weights keep the type they are stored in.
+    ///
+    /// # Errors
+    /// [`LoadError`]: one line with the file and the remedy.
+    pub fn open(source: &Source, dtype: Option<DType>, device: &Device) -> Result<Self, LoadError> {
+        let path = &source.path;
+        let opened = if source.is_gguf() {
+            Self::open_gguf(source, dtype, device)?
+        } else if path.is_dir() {
+            Self::open_folder(source, dtype, device)?
+        } else {
+            return Err(LoadError::read(path, &"there is no such model folder"));
+        };
+        let tokens = if source.is_gguf() { path.clone() } else { path.join("tokenizer.json") };
+        let fits = opened.tokenizer.check_fits(opened.config.vocab);
+        fits.map_err(|e| LoadError::malformed(&tokens, &e))?;
+        let thinking = opened.card.thinking();
+        Ok(Self { template: opened.template.map(|template| template.with_thinking(thinking)), ..opened })
+    }
+
+    fn open_folder(source: &Source, dtype: Option<DType>, device: &Device) -> Result<Self, LoadError> {
+        let folder = &source.path;
+        let config = Config::read(&folder.join("config.json"))?;
+        let weights = Weights::open(folder, dtype, device)?;
+        let tokenizer = Tokenizer::from_folder(folder).map_err(|e| LoadError::other(&e))?;
+        let template = match ChatTemplate::from_folder(folder) {
+            Ok(template) => Some(template),
+            Err(ChatError::NoTemplate(_)) => None,
+            Err(error) => return Err(LoadError::other(&error)),
+        };
+        let own_card = folder.join("card.toml");
+        let card = if own_card.is_file() {
+            Card::from_file(&own_card).map_err(|e| LoadError::malformed(&own_card, &e))?
+        } else {
+            card(&[&source.name], template.as_ref(), &tokenizer)
+        };
+        Ok(Self { config, weights, tokenizer, template, card })
+    }
+
+    fn open_gguf(source: &Source, dtype: Option<DType>, device: &Device) -> Result<Self, LoadError> {
+        let path = &source.path;
+        let header = Arc::new(Header::open(path).map_err(|e| LoadError::malformed(path, &e))?);
+        let vocabulary = GgufVocabulary::from_header(&header);
+        let tokenizer = Tokenizer::from_gguf(&vocabulary).map_err(|e| LoadError::malformed(path, &e))?;
+        let template = template(&header, &vocabulary, path)?;
+        let title = header.text("general.name").unwrap_or_default().replace(' ', "-");
+        let card = card(&[&source.name, &title], template.as_ref(), &tokenizer);
+        let (config, weights) = Self::gguf_network(path, &header, dtype, device)?;
+        Ok(Self { config, weights, tokenizer, template, card })
+    }
+
+    /// Configuration and weights of a GGUF file, which its header describes.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn gguf_network(
+        path: &Path,
+        header: &Arc<Header>,
+        dtype: Option<DType>,
+        device: &Device,
+    ) -> Result<(Config, Weights), LoadError> {
+        let weights = Weights::open_gguf(path, header.clone(), dtype, device)?;
+        let entry = header.tensors.get("rope_freqs.weight");
+        let divisors = entry.map(|entry| divisors(&weights, &entry.shape, path)).transpose()?;
+        Ok((Config::from_gguf(header, divisors, path)?, weights))
+    }
+}
+
+/// Llama 3's rope scaling: what each frequency is divided by.
+fn divisors(weights: &Weights, shape: &[usize], path: &Path) -> Result<Vec<f64>, LoadError> {
+    let numbers = weights.tensor("rope_freqs.weight", shape)?;
+    let numbers = numbers.flatten_all().and_then(|t| t.to_dtype(DType::F64)).and_then(|t| t.to_vec1::<f64>());
+    numbers.map_err(|e| LoadError::malformed(path, &e))
+}
+
+fn template(
+    header: &Header,
+    vocabulary: &GgufVocabulary,
+    path: &Path,
+) -> Result<Option<ChatTemplate>, LoadError> {
+    let Some(source) = header.text("tokenizer.chat_template") else { return Ok(None) };
+    let token = |id: Option<&u32>| vocabulary.tokens.get(*id? as usize).cloned();
+    let template = ChatTemplate::new(source).map_err(|e| LoadError::malformed(path, &e))?;
+    Ok(Some(template.with_tokens(token(vocabulary.bos_id.as_ref()), token(vocabulary.eos_ids.first()))))
+}
+
+/// The card of the first name that has one, or what template and vocabulary show.
+fn card(names: &[&str], template: Option<&ChatTemplate>, tokenizer: &Tokenizer) -> Card {
+    let known = names.iter().find_map(|name| Card::for_model(name).ok());
+    known.unwrap_or_else(|| Card::derive(names[0], template, tokenizer))
+}

@@ -1,0 +1,286 @@
+//! Weights of a checkpoint, handed out by name with their shape checked.
+//!
+//! Files are mapped, not read: a weight is copied once, to where it is needed and in the type in which it is needed, and its
+//! pages are given back. Names are those of the hub's checkpoints whatever the file. Every weight must be
+//! asked for: one that is left over means that the configuration describes another network.
+
+mod gguf;
+mod mapped;
+mod shards;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::quantized::GgmlDType;
+use candle_core::quantized::ggml_file::qtensor_from_ggml;
+use candle_core::{DType, Device, Tensor};
+
+use crate::gguf::Header;
+use crate::load::LoadError;
+use crate::matrix::Matrix;
+use gguf::GgufFile;
+use mapped::Mapped;
+use shards::Shards;
+
+/// Mapped weights.
+pub struct Weights {
+    source: Source,
+    dtype: Option<DType>,
+    device: Device,
+    asked: RefCell<BTreeSet<String>>,
+}
+
+enum Source {
+    Shards(Shards),
+    Gguf(GgufFile),
+    /// No file: numbers are drawn when they are asked for.
+    Random,
+}
+
+/// A weight as its file has it.
+struct Raw<'a> {
+    stored: Stored,
+    shape: Vec<usize>,
+    bytes: &'a [u8],
+    file: &'a Mapped,
+}
+
+/// How a file stores numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stored {
+    /// One by one.
+    Numbers(DType),
+    /// As quantised blocks along each row.
+    Blocks(GgmlDType),
+}
+
+impl Stored {
+    fn of(dtype: GgmlDType) -> Self {
+        match dtype {
+            GgmlDType::F32 => Self::Numbers(DType::F32),
+            GgmlDType::F16 => Self::Numbers(DType::F16),
+            GgmlDType::BF16 => Self::Numbers(DType::BF16),
+            blocks => Self::Blocks(blocks),
+        }
+    }
+}
+
+impl Weights {
+    /// Maps the weights of a model folder, for use as `dtype` on `device`; `None` keeps the type they are stored in.
+    ///
+    /// # Errors
+    /// [`LoadError`] if a file is missing, truncated, or its header contradicts its size.
+    pub fn open(folder: &Path, dtype: Option<DType>, device: &Device) -> Result<Self, LoadError> {
+        Ok(Self::new(Source::Shards(Shards::open(folder)?), dtype, device))
+    }
+
+    /// Maps the weights of a GGUF file. `None` keeps quantised blocks as they are, with `f32` between them; a
+    /// type turns every weight into numbers of that type.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the file cannot be read.
+    pub fn open_gguf(
+        path: &Path,
+        header: Arc<Header>,
+        dtype: Option<DType>,
+        device: &Device,
+    ) -> Result<Self, LoadError> {
+        let file = GgufFile::new(Mapped::open(path)?, header);
+        Ok(Self::new(Source::Gguf(file), dtype, device))
+    }
+
+    /// Weights of any shape that are drawn when they are asked for, to time a network without its checkpoint.
+    pub fn random(dtype: DType, device: &Device) -> Self {
+        Self::new(Source::Random, Some(dtype), device)
+    }
+
+    fn new(source: Source, dtype: Option<DType>, device: &Device) -> Self {
+        Self { source, dtype, device: device.clone(), asked: RefCell::default() }
+    }
+
+    /// The type of activations, and of all weights that are not kept as blocks.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the embedding, whose type decides, is missing or of an unknown type.
+    pub fn dtype(&self) -> Result<DType, LoadError> {
+        if let Some(dtype) = self.dtype {
+            return Ok(dtype);
+        }
+        match (&self.source, self.raw("model.embed_tokens.weight")?.stored) {
+            (Source::Shards(_), Stored::Numbers(dtype)) => Ok(dtype),
+            _ => Ok(DType::F32),
+        }
+    }
+
+    /// Whether there is a weight of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        match &self.source {
+            Source::Shards(shards) => shards.names().any(|known| known == name),
+            Source::Gguf(file) => file.names().any(|known| known == name),
+            Source::Random => true,
+        }
+    }
+
+    /// The weight `name` as numbers; it must have the given shape.
+    ///
+    /// # Errors
+    /// [`LoadError`] if it is missing or shaped otherwise.
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, LoadError> {
+        match self.load(name, shape, None)? {
+            Matrix::Dense(tensor) => Ok(tensor),
+            Matrix::Quantised(blocks) => {
+                let numbers = blocks.dequantize(&self.device).and_then(|t| t.to_dtype(self.dtype_or_f32()));
+                numbers.map_err(|e| LoadError::malformed(self.path(), &e))
+            }
+        }
+    }
+
+    /// The weight `name` as a matrix, quantised if it is stored so and no type was asked for.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Matrix, LoadError> {
+        self.load(name, &shape, None)
+    }
+
+    /// Some rows of the weight `name`, whose whole shape is given.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn rows(&self, name: &str, shape: [usize; 2], rows: Range<usize>) -> Result<Matrix, LoadError> {
+        self.load(name, &shape, Some(rows))
+    }
+
+    /// Every weight must have been asked for, except the copy of a tied head that some publishers leave in.
+    ///
+    /// # Errors
+    /// [`LoadError`] naming a weight that the configuration has no place for.
+    pub fn check_all_asked(&self, tied: bool) -> Result<(), LoadError> {
+        let asked = self.asked.borrow();
+        let ignored =
+            |name: &str| name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
+        let left_over = |name: &String| !asked.contains(name) && !ignored(name);
+        let first = match &self.source {
+            Source::Shards(shards) => shards.names().find(|name| left_over(name)).cloned(),
+            Source::Gguf(file) => file.names().find(left_over),
+            Source::Random => None,
+        };
+        match first {
+            None => Ok(()),
+            Some(name) => Err(LoadError::malformed(
+                self.path(),
+                &format!("has a weight `{name}`, for which the configuration has no place"),
+            )),
+        }
+    }
+
+    /// Numbers in all weights together.
+    ///
+    /// # Errors
+    /// [`LoadError`] if a weight's description makes no sense.
+    pub fn parameters(&self) -> Result<u64, LoadError> {
+        let names: Vec<String> = match &self.source {
+            Source::Shards(shards) => shards.names().cloned().collect(),
+            Source::Gguf(file) => file.names().filter(|name| name != "rope_freqs.weight").collect(),
+            Source::Random => vec![],
+        };
+        let count = |raw: Raw| raw.shape.iter().map(|n| *n as u64).product::<u64>();
+        names.iter().map(|name| self.raw(name).map(count)).sum()
+    }
+
+    /// The weight files, in order.
+    pub fn files(&self) -> Vec<PathBuf> {
+        match &self.source {
+            Source::Shards(shards) => shards.files().iter().map(|file| file.path().to_owned()).collect(),
+            Source::Gguf(file) => vec![file.file().path().to_owned()],
+            Source::Random => vec![],
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match &self.source {
+            Source::Shards(shards) => shards.files()[0].path(),
+            Source::Gguf(file) => file.file().path(),
+            Source::Random => Path::new("random weights"),
+        }
+    }
+
+    fn dtype_or_f32(&self) -> DType {
+        self.dtype.unwrap_or(DType::F32)
+    }
+
+    fn raw(&self, name: &str) -> Result<Raw<'_>, LoadError> {
+        let raw = match &self.source {
+            Source::Shards(shards) => shards.raw(name)?,
+            Source::Gguf(file) => file.raw(name)?,
+            Source::Random => None,
+        };
+        raw.ok_or_else(|| LoadError::malformed(self.path(), &format!("has no weight `{name}`")))
+    }
+
+    /// Small numbers around 0 for a matrix, ones for a norm or a bias.
+    fn draw(&self, shape: &[usize]) -> candle_core::Result<Matrix> {
+        let dtype = self.dtype_or_f32();
+        let drawn = match shape {
+            [_] => Tensor::ones(shape, dtype, &self.device)?,
+            _ => Tensor::randn(0f32, 0.02, shape, &self.device)?.to_dtype(dtype)?,
+        };
+        Ok(Matrix::Dense(drawn))
+    }
+
+    fn load(&self, name: &str, shape: &[usize], rows: Option<Range<usize>>) -> Result<Matrix, LoadError> {
+        if matches!(self.source, Source::Random) {
+            let rows = rows.map_or(shape[0], |rows| rows.len());
+            return self.draw(&[&[rows], &shape[1..]].concat()).map_err(|e| LoadError::other(&e));
+        }
+        let raw = self.raw(name)?;
+        self.asked.borrow_mut().insert(name.to_owned());
+        if raw.shape != shape {
+            let message =
+                format!("weight `{name}` is {:?}, but the configuration asks for {shape:?}", raw.shape);
+            return Err(LoadError::malformed(raw.file.path(), &message));
+        }
+        let width = raw.bytes.len() / shape[0];
+        let rows = rows.unwrap_or(0..shape[0]);
+        let part = &raw.bytes[rows.start * width..rows.end * width];
+        let shape = [&[rows.len()], &shape[1..]].concat();
+        let loaded = match self.interleaved_heads(name) {
+            Some(heads) => self.place(raw.stored, &gguf::halves(part, shape[0], heads), &shape),
+            None => self.place(raw.stored, part, &shape),
+        };
+        raw.file.forget(part);
+        loaded.map_err(|e| LoadError::malformed(raw.file.path(), &format!("weight `{name}`: {e}")))
+    }
+
+    fn interleaved_heads(&self, name: &str) -> Option<usize> {
+        match &self.source {
+            Source::Shards(_) | Source::Random => None,
+            Source::Gguf(file) => file.interleaved_heads(name),
+        }
+    }
+
+    /// Copies a weight to the device, in the type that was asked for.
+    fn place(&self, stored: Stored, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Matrix> {
+        match stored {
+            Stored::Numbers(dtype) => {
+                let wanted = match (&self.source, self.dtype) {
+                    (_, Some(wanted)) => wanted,
+                    (Source::Shards(_) | Source::Random, None) => dtype,
+                    (Source::Gguf(_), None) => DType::F32,
+                };
+                let tensor = Tensor::from_raw_buffer(bytes, dtype, shape, &self.device)?;
+                Ok(Matrix::Dense(tensor.to_dtype(wanted)?))
+            }
+            Stored::Blocks(kind) => {
+                let blocks = qtensor_from_ggml(kind, bytes, shape.to_vec(), &self.device)?;
+                match self.dtype {
+                    None => Ok(Matrix::Quantised(Arc::new(blocks))),
+                    Some(wanted) => Ok(Matrix::Dense(blocks.dequantize(&self.device)?.to_dtype(wanted)?)),
+                }
+            }
+        }
+    }
+}

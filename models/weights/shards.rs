@@ -1,0 +1,134 @@
+//! Weights in safetensors: one file, or shards with an index of which weight is where.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use candle_core::DType;
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorInfo;
+use serde::Deserialize;
+
+use super::mapped::Mapped;
+use super::{Raw, Stored};
+use crate::load::LoadError;
+
+/// The largest published index has 100 kB a hundred layers.
+const MAX_INDEX_BYTES: u64 = 64 << 20;
+
+/// Mapped safetensors files.
+pub(super) struct Shards {
+    files: Vec<Mapped>,
+    /// File, first byte, and description of every weight.
+    weights: BTreeMap<String, (usize, usize, TensorInfo)>,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Shards {
+    /// Maps the weights of a model folder.
+    ///
+    /// # Errors
+    /// [`LoadError`] if a file is missing, truncated, or its header contradicts its size or the index.
+    pub(super) fn open(folder: &Path) -> Result<Self, LoadError> {
+        let index = Index::read(folder)?;
+        let names: BTreeSet<String> = match &index {
+            Some((_, index)) => index.weight_map.values().cloned().collect(),
+            None => BTreeSet::from(["model.safetensors".to_owned()]),
+        };
+        let mut shards = Self { files: vec![], weights: BTreeMap::new() };
+        for name in &names {
+            shards.add(&folder.join(name), names.len())?;
+        }
+        if let Some((path, index)) = index {
+            shards.check(&index, &path)?;
+        }
+        Ok(shards)
+    }
+
+    fn add(&mut self, path: &Path, shards: usize) -> Result<(), LoadError> {
+        if shards > 1 && !path.is_file() {
+            let message = format!("this shard is missing, one of {shards}");
+            return Err(LoadError::read(path, &message));
+        }
+        let file = Mapped::open(path)?;
+        let (header, metadata) = SafeTensors::read_metadata(file.bytes())
+            .map_err(|e| LoadError::malformed(path, &explain(&e.to_string())))?;
+        let number = self.files.len();
+        for (name, info) in metadata.tensors() {
+            let start = 8 + header + info.data_offsets.0;
+            if self.weights.insert(name.clone(), (number, start, info.clone())).is_some() {
+                return Err(LoadError::malformed(path, &format!("has `{name}`, as another shard does")));
+            }
+        }
+        self.files.push(file);
+        Ok(())
+    }
+
+    /// Every weight is in the shard that the index says.
+    fn check(&self, index: &Index, path: &Path) -> Result<(), LoadError> {
+        for (name, file) in &index.weight_map {
+            let found = self.weights.get(name).map(|(number, ..)| self.files[*number].path());
+            if found.and_then(Path::file_name) != Some(file.as_ref()) {
+                let message = format!("says that `{name}` is in {file}, but it is not");
+                return Err(LoadError::malformed(path, &message));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn files(&self) -> &[Mapped] {
+        &self.files
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.weights.keys()
+    }
+
+    /// The bytes of a weight and its file's number.
+    pub(super) fn raw(&self, name: &str) -> Result<Option<Raw<'_>>, LoadError> {
+        let Some((number, start, info)) = self.weights.get(name) else { return Ok(None) };
+        let file = &self.files[*number];
+        let dtype = match info.dtype {
+            safetensors::Dtype::F32 => DType::F32,
+            safetensors::Dtype::F16 => DType::F16,
+            safetensors::Dtype::BF16 => DType::BF16,
+            other => {
+                let what = format!("weights stored as {other:?} (`{name}`)");
+                return Err(LoadError::unsupported(file.path(), &what));
+            }
+        };
+        let bytes = &file.bytes()[*start..][..info.data_offsets.1 - info.data_offsets.0];
+        Ok(Some(Raw { stored: Stored::Numbers(dtype), shape: info.shape.clone(), bytes, file }))
+    }
+}
+
+impl Index {
+    /// The folder's index and its path, if it has one.
+    fn read(folder: &Path) -> Result<Option<(PathBuf, Self)>, LoadError> {
+        let path = folder.join("model.safetensors.index.json");
+        let Ok(facts) = std::fs::metadata(&path) else { return Ok(None) };
+        if facts.len() > MAX_INDEX_BYTES {
+            return Err(LoadError::malformed(&path, &"is too large for an index"));
+        }
+        let text = std::fs::read_to_string(&path).map_err(|e| LoadError::read(&path, &e))?;
+        let index: Self = serde_json::from_str(&text).map_err(|e| LoadError::malformed(&path, &e))?;
+        let outside = |name: &String| name.contains(['/', '\\']) || !name.ends_with(".safetensors");
+        if index.weight_map.is_empty() || index.weight_map.values().any(outside) {
+            let message = "names no shard, or one that is not a safetensors file in its folder";
+            return Err(LoadError::malformed(&path, &message));
+        }
+        Ok(Some((path, index)))
+    }
+}
+
+/// The safetensors library's message in words.
+fn explain(message: &str) -> String {
+    let message = message.lines().next().unwrap_or(message);
+    if message.contains("incomplete metadata") {
+        return "is truncated, or its header lies about sizes".into();
+    }
+    format!("is not valid safetensors, its header is wrong ({message})")
+}

@@ -1,0 +1,201 @@
+//! `generate`: completions of one prompt, for trying a model by hand.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use isocost_harness::engine::{Generated, GeneratedAnswer, Sampling};
+use isocost_harness::trajectory::Thought;
+use isocost_models::engine::{DType, Device, LocalEngine};
+use isocost_models::generate::{Ask, Completions, Request};
+use isocost_models::source::Source;
+use serde::Serialize;
+
+use crate::cli::{GenerateArgs, Number, Output};
+
+/// Everything that `-o json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    model: &'a str,
+    family: &'a str,
+    dtype: String,
+    device: &'static str,
+    seed: u64,
+    sampling: &'a Sampling,
+    prompt_ids: &'a [u32],
+    completions: Vec<Completion<'a>>,
+    timing: Timing,
+}
+
+#[derive(Serialize)]
+struct Completion<'a> {
+    reasoning: Part<'a>,
+    /// Absent where the completion ended inside the thought.
+    answer: Option<Part<'a>>,
+    /// `stop`: the model ended it; `length`: a limit did.
+    finish_reason: &'static str,
+    /// Whether the end of the thought was forced at the budget.
+    forced: bool,
+    reasoning_s: f64,
+    answer_s: f64,
+}
+
+#[derive(Serialize)]
+struct Part<'a> {
+    text: &'a str,
+    ids: &'a [u32],
+    /// Natural logarithms of the probabilities that the model gave these tokens.
+    logprobs: Vec<Option<f64>>,
+}
+
+#[derive(Serialize)]
+struct Timing {
+    load_s: f64,
+    prompt_s: f64,
+    wall_s: f64,
+    sampled_tokens: u64,
+    sampled_tokens_per_s: f64,
+}
+
+/// Loads the model, continues the prompt, prints.
+pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
+    let source = Source::resolve(&args.model)?;
+    let started = Instant::now();
+    let mut engine = LocalEngine::load(&source, &Device::Cpu, args.dtype.map(dtype), args.n as usize + 1)?;
+    let load_s = started.elapsed().as_secs_f64();
+    let request = request(args);
+    let completions = engine.generate(&request)?;
+    let timing = timing(load_s, &completions);
+    let mut out = std::io::stdout().lock();
+    match args.output {
+        Output::Json => {
+            let document = Document {
+                model: &args.model,
+                family: &engine.config().family,
+                dtype: engine.dtype_name(),
+                device: "cpu",
+                seed: args.seed,
+                sampling: &request.sampling,
+                prompt_ids: &completions.prompt_ids,
+                completions: completions.generated.iter().map(completion).collect(),
+                timing,
+            };
+            serde_json::to_writer(&mut out, &document)?;
+            writeln!(out)?;
+        }
+        Output::Text => {
+            for one in &completions.generated {
+                print(&mut out, &engine, one, args.logprobs)?;
+            }
+            eprintln!("{}", summary(&engine, &completions, &timing));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The library's name of a type.
+pub(crate) fn dtype(number: Number) -> DType {
+    match number {
+        Number::F32 => DType::F32,
+        Number::F16 => DType::F16,
+        Number::Bf16 => DType::BF16,
+    }
+}
+
+fn request(args: &GenerateArgs) -> Request {
+    let ask = match (&args.prompt, &args.token_ids) {
+        (Some(text), _) if args.raw => Ask::Text(text.clone()),
+        (Some(text), _) => Ask::Chat(text.clone()),
+        (None, ids) => Ask::Ids(ids.clone()),
+    };
+    let (temperature, top_k, top_p) = (args.temperature, args.top_k, args.top_p);
+    Request {
+        ask,
+        budget: args.budget,
+        n: args.n,
+        max_tokens: args.max_tokens,
+        sampling: Sampling { temperature, top_k, top_p, min_p: None },
+        seed: args.seed,
+    }
+}
+
+/// The answer, if the completion came to one.
+fn answer(one: &Generated) -> Option<&GeneratedAnswer> {
+    one.answers.last().filter(|answer| answer.answer_tokens > 0 || answer.complete)
+}
+
+fn finish_reason(one: &Generated) -> &'static str {
+    let stopped = one.thought == Thought::Stopped || answer(one).is_some_and(|answer| answer.complete);
+    if stopped { "stop" } else { "length" }
+}
+
+fn completion(one: &Generated) -> Completion<'_> {
+    let answered = answer(one);
+    Completion {
+        reasoning: Part {
+            text: &one.reasoning,
+            ids: &one.reasoning_ids,
+            logprobs: one.reasoning_logprobs.clone(),
+        },
+        answer: answered.map(|answer| Part {
+            text: &answer.text,
+            ids: &answer.ids,
+            logprobs: answer.logprobs.iter().copied().map(Some).collect(),
+        }),
+        finish_reason: finish_reason(one),
+        forced: answered.is_some_and(|answer| answer.forced && answer.reasoning_tokens > 0),
+        reasoning_s: answered.map_or(one.chain_s, |answer| answer.reasoning_s),
+        answer_s: answered.map_or(0.0, |answer| answer.answer_s),
+    }
+}
+
+fn timing(load_s: f64, completions: &Completions) -> Timing {
+    let activity = &completions.activity;
+    Timing {
+        load_s,
+        prompt_s: completions.generated.first().map_or(0.0, |one| one.prompt_s),
+        wall_s: activity.wall_s,
+        sampled_tokens: activity.sampled_tokens,
+        sampled_tokens_per_s: activity.sampled_tokens as f64 / activity.wall_s.max(1e-9),
+    }
+}
+
+/// One completion: the thought in tags, the answer behind it, and with `--logprobs` a line for each token.
+fn print(out: &mut impl Write, engine: &LocalEngine, one: &Generated, logprobs: bool) -> Result<()> {
+    let done = completion(one);
+    if !done.reasoning.ids.is_empty() {
+        writeln!(out, "<think>\n{}\n</think>", done.reasoning.text.trim())?;
+    }
+    if let Some(answer) = &done.answer {
+        writeln!(out, "{}", answer.text.trim())?;
+    }
+    if logprobs {
+        for part in [Some(&done.reasoning), done.answer.as_ref()].into_iter().flatten() {
+            for (id, logprob) in part.ids.iter().zip(&part.logprobs) {
+                let logprob = logprob.map_or("-".to_owned(), |logprob| format!("{logprob:.4}"));
+                writeln!(out, "{id:>8} {logprob:>9}  {:?}", engine.token_text(*id)?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn summary(engine: &LocalEngine, completions: &Completions, timing: &Timing) -> String {
+    let each: Vec<String> = completions.generated.iter().map(describe).collect();
+    format!(
+        "{} in {} on cpu, loaded in {:.2} s; prompt of {} tokens in {:.2} s; {}; {:.1} tokens/s",
+        engine.config().family,
+        engine.dtype_name(),
+        timing.load_s,
+        completions.prompt_ids.len(),
+        timing.prompt_s,
+        each.join(", "),
+        timing.sampled_tokens_per_s
+    )
+}
+
+fn describe(one: &Generated) -> String {
+    let answer = answer(one).map_or(0, |answer| answer.answer_tokens);
+    format!("{} + {answer} tokens ({})", one.reasoning_ids.len(), finish_reason(one))
+}
