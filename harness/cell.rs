@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A cap on reasoning tokens. Ordered; `Max` is the largest.
@@ -45,19 +46,35 @@ impl Serialize for Budget {
 
 impl<'de> Deserialize<'de> for Budget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Tokens(i64),
-            Word(String),
-        }
-        match Written::deserialize(deserializer)? {
-            Written::Tokens(tokens) => u32::try_from(tokens).map(Self::Tokens).map_err(|_| {
-                serde::de::Error::custom(format!("budget {tokens}: a budget is `max` or a count from 0"))
-            }),
-            Written::Word(word) => word.parse().map_err(|e| serde::de::Error::custom(format!("budget {e}"))),
-        }
+        deserializer.deserialize_any(Written)
     }
+}
+
+/// Reads a budget where it stands: a million records have seven million of them.
+struct Written;
+
+impl Visitor<'_> for Written {
+    type Value = Budget;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a budget: `max` or a count from 0")
+    }
+
+    fn visit_u64<E: Error>(self, tokens: u64) -> Result<Budget, E> {
+        u32::try_from(tokens).map(Budget::Tokens).map_err(|_| E::custom(no_count(tokens)))
+    }
+
+    fn visit_i64<E: Error>(self, tokens: i64) -> Result<Budget, E> {
+        u32::try_from(tokens).map(Budget::Tokens).map_err(|_| E::custom(no_count(tokens)))
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<Budget, E> {
+        word.parse().map_err(|error| E::custom(format!("budget {error}")))
+    }
+}
+
+fn no_count(tokens: impl fmt::Display) -> String {
+    format!("budget {tokens}: a budget is `max` or a count from 0")
 }
 
 /// What happens to a thought that reaches its budget.

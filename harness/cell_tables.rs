@@ -169,7 +169,7 @@ impl Group<'_> {
 
 /// 1, 1,000 or 1,000,000 answers: what to quote prices for so that they begin before the point.
 pub fn answers_per_price<'a>(rows: impl Iterator<Item = &'a Row>) -> u64 {
-    let prices = rows.filter_map(|row| row.usd_per_correct.map(|usd| usd.value)).filter(|usd| *usd > 0.0);
+    let prices = rows.filter_map(|row| row.usd_per_correct().map(|usd| usd.value)).filter(|usd| *usd > 0.0);
     match prices.reduce(f64::min) {
         Some(least) if least < 1e-4 => 1_000_000,
         Some(least) if least < 0.1 => 1_000,
@@ -208,6 +208,6 @@ fn cost_entries(by_way: &BTreeMap<Way, &Row>, ways: &[Way], scale: f64) -> Vec<S
     ];
     let rows = || ways.iter().map(|way| by_way.get(way));
     entries.extend(rows().map(|row| row.map_or(ABSENT.to_string(), |row| significant(row.device_s_mean))));
-    entries.extend(rows().map(|row| amount(row.and_then(|row| row.usd_per_correct.as_ref()), scale)));
+    entries.extend(rows().map(|row| amount(row.and_then(|row| row.usd_per_correct()), scale)));
     entries
 }

@@ -1,218 +1,246 @@
-//! From trajectories to the rows of a result table.
+//! From observations to the rows of a result table.
 //!
-//! Everything is computed per problem first and averaged over problems after, since problems are the
-//! clusters of every interval. One pass over the records serves all budgets, n and strategies.
+//! One pass over the observations serves all budgets, n and strategies; cells that share a budget share a [`Slice`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
 
 use crate::cell::{Budget, Cell, Strategy};
+use crate::flop::Network;
+use crate::model_facts::ModelFacts;
+use crate::observation::{Observations, Sampled};
 use crate::outcome::Outcome;
-use crate::price::Price;
-use crate::row::{Economy, Row};
+use crate::price::{Price, Usage};
+use crate::row::{Economy, Priced, Row};
+use crate::slice::{Completion, Slice};
 use crate::statistics::{
-    Bootstrap, Level, Subsets, Vote, cost_per_correct, is_reliable, mean_share, strategy_per_problem,
+    CostOfPass, Estimate, Level, cost_of_pass, cost_per_correct, is_reliable, mean_share,
 };
-use crate::sweep::Sweep;
-use crate::trajectory::{Answer, Trajectory};
+use crate::sweep::{ModelEntry, Sweep, TaskEntry};
 
-/// A problem's trajectories in one series, by number.
-type Trajectories<'a> = Vec<&'a Trajectory>;
-
-/// The rows of a sweep's table, as far as `records` go: only problems with all their trajectories count.
-pub fn rows(sweep: &Sweep, records: &[Trajectory]) -> Vec<Row> {
-    let groups = group(sweep, records);
-    let mut rows = Vec::new();
-    let mut last: Option<Slice> = None;
-    for cell in sweep.cells() {
-        let Some(problems) = groups.get(&(cell.model.as_str(), cell.task.as_str(), cell.waits)) else {
-            continue;
-        };
-        let key = (cell.model.clone(), cell.task.clone(), cell.waits, cell.budget);
-        if last.as_ref().is_none_or(|slice| slice.key != key) {
-            last = Slice::new(key, problems);
-        }
-        rows.extend(last.as_ref().map(|slice| slice.row(cell, sweep.price.as_ref())));
-    }
-    rows
+/// What is known beside the observations.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Of each model: its facts.
+    pub models: BTreeMap<String, ModelFacts>,
+    /// Of each model and task: joules of a device second, where a meter was there.
+    pub joules_per_device_s: BTreeMap<(String, String), f64>,
 }
 
-type Groups<'a> = HashMap<(&'a str, &'a str, u32), Vec<Trajectories<'a>>>;
-
-fn group<'a>(sweep: &Sweep, records: &'a [Trajectory]) -> Groups<'a> {
-    let mut by_problem: BTreeMap<(&str, &str, u32, &str), Trajectories> = BTreeMap::new();
-    for t in records {
-        by_problem.entry((&t.model, &t.task, t.waits, &t.problem)).or_default().push(t);
-    }
-    let mut groups = Groups::new();
-    for ((model, task, waits, _), mut trajectories) in by_problem {
-        if trajectories.len() >= sweep.trajectories() as usize {
-            trajectories.sort_by_key(|t| t.trajectory);
-            groups.entry((model, task, waits)).or_default().push(trajectories);
-        }
-    }
-    groups
+/// The rows of a sweep's table, as far as `observations` go: only problems with all their trajectories count.
+pub fn rows(sweep: &Sweep, observations: &Observations, known: &Known) -> Vec<Row> {
+    let cells = sweep.cells();
+    let slices: Vec<&[Cell]> = cells
+        .chunk_by(|a, b| (&a.model, &a.task, a.waits, a.budget) == (&b.model, &b.task, b.waits, b.budget))
+        .collect();
+    slices.par_iter().flat_map_iter(|cells| rows_of_a_slice(sweep, observations, known, cells)).collect()
 }
 
-/// One model, task and budget: what all its n and strategies share.
-struct Slice {
-    key: (String, String, u32, Budget),
-    /// Answers and their device seconds, by problem and trajectory.
-    completions: Vec<Vec<Completion>>,
-    prompt_s: Vec<f64>,
+fn rows_of_a_slice(sweep: &Sweep, observations: &Observations, known: &Known, cells: &[Cell]) -> Vec<Row> {
+    let Some(cell) = cells.first() else { return Vec::new() };
+    let problems = observations.problems(&cell.model, &cell.task, cell.waits, sweep.trajectories() as usize);
+    let Some(slice) = Slice::new(&problems, cell.budget) else { return Vec::new() };
+    let series = SeriesFacts::new(sweep, known, &cell.model, &cell.task);
+    cells.iter().map(|cell| row(sweep, &slice, &series, cell)).collect()
 }
 
-struct Completion {
-    outcome: Outcome,
-    class: Option<usize>,
-    logprob_mean: Option<f64>,
-    reasoning_tokens: f64,
-    answer_tokens: f64,
-    device_s: f64,
+/// What prices a series beside its observations.
+struct SeriesFacts {
+    prices: Vec<Price>,
+    network: Option<Network>,
+    joules_per_device_s: Option<f64>,
 }
 
-impl Slice {
-    /// `None` if a trajectory was not sampled up to this budget.
-    fn new(key: (String, String, u32, Budget), problems: &[Trajectories]) -> Option<Self> {
-        let completions = problems.iter().map(|t| completions(t, key.3)).collect::<Option<Vec<_>>>()?;
-        let prompt_s = problems.iter().map(|t| t.first().map_or(0.0, |t| t.timing.prompt_s)).collect();
-        Some(Self { key, completions, prompt_s })
-    }
-
-    fn row(&self, cell: Cell, price: Option<&Price>) -> Row {
-        let n = cell.n as usize;
-        let trajectories = self.completions.iter().map(Vec::len).min().unwrap_or(0);
-        let correct = self.correct_per_problem(cell.strategy, n);
-        let device_s: Vec<f64> = (0..self.completions.len()).map(|i| self.device_s(i, n)).collect();
-        let usd_per_correct = price.zip(correct.as_ref()).and_then(|(price, correct)| {
-            let usd: Vec<f64> = device_s.iter().map(|s| price.usd(*s)).collect();
-            cost_per_correct(&usd, correct, Bootstrap::default()).ok()
-        });
-        Row {
-            accuracy: correct.and_then(|c| mean_share(&c, trajectories, Level::default()).ok()),
-            reliable: reliable(cell.strategy, n, trajectories),
-            problems: self.completions.len(),
-            trajectories,
-            reasoning_tokens_mean: self.mean(|c| c.reasoning_tokens),
-            answer_tokens_mean: self.mean(|c| c.answer_tokens),
-            truncated_share: self.mean(|c| share(c.outcome == Outcome::Truncated)),
-            no_answer_share: self.mean(|c| share(c.outcome == Outcome::NoAnswer)),
-            device_s_mean: device_s.iter().sum::<f64>() / device_s.len().max(1) as f64,
-            usd_per_correct,
-            cell,
-        }
-    }
-
-    /// Expected accuracy of each problem; `None` if there are fewer than n trajectories.
-    fn correct_per_problem(&self, strategy: Strategy, n: usize) -> Option<Vec<f64>> {
-        let votes: Vec<Vec<Vote>> =
-            self.completions.iter().map(|c| c.iter().map(|c| c.vote(strategy)).collect()).collect();
-        strategy_per_problem(&votes, n, estimator(strategy), Subsets::default()).ok()
-    }
-
-    /// Mean device seconds of `n` completions of a problem, its prompt read once.
-    fn device_s(&self, problem: usize, n: usize) -> f64 {
-        let completions = &self.completions[problem];
-        let mean = completions.iter().map(|c| c.device_s).sum::<f64>() / completions.len().max(1) as f64;
-        self.prompt_s[problem] + n as f64 * mean
-    }
-
-    /// Mean over problems of the mean over completions.
-    fn mean(&self, value: impl Fn(&Completion) -> f64) -> f64 {
-        let per_problem =
-            self.completions.iter().map(|c| c.iter().map(&value).sum::<f64>() / c.len().max(1) as f64);
-        per_problem.sum::<f64>() / self.completions.len().max(1) as f64
+impl SeriesFacts {
+    fn new(sweep: &Sweep, known: &Known, model: &str, task: &str) -> Self {
+        let facts = known.models.get(model);
+        let network = facts.and_then(|facts| Some(Network::new(facts.parameters?, facts.shape.as_ref()?)));
+        let joules = known.joules_per_device_s.get(&(model.to_owned(), task.to_owned())).copied();
+        Self { prices: sweep.all_prices().cloned().collect(), network, joules_per_device_s: joules }
     }
 }
 
-fn share(condition: bool) -> f64 {
-    f64::from(u8::from(condition))
-}
-
-fn completions(trajectories: &[&Trajectory], budget: Budget) -> Option<Vec<Completion>> {
-    let mut classes: HashMap<&str, usize> = HashMap::new();
-    trajectories
-        .iter()
-        .map(|trajectory| {
-            let (index, answer) = trajectory.answer_at(budget)?;
-            let next = classes.len();
-            let class = answer.class.as_deref().map(|class| *classes.entry(class).or_insert(next));
-            let timing = &trajectory.timing;
-            let device_s = timing.reasoning_s.get(index)? + timing.answer_s.get(index)?;
-            Some(Completion::new(answer, class, device_s))
-        })
-        .collect()
-}
-
-impl Completion {
-    fn new(answer: &Answer, class: Option<usize>, device_s: f64) -> Self {
-        Self {
-            outcome: answer.outcome,
-            class,
-            logprob_mean: answer.logprob_mean,
-            reasoning_tokens: f64::from(answer.reasoning_tokens),
-            answer_tokens: f64::from(answer.answer_tokens),
-            device_s,
-        }
-    }
-
-    fn vote(&self, strategy: Strategy) -> Vote {
-        let correct = self.outcome == Outcome::Correct;
-        let score = match strategy {
-            Strategy::Verifier => share(correct),
-            Strategy::Weighted => self.logprob_mean.map_or(0.0, f64::exp),
-            _ => self.logprob_mean.unwrap_or(f64::NEG_INFINITY),
-        };
-        Vote { correct, answer: self.class, score, tokens: self.reasoning_tokens + self.answer_tokens }
+fn row(sweep: &Sweep, slice: &Slice, series: &SeriesFacts, cell: &Cell) -> Row {
+    let n = cell.n as usize;
+    let trajectories = slice.trajectories();
+    let correct = slice.correct(cell.strategy, n);
+    let usage = slice.usage(cell.strategy, n, sweep.verifier.as_ref());
+    let per_correct = |costs: &[f64]| ratio(costs, correct.as_deref());
+    let of_usage = |amount: &dyn Fn(&Usage) -> f64| usage.iter().map(amount).collect::<Vec<f64>>();
+    let device_s = of_usage(&|u| u.device_s);
+    let sampled_tokens = of_usage(&|u| u.sampled_tokens);
+    let joules = series.joules_per_device_s.map(|joules| of_usage(&|u| u.device_s * joules));
+    let flop = series.network.map(|network| slice.flop(&network, n));
+    let judged_usd = sweep.verifier.as_ref().filter(|_| cell.strategy == Strategy::Verifier);
+    let judged_usd = judged_usd.map_or(0.0, |verifier| verifier.usd_per_answer * n as f64);
+    let usd = |price: &Price| of_usage(&|u| price.usd(u) + judged_usd);
+    Row {
+        cell: cell.clone(),
+        reliable: cell.strategy == Strategy::First || is_reliable(n, trajectories),
+        problems: slice.problems(),
+        trajectories,
+        reasoning_tokens_mean: slice.mean(|c| c.reasoning_tokens),
+        answer_tokens_mean: slice.mean(|c| c.answer_tokens),
+        truncated_share: slice.mean(|c| share(c, Outcome::Truncated)),
+        no_answer_share: slice.mean(|c| share(c, Outcome::NoAnswer)),
+        device_s_mean: mean(&device_s),
+        tokens_per_correct: per_correct(&sampled_tokens),
+        flop_mean: flop.as_deref().map(mean),
+        flop_per_correct: flop.as_deref().and_then(per_correct),
+        joules_mean: joules.as_deref().map(mean),
+        joules_per_correct: joules.as_deref().and_then(per_correct),
+        cost_of_pass_usd: series.prices.first().and_then(|price| cost_of_a_pass(slice, cell, &usd(price))),
+        prices: series.prices.iter().map(|price| priced(price, &usd(price), per_correct)).collect(),
+        accuracy: correct.as_ref().and_then(|c| mean_share(c, trajectories, Level::default()).ok()),
     }
 }
 
-fn estimator(strategy: Strategy) -> crate::statistics::Strategy {
-    use crate::statistics::Strategy as Estimator;
-    match strategy {
-        Strategy::First => Estimator::First,
-        Strategy::Maj => Estimator::Majority,
-        Strategy::Weighted => Estimator::Weighted,
-        Strategy::Score | Strategy::Verifier => Estimator::BestOfN,
-        Strategy::Shortest => Estimator::Shortest,
-        Strategy::Pass => Estimator::PassAtK,
-    }
+fn priced(price: &Price, usd: &[f64], per_correct: impl Fn(&[f64]) -> Option<Estimate>) -> Priced {
+    Priced { price: price.label().to_owned(), usd_mean: mean(usd), usd_per_correct: per_correct(usd) }
 }
 
-fn reliable(strategy: Strategy, n: usize, trajectories: usize) -> bool {
-    strategy == Strategy::First || is_reliable(n, trajectories)
+/// Of single completions only: what retrying against a free perfect checker costs.
+fn cost_of_a_pass(slice: &Slice, cell: &Cell, usd: &[f64]) -> Option<CostOfPass> {
+    let is_single = cell.strategy == Strategy::First;
+    is_single.then(|| cost_of_pass(usd, &slice.tallies(), Level::default()).ok()).flatten()
+}
+
+fn ratio(costs: &[f64], correct: Option<&[f64]>) -> Option<Estimate> {
+    cost_per_correct(costs, correct?, Level::default()).ok()
+}
+
+fn share(completion: &Completion, outcome: Outcome) -> f64 {
+    f64::from(u8::from(completion.outcome == outcome))
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 /// What each model and task cost to sample, against its cells one by one.
-pub fn economy(sweep: &Sweep, records: &[Trajectory]) -> Vec<Economy> {
-    let groups = group(sweep, records);
-    let mut found = Vec::new();
-    for task in &sweep.tasks {
-        for model in &sweep.models {
-            let Some(problems) = groups.get(&(model.name.as_str(), task.name.as_str(), 0)) else { continue };
-            let trajectories: Vec<&Trajectory> = problems.iter().flatten().copied().collect();
-            let per_n = |n: u32| f64::from(n) / f64::from(sweep.trajectories());
-            let tokens: Vec<f64> = sweep
-                .budgets(model)
-                .iter()
-                .map(|b| trajectories.iter().map(|t| tokens_at(t, *b)).sum())
-                .collect();
-            let all_n: f64 = sweep.n.iter().map(|n| per_n(*n)).sum();
-            let largest_n = sweep.n.last().map_or(1.0, |n| per_n(*n));
-            found.push(Economy {
-                model: model.name.clone(),
-                task: task.name.clone(),
-                grid_tokens: trajectories.iter().map(|t| t.sampled_tokens()).sum(),
-                dearest_cell_tokens: (tokens.last().copied().unwrap_or(0.0) * largest_n).round() as u64,
-                cell_by_cell_tokens: (tokens.iter().sum::<f64>() * all_n).round() as u64,
-            });
+pub fn economy(sweep: &Sweep, observations: &Observations) -> Vec<Economy> {
+    let pairs = sweep.tasks.iter().flat_map(|task| sweep.models.iter().map(move |model| (task, model)));
+    let of = |(task, model): (&TaskEntry, &ModelEntry)| {
+        let problems = observations.problems(&model.name, &task.name, 0, sweep.trajectories() as usize);
+        if problems.is_empty() {
+            return None;
         }
-    }
-    found
+        let (tokens, seconds) = by_budget(&problems, sweep.budgets(model));
+        let per_n = |n: u32| f64::from(n) / f64::from(sweep.trajectories());
+        let all_n: f64 = sweep.n.iter().map(|n| per_n(*n)).sum();
+        let largest_n = sweep.n.last().map_or(1.0, |n| per_n(*n));
+        let trajectories = || problems.iter().flat_map(|p| &p.trajectories);
+        Some(Economy {
+            model: model.name.clone(),
+            task: task.name.clone(),
+            grid_tokens: trajectories().map(|t| t.sampled_tokens()).sum(),
+            dearest_cell_tokens: (tokens.last().copied().unwrap_or(0.0) * largest_n).round() as u64,
+            cell_by_cell_tokens: (tokens.iter().sum::<f64>() * all_n).round() as u64,
+            row_by_row_tokens: row_by_row(sweep, model, task, &tokens).round() as u64,
+            grid_device_s: trajectories().map(|t| t.device_s()).sum(),
+            cell_by_cell_device_s: seconds.iter().sum::<f64>() * all_n,
+        })
+    };
+    pairs.filter_map(of).collect()
 }
 
-/// Tokens that a request with this budget would have sampled.
-fn tokens_at(trajectory: &Trajectory, budget: Budget) -> f64 {
-    trajectory
-        .answer_at(budget)
-        .map_or(0.0, |(_, a)| f64::from(a.reasoning_tokens) + f64::from(a.answer_tokens))
+/// Tokens of every row by itself, from the tokens of all trajectories at each budget.
+fn row_by_row(sweep: &Sweep, model: &ModelEntry, task: &TaskEntry, tokens: &[f64]) -> f64 {
+    let budgets = sweep.budgets(model);
+    let of = |cell: &Cell| {
+        let at = budgets.iter().position(|budget| *budget == cell.budget)?;
+        Some(tokens[at] * f64::from(cell.n) / f64::from(sweep.trajectories()))
+    };
+    let cells = sweep.cells();
+    let own = |cell: &&Cell| cell.model == model.name && cell.task == task.name && cell.waits == 0;
+    cells.iter().filter(own).filter_map(of).sum()
+}
+
+/// Tokens and device seconds that requests with each budget would have taken, all trajectories together.
+fn by_budget(problems: &[Sampled], budgets: &[Budget]) -> (Vec<f64>, Vec<f64>) {
+    let all = || problems.iter().flat_map(|p| &p.trajectories);
+    let sum = |budget: &Budget| {
+        all().filter_map(|t| t.answer_at(*budget)).fold((0.0, 0.0), |(tokens, seconds), answer| {
+            let sampled = f64::from(answer.reasoning_tokens) + f64::from(answer.answer_tokens);
+            (tokens + sampled, seconds + answer.reasoning_s + answer.answer_s)
+        })
+    };
+    budgets.iter().map(sum).unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::simulated::Run;
+
+    fn sweep() -> Sweep {
+        let text = r#"
+name = "s"
+why = "a test"
+seed = 1
+budgets = [0, 32]
+n = [1, 2]
+trajectories = 4
+strategies = ["first", "maj", "pass"]
+models = [{ name = "a", source = "none" }]
+tasks = [{ name = "chain" }]
+prices = [{ device = "d", usd_per_device_hour = 3600.0, source = "s", date = "2026-01-01" }, "reasoning-api-2025"]
+[sampling]
+temperature = 1.0
+"#;
+        Sweep::parse("s", text).unwrap()
+    }
+
+    /// Eight problems, always right: 0 or 32 tokens of thought and 8 of the answer, a hundredth of a second each.
+    fn observations() -> Observations {
+        let run = Run::new(8, 4).budgets(&[0, 32]).model("a", |_, _| 1.0);
+        let run = run.seconds_per_token(0.01).time_jitter(0.0);
+        let mut records = run.records();
+        records.iter_mut().for_each(|record| record.task = "chain".into());
+        Observations::of(&records)
+    }
+
+    #[test]
+    fn a_cell_that_is_always_right_costs_per_correct_answer_what_an_attempt_costs() {
+        let rows = rows(&sweep(), &observations(), &Known::default());
+        let row = rows.iter().find(|row| row.cell.n == 2 && row.cell.budget == Budget::Tokens(32)).unwrap();
+        // The prompt once (0.01 s), two completions of 40 tokens, at a dollar a second.
+        assert!((row.device_s_mean - 0.81).abs() < 1e-9);
+        let priced = &row.prices[0];
+        let per_correct = priced.usd_per_correct.unwrap().value;
+        assert!((priced.usd_mean - 0.81).abs() < 1e-9 && (per_correct - 0.81).abs() < 1e-9);
+        assert!((row.tokens_per_correct.unwrap().value - 80.0).abs() < 1e-9);
+        let api = 10.0 * (0.55 + 0.14) / 1e6 + 80.0 * 2.19 / 1e6;
+        assert!((row.prices[1].usd_mean / api - 1.0).abs() < 1e-9, "{}", row.prices[1].usd_mean);
+        assert!(row.flop_mean.is_none() && row.joules_mean.is_none() && row.cost_of_pass_usd.is_none());
+    }
+
+    #[test]
+    fn joules_and_operations_are_there_when_a_meter_and_the_shape_are() {
+        let facts = serde_json::json!({ "parameters": 1000, "shape": {
+            "layers": 1, "feed_forward": 8, "heads": 1, "kv_heads": 1, "head_dim": 2, "width": 2, "vocab": 9, "tied": true } });
+        let known = Known {
+            models: BTreeMap::from([("a".to_owned(), ModelFacts::new(Some(&facts), None))]),
+            joules_per_device_s: BTreeMap::from([(("a".to_owned(), "chain".to_owned()), 50.0)]),
+        };
+        let rows = rows(&sweep(), &observations(), &known);
+        let row = rows.iter().find(|row| row.cell.n == 1 && row.cell.budget == Budget::Tokens(32)).unwrap();
+        assert!((row.joules_mean.unwrap() - 50.0 * 0.41).abs() < 1e-9);
+        // 50 tokens, 2 N each, and 4 L H d for each pair.
+        let flop = 2.0 * 1000.0 * 50.0 + 8.0 * 50.0 * 50.0 / 2.0;
+        assert!((row.flop_mean.unwrap() - flop).abs() < 1e-6 && row.flop_per_correct.is_some());
+    }
+
+    #[test]
+    fn the_economy_counts_every_budget_and_n_once_and_every_row_beside_it() {
+        let found = &economy(&sweep(), &observations())[0];
+        let trajectories = 8 * 4;
+        assert_eq!(found.grid_tokens, trajectories * (32 + 8 + 8));
+        // n of 1 and 2 of 4 trajectories, at 8 and at 40 tokens.
+        assert_eq!(found.cell_by_cell_tokens, trajectories * (8 + 40) * 3 / 4);
+        // first at n = 1; maj and pass at 1 and 2.
+        assert_eq!(found.row_by_row_tokens, trajectories * (8 + 40) * 7 / 4);
+        assert_eq!(found.dearest_cell_tokens, trajectories * 40 / 2);
+    }
 }

@@ -125,6 +125,9 @@ pub struct Activity {
     pub wall_s: f64,
     /// Most rows of a forward pass.
     pub most_rows: u64,
+    /// Times the device ran out of memory, after each of which the batch was halved.
+    #[serde(default)]
+    pub halvings: u64,
     /// Seconds spent handing trajectories over: text, grading, writing.
     #[serde(default)]
     pub handing_over_s: f64,
@@ -140,6 +143,7 @@ impl Activity {
         self.device_s += other.device_s;
         self.wall_s += other.wall_s;
         self.most_rows = self.most_rows.max(other.most_rows);
+        self.halvings += other.halvings;
         self.handing_over_s += other.handing_over_s;
     }
 }

@@ -226,10 +226,10 @@ mod tests {
             reasoning_tokens: tokens,
             text: String::new(),
             ids: vec![tokens + lie],
-            logprobs: vec![],
             answer_tokens: 1,
             complete: true,
             logprob_sum: 0.0,
+            logprobs: vec![0.0],
             reasoning_s: 0.0,
             answer_s: 0.0,
         }

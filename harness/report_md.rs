@@ -7,8 +7,9 @@ use std::fmt::Write;
 use crate::bargain::{Bargain, bargains, tasks};
 use crate::cell::Strategy;
 use crate::cell_tables::{answers_per_price, groups, price_unit, way_name};
+use crate::claims::table::{ClaimsFile, section};
 use crate::escape;
-use crate::rounding::{amount, grouped, share, significant};
+use crate::rounding::{ABSENT, amount, grouped, share, significant};
 use crate::row::{Economy, Row};
 use crate::table::{Column, Table, markdown};
 
@@ -35,6 +36,8 @@ pub struct Report {
     pub conditions: Vec<(String, String)>,
     /// The cells.
     pub rows: Vec<Row>,
+    /// What the run says on the registered claims.
+    pub claims: Option<ClaimsFile>,
     /// What each model and task cost to sample.
     pub economy: Vec<Economy>,
     /// What happened during the run: resumed, retried, skipped.
@@ -60,7 +63,9 @@ pub struct Section {
 pub fn report_md(report: &Report) -> String {
     let mut text = format!("# {}\n", escape::markdown(&report.title));
     text.push_str(&answer(&report.rows));
+    text.push_str(&report.claims.as_ref().map(section).unwrap_or_default());
     text.push_str(&figures(&report.figures));
+    text.push_str(&prices(&report.rows));
     text.push_str(&tables(report));
     report.sections.iter().for_each(|section| text.push_str(&section_text(section)));
     text.push_str(&economy(&report.economy));
@@ -101,7 +106,7 @@ fn headline(task: &str, found: &[Bargain], answers: u64) -> String {
         way_name(cell.strategy, cell.n),
         significant(best.row.device_s_mean),
     );
-    if best.row.usd_per_correct.is_some() {
+    if best.row.usd_per_correct().is_some() {
         let per = if answers == 1 {
             "correct answer".into()
         } else {
@@ -155,7 +160,7 @@ fn budget(row: &Row) -> String {
 }
 
 fn dollars(row: &Row, answers: u64) -> String {
-    amount(row.usd_per_correct.as_ref(), answers as f64)
+    amount(row.usd_per_correct(), answers as f64)
 }
 
 fn figures(figures: &[Figure]) -> String {
@@ -200,27 +205,83 @@ fn conditions_line(conditions: &[(String, String)]) -> String {
     if pairs.is_empty() { String::new() } else { format!("*Conditions: {}.*\n", pairs.join("; ")) }
 }
 
-fn economy(economy: &[Economy]) -> String {
-    let mut text = String::new();
-    for part in economy {
-        let _ = writeln!(text, "- {}", economy_line(part));
+/// The cheapest cells of each task at each price.
+fn prices(rows: &[Row]) -> String {
+    let several = rows.first().is_some_and(|row| row.prices.len() > 1);
+    if !several {
+        return String::new();
     }
-    if text.is_empty() { text } else { format!("\n## What it took\n\n{text}") }
+    let mut lines = Vec::new();
+    for task in tasks(rows) {
+        for bargain in bargains(rows, task) {
+            let Row { cell, prices, .. } = bargain.row;
+            lines.extend(prices.iter().map(|priced| {
+                vec![
+                    cell.task.clone(),
+                    format!("{} {} {}", cell.model, budget(bargain.row), way_name(cell.strategy, cell.n)),
+                    share(bargain.row.accuracy.as_ref()),
+                    priced.price.clone(),
+                    significant(priced.usd_mean * 1e6),
+                    amount(priced.usd_per_correct.as_ref(), 1e6),
+                ]
+            }));
+        }
+    }
+    let columns = [
+        Column::text("task"),
+        Column::text("cell"),
+        Column::number("accuracy", "95 % interval"),
+        Column::text("price"),
+        Column::number("a million attempts", "$"),
+        Column::number("a million correct", "$"),
+    ];
+    format!("\n## Prices\n\n{}\n`prices.csv` holds every cell at every price.\n", markdown(&columns, &lines))
 }
 
-/// One sentence on the tokens a model and task took; also for a terminal after [`escape::visible`].
-fn economy_line(part: &Economy) -> String {
-    let name = format!("{} on {}", escape::markdown(&part.model), escape::markdown(&part.task));
-    let mut line = format!("{name}: the whole grid took {} tokens", grouped(part.grid_tokens));
-    if part.dearest_cell_tokens > 0 {
-        let times = |tokens: u64| significant(tokens as f64 / part.dearest_cell_tokens as f64);
-        let (grid, singly) = (times(part.grid_tokens), times(part.cell_by_cell_tokens));
-        let _ = write!(
-            line,
-            " = {grid} times its single dearest cell; cell by cell it would have been {singly} times"
-        );
+/// What the whole grid took from one pass, against every cell sampled by itself.
+fn economy(economy: &[Economy]) -> String {
+    if economy.is_empty() {
+        return String::new();
     }
-    line + "."
+    let columns = [
+        Column::text("model"),
+        Column::text("task"),
+        Column::number("grid", "tokens"),
+        Column::number("dearest cell", "tokens"),
+        Column::number("cell by cell", "tokens"),
+        Column::number("fewer", "times"),
+        Column::number("grid", "device s"),
+        Column::number("cell by cell", "device s"),
+        Column::number("less", "times"),
+    ];
+    let rows: Vec<Vec<String>> = economy.iter().map(economy_row).collect();
+    let sum = |tokens: fn(&Economy) -> u64| economy.iter().map(tokens).sum::<u64>();
+    let grid = sum(|part| part.grid_tokens);
+    let times = |tokens: u64| significant(tokens as f64 / grid.max(1) as f64);
+    format!(
+        "\n## What it took\n\n{}\nAll together {} tokens sampled for the whole grid. Cell by cell (every budget and n by itself, strategies of one n\n\
+         sharing their completions) it would have been {} times as many; row by row (each strategy by itself too) {} times. Device\n\
+         seconds are at this run's rate, without prompts.\n",
+        markdown(&columns, &rows),
+        grouped(grid),
+        times(sum(|part| part.cell_by_cell_tokens)),
+        times(sum(|part| part.row_by_row_tokens)),
+    )
+}
+
+fn economy_row(part: &Economy) -> Vec<String> {
+    let times = |more: f64, less: f64| if less > 0.0 { significant(more / less) } else { ABSENT.to_owned() };
+    vec![
+        part.model.clone(),
+        part.task.clone(),
+        grouped(part.grid_tokens),
+        grouped(part.dearest_cell_tokens),
+        grouped(part.cell_by_cell_tokens),
+        times(part.cell_by_cell_tokens as f64, part.grid_tokens as f64),
+        significant(part.grid_device_s),
+        significant(part.cell_by_cell_device_s),
+        times(part.cell_by_cell_device_s, part.grid_device_s),
+    ]
 }
 
 fn reading(rows: &[Row]) -> String {

@@ -1,7 +1,7 @@
 //! A row of the result table: one cell with everything measured and estimated for it.
 
 use crate::cell::Cell;
-use crate::statistics::Estimate;
+use crate::statistics::{CostOfPass, Estimate};
 
 /// One cell of the grid with its numbers. What does not exist is absent, never 0.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,9 +26,39 @@ pub struct Row {
     pub no_answer_share: f64,
     /// Mean device seconds a problem takes at this n: the prompt once, then n completions.
     pub device_s_mean: f64,
-    /// Dollars per correct answer (ratio of sums) at the sweep's price; absent without a price or without a
-    /// correct answer.
+    /// Sampled tokens per correct answer (ratio of sums).
+    pub tokens_per_correct: Option<Estimate>,
+    /// Mean floating-point operations a problem takes at this n; absent if the model's shape is unknown.
+    pub flop_mean: Option<f64>,
+    /// Floating-point operations per correct answer.
+    pub flop_per_correct: Option<Estimate>,
+    /// Mean joules a problem takes at this n; absent without a meter.
+    pub joules_mean: Option<f64>,
+    /// Joules per correct answer.
+    pub joules_per_correct: Option<Estimate>,
+    /// Dollars at each of the sweep's prices, in their order.
+    pub prices: Vec<Priced>,
+    /// Cost of retrying until a correct answer, averaged over problems, in dollars at the first price; of single
+    /// completions only.
+    pub cost_of_pass_usd: Option<CostOfPass>,
+}
+
+/// What a cell costs at one price.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Priced {
+    /// The price's label.
+    pub price: String,
+    /// Mean dollars a problem takes at this n.
+    pub usd_mean: f64,
+    /// Dollars per correct answer (ratio of sums); absent without a correct answer.
     pub usd_per_correct: Option<Estimate>,
+}
+
+impl Row {
+    /// Dollars per correct answer at the sweep's first price.
+    pub fn usd_per_correct(&self) -> Option<&Estimate> {
+        self.prices.first()?.usd_per_correct.as_ref()
+    }
 }
 
 /// What one model and task cost to sample, and what its dearest cell alone would have cost.
@@ -42,6 +72,12 @@ pub struct Economy {
     pub grid_tokens: u64,
     /// Tokens of the single most expensive cell: the largest budget at the largest n.
     pub dearest_cell_tokens: u64,
-    /// Tokens of all cells, each run by itself.
+    /// Tokens of every budget and n, each run by itself; strategies share the completions of their n.
     pub cell_by_cell_tokens: u64,
+    /// Tokens of every row of the table, each strategy run by itself too.
+    pub row_by_row_tokens: u64,
+    /// Device seconds attributed to the whole grid, without prompts.
+    pub grid_device_s: f64,
+    /// Device seconds of all cells, each run by itself at the rate of this run, without prompts.
+    pub cell_by_cell_device_s: f64,
 }

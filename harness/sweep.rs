@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::cell::{Budget, Cell, Policy, Strategy};
 use crate::engine::{Sampling, Settings};
-use crate::price::Price;
+use crate::model_facts::Lineage;
+use crate::price::{Entry, Price, Verifier};
 use crate::task::{Task, TaskError};
 
 /// The sweeps that are built in.
@@ -51,6 +52,12 @@ pub struct Sweep {
     /// What a device-second costs; without it no dollars are computed.
     #[serde(default)]
     pub price: Option<Price>,
+    /// Further prices: tables, or names of built-in prices and files.
+    #[serde(default, deserialize_with = "Entry::list", skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<Price>,
+    /// What the cells that ask a verifier are charged for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier: Option<Verifier>,
 }
 
 /// A model of a sweep.
@@ -59,22 +66,45 @@ pub struct Sweep {
 pub struct ModelEntry {
     /// Name in tables.
     pub name: String,
-    /// `bundled:NAME` or a folder.
+    /// `bundled:NAME`, `hub:OWNER/NAME[@REVISION]`, a folder, or a .gguf file.
     pub source: String,
     /// Budgets of this model, where they differ from the sweep's.
     #[serde(default)]
     pub budgets: Option<Vec<Budget>>,
+    /// What its files do not say of where it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Lineage>,
 }
 
 /// A task of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskEntry {
-    /// Name of a built-in task.
+    /// Name of a built-in task, or path of a task's file; once opened, the task's own name.
     pub name: String,
     /// A seeded random subset of so many problems; all if absent.
     #[serde(default)]
     pub problems: Option<usize>,
+    /// The task as it was read, filled in on opening, so that a run's manifest says all that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Task>,
+}
+
+impl TaskEntry {
+    /// The task: as it was read, else by its name.
+    ///
+    /// # Errors
+    /// As [`Task::open`].
+    pub fn task(&self) -> Result<Task, TaskError> {
+        self.definition.clone().map_or_else(|| Task::open(&self.name), Ok)
+    }
+
+    fn opened(&mut self) -> Result<(), TaskError> {
+        let task = self.task()?;
+        self.name.clone_from(&task.name);
+        self.definition = Some(task);
+        Ok(())
+    }
 }
 
 fn default_rows() -> usize {
@@ -154,12 +184,11 @@ impl Sweep {
     /// [`SweepError::Malformed`] or [`SweepError::Task`].
     pub fn parse(name: &str, text: &str) -> Result<Self, SweepError> {
         let malformed = |message: String| SweepError::Malformed { name: name.to_owned(), message };
-        let sweep: Self = toml::from_str(text).map_err(|e| malformed(toml_message(text, &e)))?;
-        sweep.check().map_err(malformed)?;
-        for entry in &sweep.tasks {
-            Task::built_in(&entry.name)
-                .map_err(|source| SweepError::Task { name: name.to_owned(), source })?;
+        let mut sweep: Self = toml::from_str(text).map_err(|e| malformed(toml_message(text, &e)))?;
+        for entry in &mut sweep.tasks {
+            entry.opened().map_err(|source| SweepError::Task { name: name.to_owned(), source })?;
         }
+        sweep.check().map_err(malformed)?;
         Ok(sweep)
     }
 
@@ -183,6 +212,7 @@ impl Sweep {
         }
         check_names("model", self.models.iter().map(|m| &m.name))?;
         check_names("task", self.tasks.iter().map(|t| &t.name))?;
+        check_prices(self.all_prices(), self.verifier.as_ref())?;
         check_sampling(&self.sampling)
     }
 
@@ -198,6 +228,11 @@ impl Sweep {
     /// Budgets of one of the models.
     pub fn budgets<'a>(&'a self, model: &'a ModelEntry) -> &'a [Budget] {
         model.budgets.as_deref().unwrap_or(&self.budgets)
+    }
+
+    /// The sweep's own price and all further ones.
+    pub fn all_prices(&self) -> impl Iterator<Item = &Price> {
+        self.price.iter().chain(&self.prices)
     }
 
     /// Every series of trajectories of a model: without forced continuation, then with each count of them.
@@ -231,7 +266,7 @@ impl Sweep {
                     let budgets = self.budgets(model);
                     let budgets = if waits == 0 { budgets } else { &budgets[budgets.len() - 1..] };
                     for &budget in budgets {
-                        cells.extend(self.cells_at(&model.name, &task.name, waits, budget));
+                        cells.extend(self.cells_at(&model.name, task, waits, budget));
                     }
                 }
             }
@@ -239,8 +274,8 @@ impl Sweep {
         cells
     }
 
-    fn cells_at(&self, model: &str, task: &str, waits: u32, budget: Budget) -> Vec<Cell> {
-        let verifies = Task::built_in(task).is_ok_and(|task| task.judge.verifies());
+    fn cells_at(&self, model: &str, task: &TaskEntry, waits: u32, budget: Budget) -> Vec<Cell> {
+        let verifies = task.task().is_ok_and(|task| task.judge.verifies());
         let mut cells = Vec::new();
         for &strategy in &self.strategies {
             if strategy == Strategy::Verifier && !verifies {
@@ -249,7 +284,7 @@ impl Sweep {
             let ns: &[u32] = if strategy == Strategy::First { &[1] } else { &self.n };
             cells.extend(ns.iter().map(|&n| Cell {
                 model: model.to_owned(),
-                task: task.to_owned(),
+                task: task.name.clone(),
                 waits,
                 budget,
                 n,
@@ -292,6 +327,26 @@ fn check_names<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Resul
         }
     }
     if seen.is_empty() { Err(format!("there is no {what}")) } else { Ok(()) }
+}
+
+fn check_prices<'a>(
+    prices: impl Iterator<Item = &'a Price>,
+    verifier: Option<&Verifier>,
+) -> Result<(), String> {
+    let mut labels = BTreeSet::new();
+    for price in prices {
+        price.check().map_err(|complaint| format!("price {}: {complaint}", price.label()))?;
+        if !labels.insert(price.label()) {
+            return Err(format!("price `{}` is listed twice: give one of them a name", price.label()));
+        }
+    }
+    let is_amount = |amount: f64| amount >= 0.0 && amount.is_finite();
+    match verifier {
+        Some(v) if !is_amount(v.device_s_per_answer) || !is_amount(v.usd_per_answer) => {
+            Err("verifier: seconds and dollars are numbers from 0".into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_sampling(sampling: &Sampling) -> Result<(), String> {
@@ -346,6 +401,27 @@ mod tests {
         ] {
             assert!(message.starts_with("sweep.toml: ") && message.contains(expected), "{message}");
             assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_sweep_names_several_prices_and_keeps_them_in_its_manifest() {
+        let with = |prices: &str| quickstart().replacen("seed = ", &format!("{prices}\nseed = "), 1);
+        let mine = "{ device = \"d\", usd_per_device_hour = 2.0, source = \"s\", date = \"2026-01-01\" }";
+        let sweep = Sweep::parse("s", &with(&format!("prices = [\"h100-owned\", {mine}]"))).unwrap();
+        let labels: Vec<&str> = sweep.all_prices().map(Price::label).collect();
+        assert_eq!(labels, ["2 cores of a rented x86-64 server", "h100-owned", "d"]);
+        let again: Sweep = serde_json::from_str(&serde_json::to_string(&sweep).unwrap()).unwrap();
+        assert_eq!(again, sweep);
+        for (prices, complaint) in [
+            ("prices = [\"no-such\"]", "h100-rented"),
+            ("prices = [{ device = \"d\", source = \"s\", date = \"2026-01-01\" }]", "exactly one"),
+            ("prices = [\"h100-owned\", \"h100-owned\"]", "listed twice"),
+            ("prices = [{ colour = 1 }]", "colour"),
+            ("verifier = { device_s_per_answer = -1.0, source = \"s\" }", "verifier"),
+        ] {
+            let message = error(&with(prices));
+            assert!(message.contains(complaint) && message.lines().count() == 1, "{message}");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::cell::Budget;
 use crate::outcome::Outcome;
 
 /// Version of the line's form. A run is only resumed by a program that writes the same version.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// One sampled chain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,13 @@ pub struct Trajectory {
     pub waits: u32,
     /// What was asked.
     pub question: String,
+    /// What the answers were compared with.
+    pub gold: String,
+    /// The problem that this one is a variation of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant_of: Option<String>,
+    /// Version of the grader, [`crate::grader::GRADER_VERSION`].
+    pub grader: String,
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
     /// The thought, without its delimiters.
@@ -109,11 +116,7 @@ impl Trajectory {
     /// The answer that a request with this budget gets, and its index; `None` if the chain was not
     /// sampled that far.
     pub fn answer_at(&self, budget: Budget) -> Option<(usize, &Answer)> {
-        let natural = match budget {
-            Budget::Max => true,
-            Budget::Tokens(cap) => cap > 0 && self.thought != Thought::Cut && self.reasoning_tokens < cap,
-        };
-        let wanted = if natural { Budget::Max } else { budget };
+        let wanted = answered_under(budget, self.thought, self.reasoning_tokens);
         self.answers.iter().enumerate().find(|(_, answer)| answer.budget == wanted)
     }
 
@@ -127,5 +130,13 @@ impl Trajectory {
     pub fn sampled_tokens(&self) -> u64 {
         let answers: u64 = self.answers.iter().map(|answer| u64::from(answer.answer_tokens)).sum();
         u64::from(self.reasoning_tokens) + answers
+    }
+}
+
+/// Under which of its budgets a chain has the answer to a request with `budget`: `max` once it ended by itself.
+pub fn answered_under(budget: Budget, thought: Thought, reasoning_tokens: u32) -> Budget {
+    match budget {
+        Budget::Tokens(cap) if cap == 0 || thought == Thought::Cut || reasoning_tokens >= cap => budget,
+        _ => Budget::Max,
     }
 }

@@ -7,6 +7,7 @@
 //! slots it hands out.
 
 use candle_core::{DType, Device, InplaceOp2, Result, Tensor};
+use half::vec::HalfBitsVecExt;
 
 use crate::config::Config;
 
@@ -71,7 +72,7 @@ impl Cache {
     pub fn new(config: &Config, tokens: usize, dtype: DType, device: &Device) -> Result<Self> {
         let blocks = tokens.div_ceil(BLOCK);
         let shape = (blocks * BLOCK, config.kv_heads * config.head_dim);
-        let pool = || Tensor::zeros(shape, dtype, device);
+        let pool = || zeros(shape, dtype, device);
         let layers = config.layers.iter().map(|_| Ok((pool()?, pool()?))).collect::<Result<_>>()?;
         Ok(Self { layers, users: vec![0; blocks], free: (0..blocks as u32).rev().collect() })
     }
@@ -134,13 +135,25 @@ impl Cache {
         Ok(())
     }
 
+    /// Undoes the last extension of a sequence: it has `len` tokens again.
+    pub fn take_back(&mut self, sequence: &mut Sequence, len: usize) {
+        for block in sequence.blocks.split_off(len.div_ceil(BLOCK)) {
+            self.release_block(block);
+        }
+        sequence.tokens.truncate(len);
+    }
+
     /// Gives a sequence's blocks back.
     pub fn release(&mut self, sequence: Sequence) {
         for block in sequence.blocks {
-            self.users[block as usize] -= 1;
-            if self.users[block as usize] == 0 {
-                self.free.push(block);
-            }
+            self.release_block(block);
+        }
+    }
+
+    fn release_block(&mut self, block: u32) {
+        self.users[block as usize] -= 1;
+        if self.users[block as usize] == 0 {
+            self.free.push(block);
         }
     }
 
@@ -160,6 +173,21 @@ impl Cache {
             }
         }
         Ok(())
+    }
+}
+
+/// Zeros that take no memory on the CPU until they are written to: the system hands out zeroed pages on first use.
+fn zeros((rows, width): (usize, usize), dtype: DType, device: &Device) -> Result<Tensor> {
+    // A vector of 16-bit floats would be filled one by one, a vector of integers is not.
+    let bits = || vec![0u16; rows * width];
+    match dtype {
+        DType::BF16 if device.is_cpu() => {
+            Tensor::from_vec(bits().reinterpret_into::<half::bf16>(), (rows, width), device)
+        }
+        DType::F16 if device.is_cpu() => {
+            Tensor::from_vec(bits().reinterpret_into::<half::f16>(), (rows, width), device)
+        }
+        _ => Tensor::zeros((rows, width), dtype, device),
     }
 }
 
@@ -293,6 +321,18 @@ mod tests {
         write(&mut cache, &mut main, &[7.0]);
         assert_eq!(read(&cache, &main), [0.0, 1.0, 2.0, 3.0, 4.0, 7.0]);
         assert_eq!(read(&cache, &fork), counted(0, 20));
+    }
+
+    #[test]
+    fn an_extension_can_be_taken_back_and_made_again() {
+        let mut cache = cache(64);
+        let mut main = Sequence::default();
+        write(&mut cache, &mut main, &counted(0, 20));
+        cache.extend(&mut main, &[0; 30]).unwrap();
+        cache.take_back(&mut main, 20);
+        assert_eq!(cache.free_blocks(), 2);
+        write(&mut cache, &mut main, &counted(20, 35));
+        assert_eq!(read(&cache, &main), counted(0, 35));
     }
 
     #[test]

@@ -38,6 +38,28 @@ pub struct Feed<'a> {
     pub tokens: &'a [u32],
 }
 
+/// What the scheduler needs of a decoder.
+pub trait Forward {
+    /// Sizes and variations.
+    fn config(&self) -> &Config;
+
+    /// One forward pass. Returns `[feeds, vocab]` logits in `f32`, after each feed's last token.
+    ///
+    /// # Errors
+    /// If the cache is full, a position is outside the context, or the device fails. The sequences may have grown.
+    fn step(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor>;
+}
+
+impl Forward for Decoder {
+    fn config(&self) -> &Config {
+        self.config()
+    }
+
+    fn step(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
+        self.step(cache, feeds)
+    }
+}
+
 /// The tokens of a step, one sequence after another.
 #[derive(Default)]
 struct Tokens {

@@ -9,24 +9,29 @@ use std::sync::mpsc::Sender;
 pub use candle_core::{DType, Device};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
+use isocost_harness::model_facts::Lineage;
 use isocost_harness::model_shape::ModelShape;
 use isocost_harness::step::Step;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::cache::Cache;
+use crate::cache::{BLOCK, Cache};
 use crate::card::Card;
 use crate::chat::{ChatError, ChatTemplate, Guard, Message, RenderOptions, ThinkState};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::decoder::Decoder;
+use crate::lineage::lineage;
 use crate::load::LoadError;
-use crate::scheduler::{Markers, Prompt, Scheduler};
+use crate::memory::{self, MemoryPlan};
+use crate::scheduler::{self, Markers, Prompt, Scheduler};
 use crate::source::Source;
 use crate::tokenizer::{Specials, Tokenizer};
 
-/// Most memory that keys and values may take unless more is asked for.
+/// Most memory that keys and values may take, unless one sequence of the longest kind needs more.
 const CACHE_BYTES: usize = 256 << 20;
+/// Most memory that keys and values may take at all: a file may claim any context.
+const MOST_CACHE_BYTES: usize = 16 << 30;
 
 /// A model on a device, ready to sample.
 pub struct LocalEngine {
@@ -39,6 +44,8 @@ pub struct LocalEngine {
     card: Card,
     most_rows: usize,
     path: PathBuf,
+    /// On the hub.
+    commit: Option<String>,
     weight_files: Vec<PathBuf>,
     parameters: u64,
     steps: Option<Sender<Step>>,
@@ -65,9 +72,38 @@ pub struct ModelFacts {
     pub direct_extra_tokens: i64,
     /// Sizes of the decoder.
     pub shape: ModelShape,
+    /// The commit of a model from the hub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hub_commit: Option<String>,
+    /// The name under which it was published.
+    pub hub_id: String,
+    /// Where it comes from.
+    pub lineage: Lineage,
 }
 
 impl LocalEngine {
+    /// What a model would take of a device's memory, from its configuration and the size of its weights alone.
+    /// Without a `dtype` the weights stay as they are stored.
+    ///
+    /// # Errors
+    /// [`LoadError`] as for loading.
+    pub fn plan_memory(
+        source: &Source,
+        device: &Device,
+        dtype: Option<DType>,
+        rows_of_tokens: (usize, usize),
+    ) -> Result<MemoryPlan, LoadError> {
+        let (config, weights) = Checkpoint::network(source, dtype, device)?;
+        let weights_bytes = match dtype {
+            Some(dtype) => weights.parameters()? * dtype.size_in_bytes() as u64,
+            None => weights.files().iter().filter_map(|file| file.metadata().ok()).map(|m| m.len()).sum(),
+        };
+        let (rows, tokens) = rows_of_tokens;
+        let rows_of_tokens = (rows, tokens.min(config.context));
+        let free = memory::free_bytes(device);
+        Ok(MemoryPlan::new(&config, weights_bytes, weights.dtype()?, free, rows_of_tokens))
+    }
+
     /// Loads a model onto a device, with at most `most_rows` rows in a batch. Without a `dtype` the model runs in
     /// the type its weights are stored in.
     ///
@@ -89,6 +125,7 @@ impl LocalEngine {
             cache: cache.map_err(|e| LoadError::other(&e))?,
             guard: tokenizer.guard(),
             path: source.path.clone(),
+            commit: source.commit.clone(),
             weight_files: weights.files(),
             parameters: weights.parameters()?,
             decoder,
@@ -123,8 +160,11 @@ impl LocalEngine {
             template_sha256: self.template.as_ref().map(ChatTemplate::sha256).unwrap_or_default(),
             forced_answer: self.card.forced_answer(None).map(|f| f.text.clone()).unwrap_or_default(),
             forced_tokens: self.markers.forced.len() as u32,
-            direct_extra_tokens: self.direct_extra_tokens().unwrap_or(0),
+            direct_extra_tokens: self.direct_extra_tokens(),
             shape: self.config().shape(),
+            hub_commit: self.commit.clone(),
+            hub_id: self.card.hub_id.clone(),
+            lineage: lineage(&self.path, &self.card),
         })
     }
 
@@ -148,12 +188,17 @@ impl LocalEngine {
         (&self.decoder, &mut self.cache)
     }
 
-    /// What switching thinking off adds to a prompt; the same for all, since it is the template that does it. A model
-    /// without a template has no prompts.
-    fn direct_extra_tokens(&self) -> Result<i64, EngineError> {
+    /// What switching thinking off adds to a prompt; the same for all, since it is the template that does it.
+    fn direct_extra_tokens(&self) -> i64 {
         let (problem, instructions, question) = ("1".to_owned(), String::new(), "1".to_owned());
         let job = Job { problem, instructions, question, trajectories: vec![] };
-        Ok(self.encode(&job, false)?.len() as i64 - self.encode(&job, true)?.len() as i64)
+        let tokens = |thinking: bool| self.encode(&job, thinking).map_or(0, |ids| ids.len() as i64);
+        tokens(false) - tokens(true)
+    }
+
+    /// Tokens of the text that closes a thought at a budget.
+    pub(crate) fn forced_tokens(&self) -> usize {
+        self.markers.forced.len()
     }
 
     /// From text to ids and back.
@@ -213,17 +258,51 @@ impl LocalEngine {
         settings: &Settings,
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity, EngineError> {
+        let halvings = self.make_room(prompts, settings)?;
         let (tokenizer, steps) = (&self.tokenizer, &self.steps);
-        Scheduler::new(&self.decoder, &mut self.cache, &self.markers, settings, self.most_rows)
-            .observed(&mut |step| {
-                // Nobody listening any more is no reason to stop.
-                let _ = steps.as_ref().map(|to| to.send(step));
-            })
-            .run(prompts, &mut |mut generated| {
-                Self::write_texts(tokenizer, &mut generated);
-                sink(generated)
-            })
-            .map_err(|e| EngineError::Device(e.to_string()))
+        let activity =
+            Scheduler::new(&self.decoder, &mut self.cache, &self.markers, settings, self.most_rows)
+                .observed(&mut |step| {
+                    // Nobody listening any more is no reason to stop.
+                    let _ = steps.as_ref().map(|to| to.send(step));
+                })
+                .run(prompts, &mut |mut generated| {
+                    Self::write_texts(tokenizer, &mut generated);
+                    sink(generated)
+                })
+                .map_err(|e| EngineError::Device(e.to_string()))?;
+        // What was too much once would be again.
+        self.most_rows = (self.most_rows >> activity.halvings.min(63)).max(1);
+        Ok(Activity { halvings: activity.halvings + halvings, ..activity })
+    }
+
+    /// Enlarges the cache to what `most_rows` of these trajectories can come to need, as far as memory allows.
+    /// Returns how often the batch had to be halved for it.
+    fn make_room(&mut self, prompts: &[Prompt], settings: &Settings) -> Result<u64, EngineError> {
+        let (config, dtype) = (self.decoder.config().clone(), self.decoder.dtype());
+        let device = self.decoder.device().clone();
+        let wanted = scheduler::blocks_wanted(prompts, settings, &self.markers, self.most_rows, &config);
+        let have = self.cache.total_blocks();
+        let block_bytes = (BLOCK * config.kv_bytes_per_token(dtype.size_in_bytes())) as u64;
+        let free = memory::usable(memory::free_bytes(&device)) / block_bytes.max(1);
+        let mut blocks = wanted.min(have + free as usize);
+        let fail = |e: candle_core::Error| EngineError::Device(e.to_string());
+        let mut halvings = 0;
+        while blocks > have {
+            // The old cache goes first: both may not fit together.
+            self.cache = Cache::new(&config, BLOCK, dtype, &device).map_err(fail)?;
+            match Cache::new(&config, blocks * BLOCK, dtype, &device) {
+                Ok(cache) => {
+                    self.cache = cache;
+                    break;
+                }
+                Err(error) if memory::is_out_of_memory(&error) && blocks > 1 => {
+                    (blocks, halvings) = (blocks / 2, halvings + 1)
+                }
+                Err(error) => return Err(fail(error)),
+            }
+        }
+        Ok(halvings)
     }
 
     fn write_texts(tokenizer: &Tokenizer, generated: &mut Generated) {
@@ -272,8 +351,9 @@ fn markers(card: &Card, tokenizer: &Tokenizer, config: &Config, path: &Path) -> 
 
 /// Room for a full batch of the longest sequences, as far as [`CACHE_BYTES`] allow.
 pub(crate) fn cache_tokens(config: &Config, most_rows: usize, dtype: DType) -> usize {
-    let affordable = CACHE_BYTES / config.kv_bytes_per_token(dtype.size_in_bytes());
-    affordable.min((most_rows + 1) * config.context).max(config.context)
+    let per_token = config.kv_bytes_per_token(dtype.size_in_bytes());
+    let one = config.context.min(MOST_CACHE_BYTES / per_token);
+    (CACHE_BYTES / per_token).min((most_rows + 1) * config.context).max(one)
 }
 
 /// Lower-case hexadecimal sha256 of a file.

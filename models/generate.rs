@@ -31,8 +31,8 @@ pub struct Request {
     pub budget: Option<Budget>,
     /// Completions.
     pub n: u32,
-    /// Most tokens of an answer, and of a thought without a budget.
-    pub max_tokens: u32,
+    /// Most tokens of an answer, and of a thought without a budget; by default 1,024, or what the context has room for.
+    pub max_tokens: Option<u32>,
     /// How tokens are drawn.
     pub sampling: Sampling,
     /// Seed of the random draws.
@@ -56,8 +56,8 @@ impl LocalEngine {
     /// # Errors
     /// [`EngineError`] if the prompt cannot be made, does not fit, or the device fails.
     pub fn generate(&mut self, request: &Request) -> Result<Completions, EngineError> {
-        let settings = self.settings(request);
         let prompt = self.prompt_of(request)?;
+        let settings = self.settings(request, &prompt);
         self.check_fits(&prompt, &settings)?;
         let thinks = settings.budgets != [Budget::Tokens(0)];
         let prompt_ids = if thinks { prompt.thinking.clone() } else { prompt.direct.clone() };
@@ -78,7 +78,8 @@ impl LocalEngine {
         self.tokenizer().decode(&[id], Specials::Keep)
     }
 
-    fn settings(&self, request: &Request) -> Settings {
+    fn settings(&self, request: &Request, prompt: &Prompt) -> Settings {
+        let max_tokens = request.max_tokens.unwrap_or_else(|| self.room(request, prompt).clamp(1, 1024));
         let may_think = match request.ask {
             Ask::Chat(_) => self.thinks() && request.budget != Some(Budget::Tokens(0)),
             Ask::Text(_) | Ask::Ids(_) => request.budget.is_some_and(|budget| budget != Budget::Tokens(0)),
@@ -86,16 +87,27 @@ impl LocalEngine {
         let (budget, policy) = match request.budget {
             _ if !may_think => (Budget::Tokens(0), Policy::ForceAnswer),
             Some(budget) => (budget, Policy::ForceAnswer),
-            None => (Budget::Tokens(request.max_tokens), Policy::Truncate),
+            None => (Budget::Tokens(max_tokens), Policy::Truncate),
         };
         Settings {
             budgets: vec![budget],
             policy,
-            answer_tokens: request.max_tokens,
+            answer_tokens: max_tokens,
             waits: 0,
             sampling: request.sampling.clone(),
             seed: request.seed,
         }
+    }
+
+    /// Tokens for each of thought and answer that the context has room for.
+    fn room(&self, request: &Request, prompt: &Prompt) -> u32 {
+        let taken = prompt.thinking.len().max(prompt.direct.len()) + self.forced_tokens();
+        let left = self.config().context.saturating_sub(taken);
+        let room = match request.budget {
+            Some(Budget::Tokens(budget)) => left.saturating_sub(budget as usize),
+            _ => left / 2,
+        };
+        u32::try_from(room).unwrap_or(u32::MAX)
     }
 
     fn prompt_of(&self, request: &Request) -> Result<Prompt, EngineError> {

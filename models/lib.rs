@@ -14,10 +14,14 @@ pub mod device_rates;
 pub mod engine;
 pub mod generate;
 pub mod gguf;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod lanes;
+mod lineage;
 pub mod linear;
 pub mod load;
 pub mod matrix;
+pub mod memory;
 pub mod meter;
 mod packed;
 pub mod random_model;

@@ -12,16 +12,38 @@ pub struct Source {
     pub name: String,
     /// A folder with a checkpoint, or a `.gguf` file.
     pub path: PathBuf,
+    /// The commit, for a model from the hub.
+    pub commit: Option<String>,
+}
+
+/// What looking a model up reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News<'a> {
+    /// So many bytes of a file have arrived.
+    Arrived {
+        /// The file.
+        file: &'a str,
+        /// Bytes so far, those of an earlier attempt included.
+        bytes: u64,
+        /// Bytes of the whole file.
+        of: u64,
+    },
+    /// Something a person should know.
+    Note(&'a str),
 }
 
 impl Source {
-    /// Resolves `bundled:NAME`, a folder, or a `.gguf` file.
+    /// Resolves `bundled:NAME`, `hub:OWNER/NAME[@REVISION]`, a folder, or a `.gguf` file. What has to be fetched from the
+    /// hub is, and `news` hears of it.
     ///
     /// # Errors
-    /// [`LoadError`] if there is no such model.
-    pub fn resolve(text: &str) -> Result<Self, LoadError> {
+    /// [`LoadError`] if there is no such model, or it cannot be fetched.
+    pub fn resolve(text: &str, news: &dyn Fn(News)) -> Result<Self, LoadError> {
         if text.starts_with("bundled:") {
             return bundled::folder(text).map(|path| Self::at(&path));
+        }
+        if let Some(name) = text.strip_prefix("hub:") {
+            return from_hub(name, news);
         }
         let source = Self::at(Path::new(text));
         if source.path.is_dir() || source.is_gguf() {
@@ -38,7 +60,8 @@ impl Source {
     /// A folder or file that is known to exist.
     pub fn at(path: &Path) -> Self {
         let name = path.file_stem().filter(|_| path.is_file()).or(path.file_name());
-        Self { name: name.unwrap_or_default().to_string_lossy().into_owned(), path: path.to_owned() }
+        let name = name.unwrap_or_default().to_string_lossy().into_owned();
+        Self { name, path: path.to_owned(), commit: None }
     }
 
     /// Whether this is a GGUF file.
@@ -46,4 +69,21 @@ impl Source {
         let gguf = self.path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"));
         gguf && self.path.is_file()
     }
+}
+
+#[cfg(feature = "hub")]
+fn from_hub(name: &str, news: &dyn Fn(News)) -> Result<Source, LoadError> {
+    use crate::hub::{Hub, HubName};
+    let fetched = || {
+        let name = HubName::parse(name)?;
+        let snapshot = Hub::from_env()?.model(&name, news)?;
+        Ok(Source { name: name.model().to_owned(), path: snapshot.path, commit: Some(snapshot.commit) })
+    };
+    fetched().map_err(|error: crate::hub::HubError| LoadError::other(&error))
+}
+
+#[cfg(not(feature = "hub"))]
+fn from_hub(name: &str, _news: &dyn Fn(News)) -> Result<Source, LoadError> {
+    let remedy = "this program was built without the hub: build it with --features hub, or name a folder";
+    Err(LoadError::other(&format!("hub:{name}: {remedy}")))
 }

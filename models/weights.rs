@@ -24,6 +24,8 @@ use crate::matrix::Matrix;
 use gguf::GgufFile;
 use mapped::Mapped;
 use shards::Shards;
+#[cfg(feature = "hub")]
+pub(crate) use shards::weight_files;
 
 /// Mapped weights.
 pub struct Weights {
@@ -36,7 +38,7 @@ pub struct Weights {
 enum Source {
     Shards(Shards),
     Gguf(GgufFile),
-    /// No file: numbers are drawn when they are asked for.
+    /// Drawn when they are asked for.
     Random,
 }
 
@@ -221,20 +223,10 @@ impl Weights {
         raw.ok_or_else(|| LoadError::malformed(self.path(), &format!("has no weight `{name}`")))
     }
 
-    /// Small numbers around 0 for a matrix, ones for a norm or a bias.
-    fn draw(&self, shape: &[usize]) -> candle_core::Result<Matrix> {
-        let dtype = self.dtype_or_f32();
-        let drawn = match shape {
-            [_] => Tensor::ones(shape, dtype, &self.device)?,
-            _ => Tensor::randn(0f32, 0.02, shape, &self.device)?.to_dtype(dtype)?,
-        };
-        Ok(Matrix::Dense(drawn))
-    }
-
     fn load(&self, name: &str, shape: &[usize], rows: Option<Range<usize>>) -> Result<Matrix, LoadError> {
         if matches!(self.source, Source::Random) {
             let rows = rows.map_or(shape[0], |rows| rows.len());
-            return self.draw(&[&[rows], &shape[1..]].concat()).map_err(|e| LoadError::other(&e));
+            return self.draw(&[&[rows], &shape[1..]].concat());
         }
         let raw = self.raw(name)?;
         self.asked.borrow_mut().insert(name.to_owned());
@@ -255,10 +247,20 @@ impl Weights {
         loaded.map_err(|e| LoadError::malformed(raw.file.path(), &format!("weight `{name}`: {e}")))
     }
 
+    /// Small numbers around 0 for a matrix, ones for a norm or a bias.
+    fn draw(&self, shape: &[usize]) -> Result<Matrix, LoadError> {
+        let dtype = self.dtype_or_f32();
+        let drawn = match shape {
+            [_] => Tensor::ones(shape, dtype, &self.device),
+            _ => Tensor::randn(0f32, 0.02, shape, &self.device).and_then(|t| t.to_dtype(dtype)),
+        };
+        drawn.map(Matrix::Dense).map_err(|e| LoadError::other(&e))
+    }
+
     fn interleaved_heads(&self, name: &str) -> Option<usize> {
         match &self.source {
-            Source::Shards(_) | Source::Random => None,
             Source::Gguf(file) => file.interleaved_heads(name),
+            _ => None,
         }
     }
 
@@ -268,8 +270,8 @@ impl Weights {
             Stored::Numbers(dtype) => {
                 let wanted = match (&self.source, self.dtype) {
                     (_, Some(wanted)) => wanted,
-                    (Source::Shards(_) | Source::Random, None) => dtype,
                     (Source::Gguf(_), None) => DType::F32,
+                    (_, None) => dtype,
                 };
                 let tensor = Tensor::from_raw_buffer(bytes, dtype, shape, &self.device)?;
                 Ok(Matrix::Dense(tensor.to_dtype(wanted)?))

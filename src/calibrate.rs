@@ -13,23 +13,24 @@ use isocost_models::calibrate::{Bench, Grid};
 use isocost_models::engine::{DType, LocalEngine};
 use isocost_models::meter::Watch;
 use isocost_models::random_model::RandomModel;
-use isocost_models::source::Source;
 use isocost_models::{device, device_rates};
 
 use crate::cli::CalibrateOptions;
 use crate::energy::start_meters;
-use crate::generate;
-use crate::workload::{cpu_description, date, host};
+use crate::progress::Downloads;
+use crate::workload::{date, host};
 
 /// Calibrates a model, or a shape with random weights, and prints what was found.
 pub(crate) fn calibrate(options: &CalibrateOptions) -> Result<ExitCode> {
-    let (device, dtype) = (device::open(&options.device)?, options.dtype.map(generate::dtype));
+    let device = options.device.open()?;
+    let dtype = options.dtype.map(DType::from);
     let mut watch = start_meters();
     let time_limit = Duration::from_secs_f64(options.time_limit);
     let grid = |context| Grid::up_to(options.rows, context, plain(), time_limit);
     let surface = match (&options.model, &options.shape) {
         (Some(model), None) => {
-            let mut engine = LocalEngine::load(&Source::resolve(model)?, &device, dtype, options.rows)?;
+            let source = Downloads::resolve(model)?;
+            let mut engine = LocalEngine::load(&source, &device, dtype, options.rows)?;
             let grid = grid(options.context.min(engine.config().context));
             of_engine(&mut engine, model, &grid, &mut watch)?
         }
@@ -73,7 +74,7 @@ fn measure(
 ) -> Result<Surface> {
     let name = Name {
         model: model.to_owned(),
-        device: device_name(decoder),
+        device: device::describe(decoder.device()),
         shape: decoder.config().shape(),
         dtype: dtype.to_owned(),
         engine: concat!("isocost ", env!("CARGO_PKG_VERSION"), " ", env!("ISOCOST_COMMIT")).to_owned(),
@@ -92,10 +93,6 @@ fn measure(
     let windows = bench.measure_energy(watch)?;
     let surface = Surface::fit(name, points, Some(rates))?;
     Ok(if windows.is_empty() { surface } else { surface.with_energy(windows) })
-}
-
-fn device_name(decoder: &isocost_models::decoder::Decoder) -> String {
-    if decoder.device().is_cpu() { cpu_description() } else { format!("{:?}", decoder.device().location()) }
 }
 
 fn print(surface: &Surface) {

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use isocost_harness::cell::Budget;
+use isocost_harness::import::Format;
+use isocost_models::device::DeviceChoice;
+use isocost_models::engine::DType;
 
 /// Measures what reasoning costs: accuracy per token, second and dollar, with honest intervals.
 #[derive(Debug, Parser)]
@@ -12,6 +15,9 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Folder of data sets that are looked for before anything is fetched [default: $ISOCOST_DATA].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
 }
 
 /// What to do.
@@ -30,6 +36,12 @@ pub(crate) enum Command {
         /// Run directory [default: results/runs/DATE-HOST-SWEEP].
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Where the models run: `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one.
+        #[arg(long, default_value_t)]
+        device: DeviceChoice,
+        /// At most so many problems of each task: a random subset, determined by the sweep's seed.
+        #[arg(long, value_name = "K")]
+        limit: Option<usize>,
     },
     /// Say what a sweep would do: cells, trajectories, tokens and time.
     ///
@@ -41,6 +53,21 @@ pub(crate) enum Command {
         /// Load no model and sample nothing: upper bounds only.
         #[arg(long)]
         no_pilot: bool,
+        /// Where the models would run: `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one.
+        #[arg(long, default_value_t)]
+        device: DeviceChoice,
+        /// At most so many problems of each task: a random subset, determined by the sweep's seed.
+        #[arg(long, value_name = "K")]
+        limit: Option<usize>,
+    },
+    /// Which models there are, what is known of one, and fetching it from the hub.
+    #[command(
+        after_help = "Examples:\n  isocost models list\n  isocost models show qwen3-0.6b\n  isocost models fetch hub:Qwen/Qwen3-0.6B\n\nHF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT and HF_HUB_OFFLINE are honoured."
+    )]
+    Models {
+        /// What to do.
+        #[command(subcommand)]
+        command: ModelsCommand,
     },
     /// Measure what steps cost on a device: the surface that prices any run on it.
     ///
@@ -88,6 +115,9 @@ pub(crate) enum Command {
         /// Seconds of calibration for each model.
         #[arg(long, default_value_t = 30.0, value_parser = positive)]
         time_limit: f64,
+        /// Where to run them.
+        #[arg(long, default_value_t)]
+        device: DeviceChoice,
     },
     /// Measure what sampling once saves: a sweep's grid from one pass, against every cell by itself.
     #[command(after_help = "Example:\n  isocost economy quickstart --problems 16")]
@@ -103,12 +133,39 @@ pub(crate) enum Command {
         /// Write the numbers as JSON.
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Where to run it.
+        #[arg(long, default_value_t)]
+        device: DeviceChoice,
     },
     /// Make tables, report and pictures of a run again, from its records alone.
-    #[command(after_help = "Example:\n  isocost report results/runs/2026-11-22-host-quickstart")]
+    #[command(
+        after_help = "Examples:\n  isocost report results/runs/2026-11-22-host-quickstart\n  isocost report RUN --price h100-owned --price mine.toml"
+    )]
     Report {
         /// The run directory.
         run: PathBuf,
+        /// A further price: built in, or a TOML file. May be repeated.
+        #[arg(long, value_name = "PRICE")]
+        price: Vec<String>,
+    },
+    /// Say which registered claims a run supports, contradicts, leaves open or cannot test.
+    ///
+    /// A verdict needs the 95 % interval wholly on one side of the claim's threshold. What a run lacks for a claim
+    /// is named. Everything is left in the run's `claims.json`.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  isocost claims results/runs/2026-11-22-host-quickstart\n  isocost claims RUN --claim best-of-n\n  isocost claims plan quickstart"
+    )]
+    Claims {
+        /// The run directories.
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// Only this claim.
+        #[arg(long, value_name = "ID")]
+        claim: Option<String>,
+        /// What to do instead.
+        #[command(subcommand)]
+        plan: Option<ClaimsCommand>,
     },
     /// Continue a prompt, for trying a model by hand.
     ///
@@ -120,6 +177,126 @@ pub(crate) enum Command {
                       isocost generate model-q4_k_m.gguf --raw --prompt 'Once upon' --temperature 0 --max-tokens 32"
     )]
     Generate(GenerateArgs),
+    /// Grade JSON lines from stdin: is each answer right, and what was found in it?
+    ///
+    /// Each line is {"id", "gold", "answer"} or {"id", "gold", "completion"}, and may name a "task" for its conventions.
+    /// Each comes back with `equal`, `outcome`, `extracted`, `rule` and `method`. Exit code 1 if a line could not be read.
+    #[command(
+        after_help = "Example:\n  echo '{\"gold\": \"1/2\", \"completion\": \"So it is \\\\boxed{0.5}\"}' | isocost grade"
+    )]
+    Grade {
+        /// Task whose conventions hold for lines that name none: a built-in one, or a TOML file.
+        #[arg(long)]
+        task: Option<String>,
+    },
+    /// Grade a stored run again, without generating, and say what changed.
+    ///
+    /// The old grading is kept beside the new. Works on imported runs too.
+    #[command(
+        after_help = "Example:\n  isocost score results/runs/2026-11-22-host-quickstart --show-disagreements"
+    )]
+    Score {
+        /// The run directory.
+        run: PathBuf,
+        /// Print every answer whose outcome changed, with its text, for a person to read.
+        #[arg(long)]
+        show_disagreements: bool,
+    },
+    /// Make a run of completions that another tool sampled, so that its statistics can be had.
+    ///
+    /// Several completions of one problem are its trajectories. They are graded by this program; what the other tool said
+    /// stands beside it, and disagreements are counted. Formats: lm-eval (samples_*.jsonl), lighteval (details_*.parquet),
+    /// inspect (eval logs in JSON), jsonl (lines of {"problem_id", "gold", "completion" or "answer" or "correct"}, and
+    /// where known "model", "task", "sample", "complete", "score", "reasoning_tokens", "answer_tokens", "seconds", "usd").
+    #[command(
+        after_help = "Example:\n  isocost import --format jsonl answers.jsonl --out results/runs/theirs && isocost report results/runs/theirs"
+    )]
+    Import {
+        /// What wrote the files.
+        #[arg(long, value_enum)]
+        format: ImportFormat,
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Where the run goes.
+        #[arg(long)]
+        out: PathBuf,
+        /// The model's name, where the files do not say.
+        #[arg(long)]
+        model: Option<String>,
+        /// Task whose conventions hold, and whose name is used where the files do not say one.
+        #[arg(long)]
+        task: Option<String>,
+    },
+    /// List the tasks, show one, or preview what a model is asked.
+    #[command(
+        after_help = "Examples:\n  isocost tasks list\n  isocost tasks show gsm8k\n  isocost tasks preview word-problems --limit 3"
+    )]
+    Tasks {
+        /// What to do.
+        #[command(subcommand)]
+        command: TasksCommand,
+    },
+}
+
+/// What to do with tasks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TasksCommand {
+    /// The built-in tasks, with the number of their problems where those are on this machine.
+    List,
+    /// A task as its file would have it, defaults filled in.
+    Show {
+        /// A built-in task, or a TOML file.
+        name: String,
+    },
+    /// Some problems as a model is asked them, with their reference answers.
+    Preview {
+        /// A built-in task, or a TOML file.
+        name: String,
+        /// How many: a random subset.
+        #[arg(long, value_name = "K", default_value_t = 3)]
+        limit: usize,
+        /// Seed of the subset.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+}
+
+/// What wrote the files of an import.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ImportFormat {
+    /// lm-evaluation-harness.
+    LmEval,
+    /// lighteval.
+    Lighteval,
+    /// inspect_ai.
+    Inspect,
+    /// Plain JSON lines.
+    Jsonl,
+}
+
+impl From<ImportFormat> for Format {
+    fn from(format: ImportFormat) -> Self {
+        match format {
+            ImportFormat::LmEval => Self::LmEval,
+            ImportFormat::Lighteval => Self::Lighteval,
+            ImportFormat::Inspect => Self::Inspect,
+            ImportFormat::Jsonl => Self::Jsonl,
+        }
+    }
+}
+
+/// What else to do with claims.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClaimsCommand {
+    /// Say how many problems and trajectories each claim needs, and what they would cost.
+    Plan {
+        /// A built-in sweep, or a TOML file.
+        sweep: String,
+        /// A run that shows how much the numbers vary, what a trajectory takes, and what that costs.
+        #[arg(long, value_name = "RUN")]
+        pilot: Option<PathBuf>,
+    },
 }
 
 /// Arguments of `generate`.
@@ -151,15 +328,19 @@ pub(crate) struct GenerateArgs {
     /// Draw only from the most probable tokens that together reach this probability.
     #[arg(long, value_parser = probability)]
     pub(crate) top_p: Option<f64>,
-    /// Most tokens of the answer, and of the thought where --budget sets none.
-    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_tokens: u32,
+    /// Most tokens of the answer, and of the thought where --budget sets none [default: 1024, or what the context
+    /// has room for].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_tokens: Option<u32>,
     /// Seed of the random draws.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Print each token with the logarithm of its probability (JSON always has them).
     #[arg(long)]
     pub(crate) logprobs: bool,
+    /// cpu, cuda, cuda:INDEX, metal, or auto: a GPU if this build and this machine have one.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: DeviceChoice,
     /// Type of the numbers [default: as the weights are stored; quantised weights stay quantised].
     #[arg(long)]
     pub(crate) dtype: Option<Number>,
@@ -177,6 +358,16 @@ pub(crate) enum Number {
     F16,
     /// 16 bits, of which 7 are fraction.
     Bf16,
+}
+
+impl From<Number> for DType {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::F32 => Self::F32,
+            Number::F16 => Self::F16,
+            Number::Bf16 => Self::BF16,
+        }
+    }
 }
 
 /// What to print on stdout.
@@ -198,18 +389,38 @@ fn probability(text: &str) -> Result<f64, String> {
     if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("must be between 0 and 1".into()) }
 }
 
+/// What to do with models.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// The bundled models, those with a card, and those in the hub's cache.
+    List,
+    /// A model's sizes and files, as far as they are on this machine, and its card with the source of each fact.
+    Show {
+        /// `bundled:NAME`, `hub:OWNER/NAME[@REVISION]`, a folder, or the short name of a model with a card.
+        model: String,
+    },
+    /// Fetch a model's files and print where they are.
+    ///
+    /// What is complete in the cache is not fetched again, and what broke off is resumed. Only configuration, tokenizer,
+    /// template and safetensors (or the .gguf file that is named) are fetched, never pickle files.
+    Fetch {
+        /// `hub:OWNER/NAME[@REVISION]`, `hub:OWNER/NAME/FILE.gguf`, or the short name of a model with a card.
+        model: String,
+    },
+}
+
 /// What to calibrate, and how.
 #[derive(Debug, Args)]
 pub(crate) struct CalibrateOptions {
-    /// `bundled:NAME`, a model folder, or a .gguf file.
+    /// `bundled:NAME` or a model folder.
     pub(crate) model: Option<String>,
     /// A config.json: calibrate its shape with random weights.
     #[arg(long, conflicts_with = "model", required_unless_present = "model")]
     pub(crate) shape: Option<PathBuf>,
-    /// `cpu`, `cuda`, `cuda:INDEX` or `metal`.
-    #[arg(long, default_value = "cpu")]
-    pub(crate) device: String,
-    /// Type of the numbers [default: as the weights are stored; f32 for --shape].
+    /// `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one.
+    #[arg(long, default_value_t)]
+    pub(crate) device: DeviceChoice,
+    /// Type of the numbers [default: as the weights are stored; f32 for a shape].
     #[arg(long)]
     pub(crate) dtype: Option<Number>,
     /// Most rows of a step.

@@ -7,12 +7,13 @@ use std::time::Instant;
 use anyhow::Result;
 use isocost_harness::engine::{Generated, GeneratedAnswer, Sampling};
 use isocost_harness::trajectory::Thought;
-use isocost_models::engine::{DType, Device, LocalEngine};
+use isocost_models::device;
+use isocost_models::engine::{DType, LocalEngine};
 use isocost_models::generate::{Ask, Completions, Request};
-use isocost_models::source::Source;
 use serde::Serialize;
 
-use crate::cli::{GenerateArgs, Number, Output};
+use crate::cli::{GenerateArgs, Output};
+use crate::progress::Downloads;
 
 /// Everything that `-o json` prints.
 #[derive(Serialize)]
@@ -20,7 +21,7 @@ struct Document<'a> {
     model: &'a str,
     family: &'a str,
     dtype: String,
-    device: &'static str,
+    device: String,
     seed: u64,
     sampling: &'a Sampling,
     prompt_ids: &'a [u32],
@@ -60,9 +61,10 @@ struct Timing {
 
 /// Loads the model, continues the prompt, prints.
 pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
-    let source = Source::resolve(&args.model)?;
+    let source = Downloads::resolve(&args.model)?;
+    let on = args.device.open()?;
     let started = Instant::now();
-    let mut engine = LocalEngine::load(&source, &Device::Cpu, args.dtype.map(dtype), args.n as usize + 1)?;
+    let mut engine = LocalEngine::load(&source, &on, args.dtype.map(DType::from), args.n as usize + 1)?;
     let load_s = started.elapsed().as_secs_f64();
     let request = request(args);
     let completions = engine.generate(&request)?;
@@ -74,7 +76,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
                 model: &args.model,
                 family: &engine.config().family,
                 dtype: engine.dtype_name(),
-                device: "cpu",
+                device: device::describe(&on),
                 seed: args.seed,
                 sampling: &request.sampling,
                 prompt_ids: &completions.prompt_ids,
@@ -92,15 +94,6 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The library's name of a type.
-pub(crate) fn dtype(number: Number) -> DType {
-    match number {
-        Number::F32 => DType::F32,
-        Number::F16 => DType::F16,
-        Number::Bf16 => DType::BF16,
-    }
 }
 
 fn request(args: &GenerateArgs) -> Request {

@@ -7,9 +7,12 @@ use anyhow::Result;
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Engine, Job};
 use isocost_harness::sampling::TaskInRun;
+use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
+use isocost_models::device::{self, DeviceChoice};
+use isocost_models::engine::{Device, LocalEngine};
 
-use crate::workload;
+use crate::workload::{self, Planned};
 
 /// Problems and trajectories of each that the pilot samples.
 const PILOT: (usize, u32) = (8, 4);
@@ -23,18 +26,27 @@ struct Prediction {
 }
 
 /// Prints the plan to stdout.
-pub(crate) fn plan(sweep: &str, no_pilot: bool) -> Result<ExitCode> {
-    let sweep = Sweep::open(sweep)?;
-    let tasks = workload::tasks(&sweep)?;
-    println!("{}: {} cells", sweep.name, sweep.cells().len());
+pub(crate) fn plan(
+    sweep: &str,
+    no_pilot: bool,
+    limit: Option<usize>,
+    library: &Library,
+    device: DeviceChoice,
+) -> Result<ExitCode> {
+    let sweep = workload::sweep(sweep, limit)?;
+    let tasks = workload::tasks(&sweep, library)?;
+    let device = device.open()?;
+    println!("{}: {} cells, on {}", sweep.name, sweep.cells().len(), device::describe(&device));
+    let models = if no_pilot { vec![] } else { memory(&sweep, &tasks, &device)? };
     println!(
         "{:14} {:14} {:>12} {:>14} {:>14} {:>9}",
         "model", "task", "trajectories", "tokens at most", "tokens", "seconds"
     );
     let (mut tokens, mut seconds) = (0.0, 0.0);
-    for model in &sweep.models {
+    for (number, model) in sweep.models.iter().enumerate() {
+        let mut engine = models.get(number).map(|found| found.load(&device)).transpose()?;
         for task in &tasks {
-            let prediction = predict(&sweep, model, task, no_pilot)?;
+            let prediction = predict(&sweep, model, task, engine.as_mut())?;
             print_line(model, task, &prediction);
             tokens += prediction.expected.map_or(0.0, |(t, _)| t);
             seconds += prediction.expected.map_or(0.0, |(_, s)| s);
@@ -49,7 +61,24 @@ pub(crate) fn plan(sweep: &str, no_pilot: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn predict(sweep: &Sweep, model: &ModelEntry, task: &TaskInRun, no_pilot: bool) -> Result<Prediction> {
+/// Prints what each model takes of the device's memory.
+fn memory(sweep: &Sweep, tasks: &[TaskInRun], device: &Device) -> Result<Vec<Planned>> {
+    let find = |model: &ModelEntry| {
+        let found = workload::find(sweep, model, tasks, device)?;
+        println!("{:14} {}", model.name, found.memory);
+        Ok(found)
+    };
+    let found = sweep.models.iter().map(find).collect();
+    println!();
+    found
+}
+
+fn predict(
+    sweep: &Sweep,
+    model: &ModelEntry,
+    task: &TaskInRun,
+    engine: Option<&mut LocalEngine>,
+) -> Result<Prediction> {
     let series = sweep.series(model).len() as u64;
     let trajectories = task.problems.problems().len() as u64 * u64::from(sweep.trajectories()) * series;
     let answers = sweep.budgets(model).len() as u64 * u64::from(task.task.answer_tokens);
@@ -57,25 +86,20 @@ fn predict(sweep: &Sweep, model: &ModelEntry, task: &TaskInRun, no_pilot: bool) 
         Some(Budget::Tokens(longest)) => Some(trajectories * (u64::from(*longest) + answers)),
         _ => None,
     };
-    let expected = if no_pilot { None } else { Some(pilot(sweep, model, task, trajectories)?) };
+    let expected = engine.map(|engine| pilot(engine, sweep, model, task, trajectories)).transpose()?;
     Ok(Prediction { trajectories, tokens_at_most, expected })
 }
 
 /// Tokens and seconds of all trajectories, scaled up from a few.
-fn pilot(sweep: &Sweep, model: &ModelEntry, task: &TaskInRun, trajectories: u64) -> Result<(f64, f64)> {
-    let mut engine = workload::load(sweep, model)?;
-    let jobs: Vec<Job> = task
-        .problems
-        .problems()
-        .iter()
-        .take(PILOT.0)
-        .map(|problem| Job {
-            problem: problem.id.clone(),
-            instructions: task.task.instructions.clone(),
-            question: problem.question.clone(),
-            trajectories: (0..PILOT.1).collect(),
-        })
-        .collect();
+fn pilot(
+    engine: &mut LocalEngine,
+    sweep: &Sweep,
+    model: &ModelEntry,
+    task: &TaskInRun,
+    trajectories: u64,
+) -> Result<(f64, f64)> {
+    let problems = task.problems.problems().iter().take(PILOT.0);
+    let jobs: Vec<Job> = problems.map(|problem| task.task.job(problem, (0..PILOT.1).collect())).collect();
     let settings = sweep.settings(model, &task.task, 0);
     let activity = engine.sample(&jobs, &settings, &mut |_| ControlFlow::Continue(()))?;
     let scale = trajectories as f64 / (jobs.len() as f64 * f64::from(PILOT.1));

@@ -1,8 +1,55 @@
-//! Progress on stderr: one bar per model, with rate, accuracy so far and time left.
+//! Progress on stderr: one bar per file that is fetched; one per model, with rate, accuracy so far and time left.
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::cell::RefCell;
+
+use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use isocost_harness::outcome::Outcome;
 use isocost_harness::trajectory::Trajectory;
+use isocost_models::load::LoadError;
+use isocost_models::source::{News, Source};
+
+/// Files that arrive from the hub, one after the other.
+pub(crate) struct Downloads {
+    /// The file under way.
+    current: RefCell<(String, ProgressBar)>,
+}
+
+impl Downloads {
+    /// Resolves a model's name; what has to be fetched is shown as it arrives.
+    pub(crate) fn resolve(name: &str) -> Result<Source, LoadError> {
+        let downloads = Self { current: RefCell::new((String::new(), ProgressBar::hidden())) };
+        Source::resolve(name, &|news| downloads.hear(news))
+    }
+
+    fn hear(&self, news: News) {
+        match news {
+            News::Note(text) => eprintln!("{text}"),
+            News::Arrived { file, bytes, of } => self.arrived(file, bytes, of),
+        }
+    }
+
+    fn arrived(&self, file: &str, bytes: u64, of: u64) {
+        let mut current = self.current.borrow_mut();
+        if current.0 != file {
+            *current = (file.to_owned(), download_bar(file, of));
+        }
+        current.1.set_position(bytes);
+        if bytes == of {
+            current.1.abandon();
+            if current.1.is_hidden() {
+                eprintln!("fetched {file} ({})", HumanBytes(of));
+            }
+        }
+    }
+}
+
+fn download_bar(file: &str, size: u64) -> ProgressBar {
+    let style = "{prefix:34} {bar:28} {bytes:>10}/{total_bytes} {bytes_per_sec} left {eta}";
+    let bar = ProgressBar::with_draw_target(Some(size), ProgressDrawTarget::stderr());
+    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_prefix(file.to_owned());
+    bar
+}
 
 /// The bars of one run.
 pub(crate) struct Progress {

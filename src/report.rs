@@ -4,47 +4,65 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use isocost_harness::cell_tables::groups;
-use isocost_harness::cells;
-use isocost_harness::cells_csv::cells_csv;
+use isocost_harness::cells::{self, Known};
+use isocost_harness::cells_csv::{cells_csv, prices_csv};
 use isocost_harness::energy;
 use isocost_harness::engine::Activity;
+use isocost_harness::imported::is_imported;
 use isocost_harness::latency_rows::{LatencyRow, latency_csv, latency_rows, latency_tables};
+use isocost_harness::model_facts::ModelFacts;
+use isocost_harness::observation::Observations;
 use isocost_harness::plot::{accuracy_by_n, accuracy_by_tokens};
+use isocost_harness::price::Price;
 use isocost_harness::replay::Serving;
 use isocost_harness::report_md::{Figure, Report, Section, report_md};
 use isocost_harness::row::Row;
-use isocost_harness::run_directory::{Manifest, read_activity, read_manifest, read_records, write_whole};
+use isocost_harness::run_directory::{
+    Identity, Manifest, read_activity, read_manifest, read_records, write_whole,
+};
 use isocost_harness::steps_parquet::write_steps_parquet;
 use isocost_harness::surface::Surface;
-use isocost_harness::sweep::Sweep;
+use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_harness::verification::Verification;
 use isocost_harness::verification_report;
 
-/// Writes the run's tables and pictures, and prints the short table.
-pub(crate) fn report(path: &Path) -> Result<()> {
-    let rows = write(path)?;
+use crate::{claims, import};
+
+/// Writes the run's tables and pictures, and prints the short table. `prices` are further ones, by name or file.
+pub(crate) fn report(path: &Path, prices: &[String]) -> Result<()> {
+    if is_imported(path) {
+        return import::report(path);
+    }
+    let rows = write(path, prices)?;
     print(&rows);
-    eprintln!("wrote {0}/report.md, cells.csv and figures/", path.display());
+    eprintln!("wrote {0}/report.md, cells.csv, claims.json and figures/", path.display());
     Ok(())
 }
 
 /// Writes the run's tables and pictures; returns the cells.
-pub(crate) fn write(path: &Path) -> Result<Vec<Row>> {
-    let manifest = read_manifest(path)?;
+pub(crate) fn write(path: &Path, prices: &[String]) -> Result<Vec<Row>> {
+    let mut manifest = read_manifest(path)?;
+    add_prices(&mut manifest.identity.sweep, prices)?;
     let sweep = &manifest.identity.sweep;
-    let records = read_records(path)?;
-    let rows = cells::rows(sweep, &records);
-    let economy = cells::economy(sweep, &records);
+    let observations = Observations::read(path)?;
+    let rows = cells::rows(sweep, &observations, &known(&manifest));
+    let economy = cells::economy(sweep, &observations);
     write_whole(&path.join("cells.csv"), &cells_csv(&rows))?;
     write_steps_parquet(path)?;
+    if sweep.all_prices().count() > 0 {
+        write_whole(&path.join("prices.csv"), &prices_csv(&rows))?;
+    }
+    let claims = claims::verdicts(&manifest, &observations);
+    claims::write(path, &claims)?;
     let figures = draw(path, sweep, &rows)?;
     let report = Report {
         title: format!("{}: accuracy and its cost", sweep.name),
         command: manifest.provenance.get("command").cloned().unwrap_or_default(),
         conditions: conditions(&manifest),
-        activity: activity(path, records.len())?,
+        activity: activity(path, observations.len())?,
         notes: vec![sweep.why.trim().to_owned()],
         rows,
+        claims: Some(claims),
         economy,
         figures,
         sections: sections(path, &manifest)?,
@@ -80,6 +98,26 @@ fn ends(mut rows: Vec<LatencyRow>) -> Vec<LatencyRow> {
     let most = rows.iter().map(|row| row.asked.n).max().unwrap_or(1);
     rows.retain(|row| row.asked.n == 1 || row.asked.n == most);
     rows
+}
+
+fn add_prices(sweep: &mut Sweep, names: &[String]) -> Result<()> {
+    for name in names {
+        let price = Price::open(name).map_err(anyhow::Error::msg)?;
+        if sweep.all_prices().all(|known| known.label() != price.label()) {
+            sweep.prices.push(price);
+        }
+    }
+    Ok(())
+}
+
+/// What the manifest knows of each model.
+pub(crate) fn known(manifest: &Manifest) -> Known {
+    let Identity { sweep, models, .. } = &manifest.identity;
+    let facts = |model: &ModelEntry| {
+        let facts = ModelFacts::new(models.get(&model.name), model.facts.as_ref());
+        (model.name.clone(), facts)
+    };
+    Known { models: sweep.models.iter().map(facts).collect(), ..Known::default() }
 }
 
 fn print(rows: &[Row]) {
@@ -124,12 +162,14 @@ fn conditions(manifest: &Manifest) -> Vec<(String, String)> {
     conditions.push(("seed".into(), sweep.seed.to_string()));
     conditions.push(("temperature".into(), sampling.temperature.to_string()));
     conditions.push(("rows in a batch".into(), sweep.rows.to_string()));
-    if let Some(price) = &sweep.price {
-        let text = format!(
-            "${} an hour for {} ({}, {})",
-            price.usd_per_device_hour, price.device, price.source, price.date
-        );
-        conditions.push(("price".into(), text));
+    for price in sweep.all_prices() {
+        let text = format!("{} for {} ({}, {})", price.terms(), price.device, price.source, price.date);
+        conditions.push((format!("price {}", price.label()), text));
+    }
+    if let Some(verifier) = &sweep.verifier {
+        let (seconds, usd) = (verifier.device_s_per_answer, verifier.usd_per_answer);
+        conditions
+            .push(("verifier".into(), format!("{seconds} s and ${usd} an answer ({})", verifier.source)));
     }
     for (task, sha256) in &manifest.identity.problems_sha256 {
         conditions.push((format!("problems of {task}"), format!("sha256 {sha256}")));
@@ -151,6 +191,8 @@ fn activity(path: &Path, records: usize) -> Result<Vec<String>> {
     }
     let rate = total.sampled_tokens as f64 / total.wall_s;
     let outside = 100.0 * (1.0 - total.device_s / total.wall_s);
+    let halved =
+        format!("The device ran out of memory {} times; the batch was halved each time.", total.halvings);
     let mut lines = vec![
         format!("{records} trajectories, {} tokens sampled at {rate:.0} a second.", total.sampled_tokens),
         format!(
@@ -160,6 +202,7 @@ fn activity(path: &Path, records: usize) -> Result<Vec<String>> {
             total.most_rows
         ),
     ];
+    lines.extend(Some(halved).filter(|_| total.halvings > 0));
     lines.extend(energy::summary(&energy::read_energy(path)?));
     Ok(lines)
 }

@@ -10,22 +10,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use isocost_harness::run_directory::RunDirectory;
 use isocost_harness::sampling::{TaskInRun, sample_task};
+use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
-use isocost_models::engine::LocalEngine;
+use isocost_models::device::{self, DeviceChoice};
+use isocost_models::engine::{Device, LocalEngine};
 
 use crate::energy::EnergyLog;
 use crate::progress::{ModelProgress, Progress};
 use crate::{report, workload};
 
 /// Carries a sweep out and reports on it.
-pub(crate) fn run(name: &str, out: Option<PathBuf>) -> Result<ExitCode> {
-    let sweep = Sweep::open(name)?;
-    let tasks = workload::tasks(&sweep)?;
-    let mut engines = load_all(&sweep)?;
+pub(crate) fn run(
+    name: &str,
+    out: Option<PathBuf>,
+    limit: Option<usize>,
+    library: &Library,
+    device: DeviceChoice,
+) -> Result<ExitCode> {
+    let sweep = workload::sweep(name, limit)?;
+    let tasks = workload::tasks(&sweep, library)?;
+    let device = device.open()?;
+    let mut engines = load_all(&sweep, &tasks, &device)?;
     let facts = engines
         .iter()
         .map(|(model, engine)| Ok((model.name.clone(), serde_json::to_value(engine.facts()?)?)));
-    let manifest = workload::manifest(&sweep, &tasks, facts.collect::<Result<BTreeMap<_, _>>>()?);
+    let manifest = workload::manifest(&sweep, &tasks, facts.collect::<Result<BTreeMap<_, _>>>()?, &device);
     let out = out.unwrap_or_else(|| workload::default_directory(&sweep));
     let mut run = RunDirectory::open(&out, &manifest)?;
     let progress = Progress::new();
@@ -37,20 +46,26 @@ pub(crate) fn run(name: &str, out: Option<PathBuf>) -> Result<ExitCode> {
         if sample_model(engine, &mut run, &sweep, model, &tasks, &progress, watched)?.is_break() {
             let done = run.len();
             progress.say(&format!(
-                "stopped with {done} trajectories recorded; go on with: isocost run {} --out {}",
-                name,
+                "stopped with {done} trajectories recorded; go on with: isocost run {name}{} --out {}",
+                limit.map_or(String::new(), |limit| format!(" --limit {limit}")),
                 out.display()
             ));
             return Ok(ExitCode::FAILURE);
         }
     }
     drop(run);
-    report::report(&out)?;
+    report::report(&out, &[])?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn load_all(sweep: &Sweep) -> Result<Vec<(ModelEntry, LocalEngine)>> {
-    sweep.models.iter().map(|model| Ok((model.clone(), workload::load(sweep, model)?))).collect()
+fn load_all(sweep: &Sweep, tasks: &[TaskInRun], device: &Device) -> Result<Vec<(ModelEntry, LocalEngine)>> {
+    eprintln!("device: {}", device::describe(device));
+    let load = |model: &ModelEntry| {
+        let found = workload::find(sweep, model, tasks, device)?;
+        eprintln!("{}: {}", model.name, found.memory);
+        Ok((model.clone(), found.load(device)?))
+    };
+    sweep.models.iter().map(load).collect()
 }
 
 fn greet(progress: &Progress, sweep: &Sweep, run: &RunDirectory) {

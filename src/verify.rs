@@ -11,6 +11,7 @@ use isocost_harness::latency_rows::{Asked, all_asked, dialect, requests};
 use isocost_harness::replay::{Latency, Serving, replay};
 use isocost_harness::run_directory::{Manifest, read_manifest, read_records, write_whole};
 use isocost_harness::sampling::TaskInRun;
+use isocost_harness::source::Library;
 use isocost_harness::step_log::for_each_step;
 use isocost_harness::surface::Surface;
 use isocost_harness::sweep::ModelEntry;
@@ -18,7 +19,8 @@ use isocost_harness::trajectory::Trajectory;
 use isocost_harness::verification::{CellCheck, Recorded, Verification, choose, compare, run_alone};
 use isocost_harness::verification_report;
 use isocost_models::calibrate::Grid;
-use isocost_models::engine::LocalEngine;
+use isocost_models::device::DeviceChoice;
+use isocost_models::engine::{Device, LocalEngine};
 use isocost_models::meter::Watch;
 
 use crate::{calibrate, energy, report, workload};
@@ -41,13 +43,20 @@ struct Run<'a> {
     records: &'a [Trajectory],
     tasks: &'a [TaskInRun],
     effort: &'a Effort,
+    device: &'a Device,
 }
 
 /// Checks a run, prints and stores what was found. Exit code 1 if any token differs.
-pub(crate) fn verify(path: &Path, effort: &Effort) -> Result<ExitCode> {
+pub(crate) fn verify(
+    path: &Path,
+    effort: &Effort,
+    library: &Library,
+    device: DeviceChoice,
+) -> Result<ExitCode> {
     let (manifest, records) = (read_manifest(path)?, read_records(path)?);
-    let tasks = workload::tasks(&manifest.identity.sweep)?;
-    let run = Run { manifest: &manifest, records: &records, tasks: &tasks, effort };
+    let tasks = workload::tasks(&manifest.identity.sweep, library)?;
+    let device = device.open()?;
+    let run = Run { manifest: &manifest, records: &records, tasks: &tasks, effort, device: &device };
     let mut watch = energy::start_meters();
     let chosen = choose(&run.recorded_cells(), effort.cells);
     let (mut surfaces, mut verification) = (Vec::new(), Verification::default());
@@ -66,7 +75,7 @@ pub(crate) fn verify(path: &Path, effort: &Effort) -> Result<ExitCode> {
     println!("{}", verification_report::table(&verification).terminal());
     write_whole(&path.join("surface.json"), &Surface::write_all(&surfaces))?;
     write_whole(&path.join("verify.json"), &(serde_json::to_string_pretty(&verification)? + "\n"))?;
-    report::write(path)?;
+    report::write(path, &[])?;
     let equal = verification.cells.iter().all(CellCheck::tokens_are_equal);
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -104,7 +113,7 @@ impl Run<'_> {
         watch: &mut Watch,
     ) -> Result<(Surface, Vec<CellCheck>)> {
         let sweep = &self.manifest.identity.sweep;
-        let mut engine = workload::load(sweep, model)?;
+        let mut engine = workload::find(sweep, model, self.tasks, self.device)?.load(self.device)?;
         let time_limit = Duration::from_secs_f64(self.effort.time_limit);
         let grid = Grid::up_to(sweep.rows, self.longest(model), sweep.sampling.clone(), time_limit);
         let surface = calibrate::of_engine(&mut engine, &model.source, &grid, watch)?;

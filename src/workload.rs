@@ -3,31 +3,92 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use isocost_harness::cell::Budget;
 use isocost_harness::run_directory::{Identity, Manifest};
 use isocost_harness::sampling::TaskInRun;
-use isocost_harness::sweep::{ModelEntry, Sweep};
-use isocost_harness::task::Task;
+use isocost_harness::source::Library;
+use isocost_harness::sweep::{ModelEntry, Sweep, TaskEntry};
 use isocost_harness::trajectory::SCHEMA;
+use isocost_models::device;
 use isocost_models::engine::{Device, LocalEngine};
+use isocost_models::load::LoadError;
+use isocost_models::memory::MemoryPlan;
 use isocost_models::source::Source;
 use jiff::Timestamp;
 
-/// The tasks of a sweep with the problems it uses.
-pub(crate) fn tasks(sweep: &Sweep) -> Result<Vec<TaskInRun>> {
-    let open = |name: &str, limit: Option<usize>| -> Result<TaskInRun> {
-        let task = Task::built_in(name)?;
-        let problems = task.subset(limit.unwrap_or(usize::MAX), sweep.seed)?;
-        Ok(TaskInRun { task, problems })
-    };
-    sweep.tasks.iter().map(|entry| open(&entry.name, entry.problems)).collect()
+use crate::claims::REGISTERED;
+use crate::progress::Downloads;
+use crate::tasks::subset;
+
+/// Tokens assumed of a prompt where only the memory is planned.
+const USUAL_PROMPT: usize = 256;
+
+/// The sweep of that name, with at most `limit` problems of each task.
+pub(crate) fn sweep(name: &str, limit: Option<usize>) -> Result<Sweep> {
+    let mut sweep = Sweep::open(name)?;
+    for entry in &mut sweep.tasks {
+        entry.problems = [entry.problems, limit].into_iter().flatten().min();
+    }
+    Ok(sweep)
 }
 
-/// Loads one of a sweep's models onto the CPU.
-pub(crate) fn load(sweep: &Sweep, model: &ModelEntry) -> Result<LocalEngine> {
-    let source = Source::resolve(&model.source)?;
-    LocalEngine::load(&source, &Device::Cpu, None, sweep.rows)
-        .with_context(|| format!("model {}", model.name))
+/// The tasks of a sweep with the problems it uses.
+pub(crate) fn tasks(sweep: &Sweep, library: &Library) -> Result<Vec<TaskInRun>> {
+    let open = |entry: &TaskEntry| -> Result<TaskInRun> {
+        let task = entry.task()?;
+        let problems = subset(&task, entry.problems, sweep.seed, library)?;
+        Ok(TaskInRun { task, problems })
+    };
+    sweep.tasks.iter().map(open).collect()
+}
+
+/// A model of a sweep that is on this machine, and what it will take of a device's memory.
+pub(crate) struct Planned {
+    name: String,
+    source: Source,
+    pub(crate) memory: MemoryPlan,
+}
+
+/// Finds one of a sweep's models, fetching it if need be, and plans its memory. Nothing is loaded yet.
+pub(crate) fn find(
+    sweep: &Sweep,
+    model: &ModelEntry,
+    tasks: &[TaskInRun],
+    device: &Device,
+) -> Result<Planned> {
+    let plan = || {
+        let source = Downloads::resolve(&model.source)?;
+        let rows = (sweep.rows, longest_row(sweep, model, tasks));
+        let memory = LocalEngine::plan_memory(&source, device, None, rows)?;
+        Ok::<_, LoadError>(Planned { name: model.name.clone(), source, memory })
+    };
+    plan().with_context(|| format!("model {}", model.name))
+}
+
+/// Tokens of the longest completion, with a usual prompt.
+fn longest_row(sweep: &Sweep, model: &ModelEntry, tasks: &[TaskInRun]) -> usize {
+    let thought = match sweep.budgets(model).last() {
+        Some(Budget::Tokens(tokens)) => *tokens as usize,
+        // The context is the limit.
+        _ => return usize::MAX,
+    };
+    let answer = tasks.iter().map(|task| task.task.answer_tokens as usize).max().unwrap_or(0);
+    USUAL_PROMPT + thought + answer
+}
+
+impl Planned {
+    /// Loads the model, with as many rows as fit.
+    pub(crate) fn load(&self, device: &Device) -> Result<LocalEngine> {
+        let rows = self.memory.batch();
+        if rows == 0 {
+            let (name, memory) = (&self.name, &self.memory);
+            bail!(
+                "model {name}: does not fit ({memory}): take a smaller model, smaller budgets or another --device"
+            );
+        }
+        LocalEngine::load(&self.source, device, None, rows).with_context(|| format!("model {}", self.name))
+    }
 }
 
 /// What a run of this sweep is and where it came from.
@@ -35,40 +96,36 @@ pub(crate) fn manifest(
     sweep: &Sweep,
     tasks: &[TaskInRun],
     models: BTreeMap<String, serde_json::Value>,
+    device: &Device,
 ) -> Manifest {
     let problems_sha256 =
         tasks.iter().map(|t| (t.task.name.clone(), t.problems.sha256().to_owned())).collect();
-    let provenance = [
-        ("isocost", env!("CARGO_PKG_VERSION").to_owned()),
-        ("git_commit", env!("ISOCOST_COMMIT").to_owned()),
-        ("git_tree", env!("ISOCOST_TREE").to_owned()),
-        ("started", Timestamp::now().strftime("%FT%TZ").to_string()),
-        ("host", host()),
-        ("device", cpu_description()),
-        ("sweep_sha256", sweep.sha256()),
-        ("command", std::env::args().skip(1).fold("isocost".to_owned(), |line, word| line + " " + &word)),
-    ];
-    let provenance = provenance.map(|(key, value)| (key.to_owned(), value)).into();
+    let mut provenance = provenance();
+    provenance.insert("device".into(), device::describe(device));
+    provenance.insert("sweep_sha256".into(), sweep.sha256());
+    provenance.insert(REGISTERED.into(), isocost_harness::claims::registry::sha256());
     Manifest {
         identity: Identity { schema: SCHEMA, sweep: sweep.clone(), problems_sha256, models },
         provenance,
     }
 }
 
+/// When, where, by which build and with what words.
+pub(crate) fn provenance() -> BTreeMap<String, String> {
+    let facts = [
+        ("isocost", env!("CARGO_PKG_VERSION").to_owned()),
+        ("git_commit", env!("ISOCOST_COMMIT").to_owned()),
+        ("git_tree", env!("ISOCOST_TREE").to_owned()),
+        ("started", Timestamp::now().strftime("%FT%TZ").to_string()),
+        ("host", host()),
+        ("command", std::env::args().skip(1).fold("isocost".to_owned(), |line, word| line + " " + &word)),
+    ];
+    facts.map(|(key, value)| (key.to_owned(), value)).into()
+}
+
 /// Where a sweep is run unless `--out` says otherwise.
 pub(crate) fn default_directory(sweep: &Sweep) -> PathBuf {
     PathBuf::from("results/runs").join(format!("{}-{}-{}", date(), host(), sweep.name))
-}
-
-/// Today in UTC, `YYYY-MM-DD`.
-pub(crate) fn date() -> String {
-    Timestamp::now().strftime("%F").to_string()
-}
-
-/// The processor, with its cores.
-pub(crate) fn cpu_description() -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("cpu, {cores} cores, {}", cpu_name())
 }
 
 /// The machine's name, fit for a file's.
@@ -78,9 +135,7 @@ pub(crate) fn host() -> String {
     if kept.is_empty() { "host".into() } else { kept }
 }
 
-fn cpu_name() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name =
-        info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, n)| n.trim()));
-    name.unwrap_or(std::env::consts::ARCH).to_owned()
+/// Today in UTC, `YYYY-MM-DD`.
+pub(crate) fn date() -> String {
+    Timestamp::now().strftime("%F").to_string()
 }

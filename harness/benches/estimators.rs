@@ -82,8 +82,8 @@ fn resampled(c: &mut Criterion) {
     });
     let costs: Vec<f64> = curve.data().rows().map(|row| row[BUDGETS - 1]).collect();
     let correct: Vec<f64> = curve.data().rows().map(|row| row[2 * BUDGETS - 1]).collect();
-    c.bench_function("cost per correct, jackknife-t, 10,000 problems", |b| {
-        b.iter(|| cost_per_correct(black_box(&costs), black_box(&correct), bootstrap))
+    c.bench_function("cost per correct, Fieller, 10,000 problems", |b| {
+        b.iter(|| cost_per_correct(black_box(&costs), black_box(&correct), Level::default()))
     });
 }
 

@@ -270,10 +270,7 @@ fn covers(line: &Line, run: &Run, population: &Population, truth: f64, memo: &Me
         }
         Statistic::CostPerCorrect => match line.way {
             Way::By(method) => cost_per_correct_by(&rows.costs[3], &rows.correct[3], bootstrap, method),
-            Way::Default => cost_per_correct(&rows.costs[3], &rows.correct[3], bootstrap),
-            Way::Pooled => {
-                cost_per_correct_by(&rows.costs[3], &rows.correct[3], bootstrap, Method::JackknifeT)
-            }
+            Way::Default | Way::Pooled => cost_per_correct(&rows.costs[3], &rows.correct[3], level),
         },
         Statistic::Slope => {
             let curve = Curve::new(&rows.costs, &rows.correct).ok()?;

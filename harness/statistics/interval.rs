@@ -60,7 +60,10 @@ pub fn estimate_from_means(
 }
 
 /// Statistic values left out one problem at a time; absent if any has no value.
-fn leave_one_out(data: &Summaries, statistic: &impl Fn(&[f64]) -> Option<f64>) -> Option<Vec<f64>> {
+pub(crate) fn leave_one_out(
+    data: &Summaries,
+    statistic: &(impl Fn(&[f64]) -> Option<f64> + ?Sized),
+) -> Option<Vec<f64>> {
     let all = data.means();
     let mut means = all.clone();
     let without = |problem| {

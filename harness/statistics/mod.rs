@@ -13,7 +13,7 @@
 //!
 //! Reading order: [`estimate`], [`proportion`], [`mean`], [`paired`] (closed forms); [`votes`] and the
 //! strategies built on it; [`summaries`], [`resample`] and [`interval`] (everything that is a function of means over
-//! problems); [`ratio`], [`log_fit`], [`reach`], [`pareto`] (what is concluded); [`power`], [`mod@holm`] (what could
+//! problems); [`ratio`], [`log_fit`], [`reach`], [`shift`], [`pareto`], [`strata`] (what is concluded); [`power`], [`mod@holm`] (what could
 //! have been concluded).
 //!
 //! ```
@@ -47,7 +47,9 @@ pub mod ratio;
 pub mod reach;
 pub mod resample;
 pub mod saturation;
+pub mod shift;
 mod skew;
+pub mod strata;
 mod subsets;
 pub mod summaries;
 pub mod votes;
@@ -67,7 +69,9 @@ pub use paired::{paired_difference, paired_p_value, paired_share_difference, unp
 pub use pareto::{CrossFitted, OnFront, PricedCell, cross_fitted_front, pareto_front};
 pub use pass_at_k::pass_at_k;
 pub use percentile::percentile;
-pub use power::{PairedVariance, minimum_detectable_effect, minimum_detectable_effect_of, problems_needed};
+pub use power::{
+    PairedVariance, minimum_detectable_effect, minimum_detectable_effect_of, p_value_of, problems_needed,
+};
 pub use proportion::{
     Tally, accuracy, accuracy_on_these_problems, clopper_pearson, mean_share, shares, wilson,
 };
@@ -76,6 +80,8 @@ pub use ratio::{cost_per_correct, cost_per_correct_by};
 pub use reach::{CostRatio, CostToReach, Crossing, cost_ratio, cost_to_reach, cost_to_reach_by_draws};
 pub use resample::Bootstrap;
 pub use saturation::{Ceiling, Logistic, Saturation, saturation};
+pub use shift::{cost_at, log_cost_ratio, shared_range};
+pub use strata::{Part, mean_of_statistics};
 pub use summaries::Summaries;
 pub use votes::{Strategy, Subsets, Vote, is_reliable, strategy_accuracy, strategy_per_problem};
 pub use weighted::weighted_at_n;

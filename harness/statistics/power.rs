@@ -47,6 +47,16 @@ pub fn minimum_detectable_effect_of(estimate: &Estimate, level: Level, power: f6
     (effect.is_finite() && effect > 0.0).then_some(effect)
 }
 
+/// Two-sided p-value of "exactly `threshold`", read off the half-width on the threshold's side of an interval already
+/// computed at this level; absent for an interval without width.
+pub fn p_value_of(estimate: &Estimate, threshold: f64, level: Level) -> Option<f64> {
+    let distance = estimate.value - threshold;
+    let width =
+        if distance > 0.0 { estimate.value - estimate.ci_low } else { estimate.ci_high - estimate.value };
+    let z = distance.abs() / width * critical::normal(level);
+    z.is_finite().then(|| (2.0 * critical::normal_cdf(-z)).min(1.0))
+}
+
 fn reach(level: Level, power: f64) -> Option<f64> {
     (power > 0.0 && power < 1.0).then(|| critical::normal(level) + critical::normal_quantile(power))
 }
@@ -75,6 +85,13 @@ mod tests {
         let got = minimum_detectable_effect_of(&estimate, Level::default(), 0.8).unwrap();
         let direct = minimum_detectable_effect(100.0 * se * se, 100, Level::default(), 0.8).unwrap();
         assert!((got - direct).abs() < 1e-7);
+    }
+
+    #[test]
+    fn a_threshold_at_the_end_of_an_interval_has_p_five_per_cent() {
+        let estimate = Estimate { value: 1.0, ci_low: 0.5, ci_high: 2.0, n: 30 };
+        let p = |threshold| p_value_of(&estimate, threshold, Level::default()).unwrap();
+        assert!((p(0.5) - 0.05).abs() < 1e-9 && (p(2.0) - 0.05).abs() < 1e-9 && p(1.0) > 0.999);
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! Cost per correct answer: total cost over total correct, a ratio of sums.
 //!
-//! Not the mean of per-problem ratios, which is infinite as soon as one problem is never solved. Each problem
-//! counts once, with its mean cost and its share correct, and the interval is taken over problems on the log scale,
-//! because a ratio of means is skewed (Fieller 1954; Cochran 1977, chapter 6). Wrong answers cost and do not count:
-//! report it beside the accuracy, because a cheap bad model can have an excellent ratio.
+//! Not the mean of per-problem ratios, which is infinite as soon as one problem is never solved. Each problem counts
+//! once, with its mean cost and its share correct. Wrong answers cost and do not count: report it beside the
+//! accuracy, because a cheap bad model can have an excellent ratio.
 //!
-//! The jackknife needs no draws, and stays defined with few solved problems, where many draws hold none. With 30
-//! problems of which most are nearly never solved it is a little too wide (97 % coverage for a nominal 95 %).
+//! The interval is Fieller's (1954): all ratios r for which the mean of `cost - r correct` over problems is not told
+//! from 0 by a t test. It needs no draws and no logarithm, and its coverage with 30 problems is that of the t test.
+//! It is bounded only if the share correct itself is told from 0; where it is not, the jackknife's t interval
+//! on the log scale is given, which is cautious.
 
-use super::estimate::{Estimate, Undefined};
+use super::critical;
+use super::estimate::{Estimate, Level, Undefined};
 use super::interval::{Method, estimate_from_means};
+use super::mean::Moments;
 use super::resample::Bootstrap;
 use super::summaries::Summaries;
 
@@ -18,8 +21,29 @@ use super::summaries::Summaries;
 ///
 /// # Errors
 /// [`Undefined::NoCorrectAnswers`], [`Undefined::NotFinite`] for a total cost of 0 or less, and as [`estimate_from_means`].
-pub fn cost_per_correct(costs: &[f64], correct: &[f64], bootstrap: Bootstrap) -> Result<Estimate, Undefined> {
-    cost_per_correct_by(costs, correct, bootstrap, Method::JackknifeT)
+pub fn cost_per_correct(costs: &[f64], correct: &[f64], level: Level) -> Result<Estimate, Undefined> {
+    let bootstrap = Bootstrap { level, ..Bootstrap::default() };
+    let cautious = cost_per_correct_by(costs, correct, bootstrap, Method::JackknifeT)?;
+    match fieller(costs, correct, level) {
+        Some((low, high)) => Estimate::finite(cautious.value, low, high, cautious.n),
+        None => Ok(cautious),
+    }
+}
+
+/// Roots of `(C - r S)^2 = t^2 Var(C - r S)`; absent if they do not enclose the ratio from both sides.
+fn fieller(costs: &[f64], correct: &[f64], level: Level) -> Option<(f64, f64)> {
+    let n = costs.len() as f64;
+    let t = critical::student(level, n - 1.0);
+    let (c, s) = (Moments::of(costs), Moments::of(correct));
+    let products = costs.iter().zip(correct).map(|(x, y)| (x - c.mean) * (y - s.mean));
+    let covariance = products.sum::<f64>() / (n - 1.0);
+    let unexplained = |variance: f64| t * t * variance / n;
+    let square = s.mean * s.mean - unexplained(s.variance);
+    let half = c.mean * s.mean - unexplained(covariance);
+    let constant = c.mean * c.mean - unexplained(c.variance);
+    let root = (half * half - square * constant).max(0.0).sqrt();
+    let (low, high) = ((half - root) / square, (half + root) / square);
+    (square > 0.0 && low > 0.0 && high.is_finite()).then_some((low, high))
 }
 
 /// [`cost_per_correct`] with a chosen interval method.
@@ -57,9 +81,31 @@ mod tests {
     #[test]
     fn it_is_total_cost_over_total_correct() {
         let (costs, correct) = problems();
-        let e = cost_per_correct(&costs, &correct, Bootstrap::default()).unwrap();
+        let e = cost_per_correct(&costs, &correct, Level::default()).unwrap();
         assert!((e.value - costs.iter().sum::<f64>() / correct.iter().sum::<f64>()).abs() < 1e-9);
         assert!(e.ci_low > 0.0 && e.contains(e.value) && e.n == 30);
+    }
+
+    #[test]
+    fn a_ratio_at_an_end_of_the_interval_is_one_that_the_t_test_just_rejects() {
+        let (costs, correct) = problems();
+        let e = cost_per_correct(&costs, &correct, Level::default()).unwrap();
+        for end in [e.ci_low, e.ci_high] {
+            let excess: Vec<f64> = costs.iter().zip(&correct).map(|(c, s)| c - end * s).collect();
+            let mean = Moments::of(&excess);
+            let t = mean.mean / (mean.variance / 30.0).sqrt();
+            assert!((t.abs() - critical::student(Level::default(), 29.0)).abs() < 1e-6, "{t}");
+        }
+    }
+
+    #[test]
+    fn a_share_correct_that_is_hardly_told_from_none_gets_the_cautious_interval() {
+        let mut correct = [0.0; 20];
+        correct[..2].copy_from_slice(&[1.0, 1.0]);
+        let costs: Vec<f64> = (0..20).map(|i| 1.0 + f64::from(i) / 20.0).collect();
+        assert_eq!(fieller(&costs, &correct, Level::default()), None);
+        let e = cost_per_correct(&costs, &correct, Level::default()).unwrap();
+        assert!(e.contains(e.value) && e.ci_high > 3.0 * e.value, "{e:?}");
     }
 
     #[test]
@@ -77,7 +123,7 @@ mod tests {
 
     #[test]
     fn no_correct_answer_is_said_not_divided_by() {
-        let got = cost_per_correct(&[1.0; 10], &[0.0; 10], Bootstrap::default());
+        let got = cost_per_correct(&[1.0; 10], &[0.0; 10], Level::default());
         assert_eq!(got, Err(Undefined::NoCorrectAnswers));
     }
 
@@ -85,7 +131,7 @@ mod tests {
     fn one_solved_problem_of_ten_is_too_unstable_for_an_interval() {
         let mut correct = [0.0; 10];
         correct[0] = 1.0;
-        let got = cost_per_correct(&[1.0; 10], &correct, Bootstrap::default());
+        let got = cost_per_correct(&[1.0; 10], &correct, Level::default());
         assert!(matches!(got, Err(Undefined::UnstableDraws { .. })), "{got:?}");
     }
 }

@@ -4,11 +4,12 @@
 //! always solved and a few rarely, the symmetric interval misses on one side about one time in seven. Hall (1992, "On
 //! the removal of skewness by transformation", JRSS B 54) removes the first-order skewness with a cubic,
 //! `g(T) = T + a T^2 + a^2 T^3 / 3 + a / 2` with `a = skewness / (3 sqrt(n))`, which is increasing and has an
-//! inverse in closed form; the interval is read off through the inverse. Without skewness it is the t interval.
+//! inverse in closed form; the interval is read off through the inverse. Without skewness it is the t interval, with the
+//! degrees of freedom of [`super::mean`]: what is lopsided usually has a heavy tail too.
 
 use super::critical;
 use super::estimate::Level;
-use super::mean::Moments;
+use super::mean::{Moments, degrees_of_freedom};
 
 /// Hall's interval for the mean of at least two values that are not all equal.
 pub(crate) fn skewed_t_interval(values: &[f64], level: Level) -> (f64, f64) {
@@ -17,7 +18,7 @@ pub(crate) fn skewed_t_interval(values: &[f64], level: Level) -> (f64, f64) {
     let cubes = values.iter().map(|x| (x - mean).powi(3)).sum::<f64>() / n;
     let a = cubes / variance.powf(1.5) / (3.0 * n.sqrt());
     let se = (variance / n).sqrt();
-    let reach = critical::student(level, n - 1.0);
+    let reach = critical::student(level, degrees_of_freedom(values));
     (mean - se * straighten(reach, a), mean - se * straighten(-reach, a))
 }
 

@@ -313,7 +313,7 @@ impl Rope {
 
     /// The root of 1 + ln(factor) / ln(original).
     fn longrope_magnitude(&self, context: usize, original: usize) -> f64 {
-        let factor = context as f64 / original as f64;
+        let factor = self.factor.unwrap_or(context as f64 / original as f64);
         self.attention_factor.unwrap_or(if factor <= 1.0 {
             1.0
         } else {

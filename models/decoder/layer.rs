@@ -81,8 +81,8 @@ impl Shelf<'_> {
             loaded.push(if self.config.fused {
                 let shape = [outs.iter().sum(), input];
                 let name = self.name(&format!("{fused}.weight"));
-                Linear::new(self.weights.rows(&name, shape, from..from + out)?, None)
-                    .map_err(|e| LoadError::other(&e))?
+                let rows = self.weights.rows(&name, shape, from..from + out)?;
+                Linear::new(rows, None).map_err(|e| LoadError::other(&e))?
             } else {
                 self.linear(name, out, input, bias)?
             });

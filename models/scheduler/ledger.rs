@@ -38,6 +38,11 @@ impl<'a> Ledger<'a> {
         self.step.load.forks += 1;
     }
 
+    /// The device was out of memory.
+    pub(super) fn halved(&mut self) {
+        self.activity.halvings += 1;
+    }
+
     /// A token was sampled.
     pub(super) fn sampled(&mut self) {
         self.step.load.sampled_tokens += 1;

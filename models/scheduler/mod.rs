@@ -17,13 +17,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use candle_core::Result;
+use candle_core::{Error, Result};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Activity, Generated, Settings};
 use isocost_harness::step::Step;
 
 use crate::cache::{BLOCK, Cache, Sequence};
-use crate::decoder::{Decoder, Feed};
+use crate::config::Config;
+use crate::decoder::{Feed, Forward};
+use crate::memory::is_out_of_memory;
 use crate::sampler;
 use chain::Chain;
 use ledger::Ledger;
@@ -62,9 +64,26 @@ struct Source {
     waiting: VecDeque<usize>,
 }
 
+/// Blocks with which `rows` trajectories of the longest of `prompts` can be under way at once.
+pub fn blocks_wanted(
+    prompts: &[Prompt],
+    settings: &Settings,
+    markers: &Markers,
+    rows: usize,
+    config: &Config,
+) -> usize {
+    let limit = config.recalculates_at();
+    let chain =
+        |p: &Prompt| Chain::new(0, 0, p, settings, config.context).blocks_needed(p, settings, markers, limit);
+    let chains = rows * prompts.iter().map(chain).max().unwrap_or(0);
+    // What is read once and then shared: both prompts of a problem.
+    let prompt = |p: &Prompt| (p.thinking.len() + p.direct.len()) / BLOCK + 4;
+    chains + prompts.iter().map(prompt).max().unwrap_or(0)
+}
+
 /// One call's worth of work on one decoder.
 pub struct Scheduler<'a> {
-    decoder: &'a Decoder,
+    decoder: &'a dyn Forward,
     cache: &'a mut Cache,
     markers: &'a Markers,
     settings: &'a Settings,
@@ -86,7 +105,7 @@ pub struct Scheduler<'a> {
 impl<'a> Scheduler<'a> {
     /// A scheduler with at most `most_rows` rows in a step.
     pub fn new(
-        decoder: &'a Decoder,
+        decoder: &'a dyn Forward,
         cache: &'a mut Cache,
         markers: &'a Markers,
         settings: &'a Settings,
@@ -260,16 +279,14 @@ impl<'a> Scheduler<'a> {
         let started = Instant::now();
         let mut rows = std::mem::take(&mut self.active);
         let fed: usize = rows.iter().map(|row| row.pending.len()).sum();
+        let before: Vec<usize> = rows.iter().map(|row| row.sequence.len()).collect();
         let mut feeds: Vec<Feed> =
             rows.iter_mut().map(|row| Feed { sequence: &mut row.sequence, tokens: &row.pending }).collect();
         let logits = self.decoder.step(self.cache, &mut feeds).and_then(|logits| logits.to_vec2::<f32>());
         let seconds = started.elapsed().as_secs_f64();
         let logits = match logits {
             Ok(logits) => logits,
-            Err(error) => {
-                self.active = rows;
-                return Err(error);
-            }
+            Err(error) => return self.retry_half(rows, &before, error),
         };
         self.ledger.forward(&rows, seconds);
         for (mut row, logits) in rows.into_iter().zip(logits) {
@@ -280,6 +297,23 @@ impl<'a> Scheduler<'a> {
         let flow = self.hand_over(sink);
         self.ledger.close_step();
         Ok(flow)
+    }
+
+    /// After a step that found no memory: half of the rows try again, the others wait for a place. Any other failure
+    /// is passed on.
+    fn retry_half(&mut self, mut rows: Vec<Row>, before: &[usize], error: Error) -> Result<ControlFlow<()>> {
+        for (row, len) in rows.iter_mut().zip(before) {
+            self.cache.take_back(&mut row.sequence, *len);
+        }
+        let half = rows.len() / 2;
+        let failed = half == 0 || !is_out_of_memory(&error);
+        if !failed {
+            rows.split_off(half).into_iter().rev().for_each(|row| self.forks.push_front(row));
+            self.most_rows = half;
+            self.ledger.halved();
+        }
+        self.active = rows;
+        if failed { Err(error) } else { Ok(ControlFlow::Continue(())) }
     }
 
     /// Books a row's share of a step's seconds.

@@ -34,10 +34,7 @@ impl Shards {
     /// [`LoadError`] if a file is missing, truncated, or its header contradicts its size or the index.
     pub(super) fn open(folder: &Path) -> Result<Self, LoadError> {
         let index = Index::read(folder)?;
-        let names: BTreeSet<String> = match &index {
-            Some((_, index)) => index.weight_map.values().cloned().collect(),
-            None => BTreeSet::from(["model.safetensors".to_owned()]),
-        };
+        let names = Index::files(index.as_ref());
         let mut shards = Self { files: vec![], weights: BTreeMap::new() };
         for name in &names {
             shards.add(&folder.join(name), names.len())?;
@@ -105,7 +102,23 @@ impl Shards {
     }
 }
 
+/// The files with a folder's weights, whether they exist or not.
+///
+/// # Errors
+/// [`LoadError`] if there is an index and it is not one.
+pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
+    let index = Index::read(folder)?;
+    Ok(Index::files(index.as_ref()).iter().map(|name| folder.join(name)).collect())
+}
+
 impl Index {
+    fn files(index: Option<&(PathBuf, Self)>) -> BTreeSet<String> {
+        match index {
+            Some((_, index)) => index.weight_map.values().cloned().collect(),
+            None => BTreeSet::from(["model.safetensors".to_owned()]),
+        }
+    }
+
     /// The folder's index and its path, if it has one.
     fn read(folder: &Path) -> Result<Option<(PathBuf, Self)>, LoadError> {
         let path = folder.join("model.safetensors.index.json");

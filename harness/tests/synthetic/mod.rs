@@ -2,7 +2,7 @@
 
 use isocost_harness::cell::{Budget, Cell, Strategy};
 use isocost_harness::report_md::{Figure, Report};
-use isocost_harness::row::{Economy, Row};
+use isocost_harness::row::{Economy, Priced, Row};
 use isocost_harness::statistics::Estimate;
 
 const PROBLEMS: usize = 200;
@@ -44,7 +44,7 @@ pub(crate) fn hostile_rows() -> Vec<Row> {
     let names = ["<script>alert(1)</script>", "=cmd|' /C calc'!A0", "\u{1b}[2J\u{1b}]0;owned\u{7}|a|"];
     let mut rows: Vec<Row> = names.iter().map(|name| named(name)).collect();
     rows[1].accuracy = None;
-    rows[1].usd_per_correct = None;
+    rows[1].prices[0].usd_per_correct = None;
     rows[1].device_s_mean = f64::NAN;
     rows[2].reliable = false;
     rows
@@ -58,6 +58,9 @@ pub(crate) fn report(rows: Vec<Row>) -> Report {
         grid_tokens: 812_345,
         dearest_cell_tokens: 736_000,
         cell_by_cell_tokens: 9_123_456,
+        row_by_row_tokens: 45_617_280,
+        grid_device_s: 412.0,
+        cell_by_cell_device_s: 4_321.0,
     });
     Report {
         title: "Three small models on countdown".to_string(),
@@ -69,6 +72,7 @@ pub(crate) fn report(rows: Vec<Row>) -> Report {
             ("temperature".to_string(), "1.0".to_string()),
         ],
         rows,
+        claims: None,
         economy: economy.collect(),
         activity: vec!["resumed once, after 40 of 200 problems".to_string()],
         figures: vec![Figure {
@@ -110,8 +114,22 @@ fn row(model: &Model, budget: u32, n: u32, strategy: Strategy) -> Row {
         truncated_share: 0.9 * (1.0 - tokens / model.natural_tokens),
         no_answer_share: 0.02 * (1.0 - single),
         device_s_mean: seconds,
-        usd_per_correct: Some(Estimate { value: usd, ci_low: usd * 0.88, ci_high: usd * 1.15, n: PROBLEMS }),
+        tokens_per_correct: Some(around(f64::from(n) * (tokens + 6.0) / accuracy)),
+        flop_mean: None,
+        flop_per_correct: None,
+        joules_mean: Some(40.0 * seconds),
+        joules_per_correct: Some(around(40.0 * seconds / accuracy)),
+        prices: vec![Priced {
+            price: "a test".to_string(),
+            usd_mean: usd * accuracy,
+            usd_per_correct: Some(around(usd)),
+        }],
+        cost_of_pass_usd: None,
     }
+}
+
+fn around(value: f64) -> Estimate {
+    Estimate { value, ci_low: value * 0.88, ci_high: value * 1.15, n: PROBLEMS }
 }
 
 fn chosen(single: f64, n: u32, strategy: Strategy) -> f64 {

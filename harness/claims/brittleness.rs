@@ -1,0 +1,183 @@
+//! A distilled model loses more under perturbation than one that learnt without a teacher.
+//!
+//! Difference in differences: what the distilled model loses from original to perturbed problems, less what a reference loses
+//! that is just as good on the originals. The reference is matched by its curve: where it reaches the distilled model's
+//! accuracy on the originals, its accuracy on the perturbed problems is read off at the same cost. Clusters are the
+//! originals, each with all its variations.
+
+use std::collections::BTreeMap;
+
+use super::Missing;
+use super::distillation::distilled;
+use super::evidence::Evidence;
+use super::lineup::{Comparison, Lineup};
+use super::log_linear::points;
+use super::measured::Measured;
+use crate::model_facts::Kind;
+use crate::statistics::{Point, cost_at};
+
+/// Fewest originals with a variation.
+const ORIGINALS: usize = 5;
+
+pub(crate) fn comparisons(lineup: &Lineup) -> Result<Vec<Comparison>, Missing> {
+    let pairs: Vec<(usize, usize)> = task_pairs(lineup);
+    if pairs.is_empty() {
+        return Err(
+            "a task whose problems are variations (`variant_of`) of another task's in the sweep".into()
+        );
+    }
+    let mut all = Vec::new();
+    for student in distilled(lineup) {
+        let Some(reference) = reference(lineup, student) else { continue };
+        for &(original, perturbed) in &pairs {
+            let names = [student, reference].map(|model| lineup.models[model].name.as_str());
+            let name = format!("{} and {} on {}", names[0], names[1], lineup.tasks[perturbed].name);
+            all.push(Comparison { name, models: vec![student, reference], tasks: vec![original, perturbed] });
+        }
+    }
+    if all.is_empty() {
+        return Err("a distilled model (kind = \"distilled\") and one that learnt without a teacher (kind = \"reasoning\")".into());
+    }
+    Ok(all)
+}
+
+/// Originals with their perturbed tasks.
+fn task_pairs(lineup: &Lineup) -> Vec<(usize, usize)> {
+    let perturbed = (0..lineup.tasks.len()).filter(|&t| !lineup.tasks[t].variants.is_empty());
+    let pairs = perturbed.flat_map(|p| lineup.original_tasks().map(move |original| (original, p)));
+    // An original's name begins its variation's, as countdown-3 does countdown-3-perturbed.
+    pairs.filter(|&(o, p)| lineup.tasks[p].name.starts_with(&lineup.tasks[o].name)).collect()
+}
+
+/// A model that learnt without a teacher: of the same size if there is one, else the nearest.
+fn reference(lineup: &Lineup, student: usize) -> Option<usize> {
+    let distance =
+        |model: usize| lineup.size_ratio(model, student).map_or(f64::MAX, |ratio| ratio.ln().abs());
+    let peers = lineup.thinkers(2).filter(|&model| lineup.models[model].kind() == Some(Kind::Reasoning));
+    peers.min_by(|&a, &b| distance(a).total_cmp(&distance(b)))
+}
+
+pub(crate) fn measure(evidence: &Evidence, comparison: &Comparison) -> Result<Measured, Missing> {
+    let [original, perturbed] = [comparison.tasks[0], comparison.tasks[1]];
+    let matching = Matching::new(evidence, original, perturbed);
+    let originals = matching.originals.len();
+    if originals < ORIGINALS {
+        return Err(format!(
+            "{originals} problems of the run have a variation in it, at least {ORIGINALS} are needed"
+        ));
+    }
+    let columns = matching.columns(evidence, comparison)?;
+    let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+    let budgets = (columns.len() - 2) / 3;
+    let statistic = move |m: &[f64]| {
+        let curve = points(&m[2..2 + 2 * budgets]);
+        let (good, kept) = matched(&curve, &m[2 + 2 * budgets..], m[0])?;
+        Some((m[0] - m[1]) - (good - kept))
+    };
+    let stratum = &evidence.lineup.tasks[perturbed].name;
+    Ok(Measured::statistic(stratum, &columns, statistic)?.noting(format!("{originals} originals")))
+}
+
+/// The reference's accuracy on originals and perturbed problems, where the former is nearest to `accuracy`.
+fn matched(originals: &[Point], perturbed: &[f64], accuracy: f64) -> Option<(f64, f64)> {
+    let ends = originals.iter().map(|p| p.accuracy);
+    let highest = ends.clone().fold(f64::NEG_INFINITY, f64::max);
+    let lowest = ends.fold(f64::INFINITY, f64::min);
+    let cost = cost_at(originals, accuracy.clamp(lowest, highest))?;
+    let under: Vec<Point> =
+        originals.iter().zip(perturbed).map(|(p, &accuracy)| Point { accuracy, ..*p }).collect();
+    Some((at_cost(originals, cost)?, at_cost(&under, cost)?))
+}
+
+/// Accuracy at a cost, straight in the logarithm of cost between budgets.
+fn at_cost(points: &[Point], cost: f64) -> Option<f64> {
+    let after = points.iter().position(|p| p.cost >= cost * (1.0 - 1e-9))?;
+    let Some(before) = after.checked_sub(1) else { return Some(points[0].accuracy) };
+    let (low, high) = (points[before], points[after]);
+    let share = (cost / low.cost).ln() / (high.cost / low.cost).ln();
+    Some(low.accuracy + share.clamp(0.0, 1.0) * (high.accuracy - low.accuracy))
+}
+
+/// Which rows of two tasks belong together.
+struct Matching {
+    /// Row of each original that has a variation.
+    originals: Vec<usize>,
+    /// Rows of the variations of each.
+    variants: Vec<Vec<usize>>,
+}
+
+impl Matching {
+    fn new(evidence: &Evidence, original: usize, perturbed: usize) -> Self {
+        let rows: BTreeMap<&str, usize> =
+            evidence.problems(original).into_iter().enumerate().map(|(row, id)| (id, row)).collect();
+        let of = &evidence.lineup.tasks[perturbed].variants;
+        let mut by_original: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (row, id) in evidence.problems(perturbed).into_iter().enumerate() {
+            if let Some(&original) = of.get(id).and_then(|original| rows.get(original.as_str())) {
+                by_original.entry(original).or_default().push(row);
+            }
+        }
+        let (originals, variants) = by_original.into_iter().unzip();
+        Self { originals, variants }
+    }
+
+    /// The student at its longest budget, original and perturbed; then the reference at every budget: tokens and
+    /// accuracy on the originals, accuracy on the perturbed.
+    fn columns(&self, evidence: &Evidence, comparison: &Comparison) -> Result<Vec<Vec<f64>>, Missing> {
+        let [original, perturbed] = [comparison.tasks[0], comparison.tasks[1]];
+        let [student, reference] = [comparison.models[0], comparison.models[1]];
+        let longest = |task: usize| evidence.levels(student, task)?.last().ok_or("no level".to_owned());
+        let (good, kept) = (longest(original)?, longest(perturbed)?);
+        let mut columns = vec![self.of_original(&good.accuracy), self.of_variants(&kept.accuracy)];
+        let levels = evidence.levels(reference, original)?;
+        columns.extend(levels.iter().map(|level| self.of_original(&level.tokens)));
+        columns.extend(levels.iter().map(|level| self.of_original(&level.accuracy)));
+        let under = evidence.levels(reference, perturbed)?;
+        columns.extend(under.iter().map(|level| self.of_variants(&level.accuracy)));
+        Ok(columns)
+    }
+
+    fn of_original(&self, values: &[f64]) -> Vec<f64> {
+        self.originals.iter().map(|&row| values[row]).collect()
+    }
+
+    fn of_variants(&self, values: &[f64]) -> Vec<f64> {
+        let mean = |rows: &Vec<usize>| rows.iter().map(|&row| values[row]).sum::<f64>() / rows.len() as f64;
+        self.variants.iter().map(mean).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::claims::simulated::{Run, finding_of, verdict_of};
+    use crate::claims::verdict::Verdict::*;
+    use crate::model_facts::Kind;
+
+    /// Both lose a tenth under perturbation, the distilled model `more`.
+    fn perturbed(more: f64, problems: usize) -> Run {
+        let rise = |tokens: f64| 0.2 + 0.6 * (tokens / 512.0).sqrt();
+        Run::new(problems, 16)
+            .model("taught", move |_, tokens| 0.9 * rise(tokens))
+            .perturbed(move |_, tokens| 0.9 * rise(tokens) - 0.1 - more)
+            .kind(Kind::Distilled)
+            .teacher("absent")
+            .model("untaught", move |_, tokens| rise(tokens))
+            .perturbed(move |_, tokens| rise(tokens) - 0.1)
+            .kind(Kind::Reasoning)
+    }
+
+    #[test]
+    fn a_model_that_loses_more_is_told_from_one_that_loses_the_same_though_their_accuracies_differ() {
+        assert_eq!(verdict_of("brittleness", &perturbed(0.2, 60)), Supported);
+        assert_eq!(verdict_of("brittleness", &perturbed(-0.05, 300)), Contradicted);
+        assert_eq!(verdict_of("brittleness", &perturbed(0.03, 10)), Inconclusive);
+    }
+
+    #[test]
+    fn without_perturbed_problems_it_is_not_testable() {
+        let run =
+            Run::new(20, 4).model("taught", |_, _| 0.5).kind(Kind::Distilled).model("untaught", |_, _| 0.5);
+        let finding = finding_of("brittleness", &run);
+        assert!(finding.verdict == NotTestable && finding.missing[0].contains("variant_of"));
+    }
+}

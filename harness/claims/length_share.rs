@@ -1,0 +1,83 @@
+//! How much of a reasoning model's gain over a direct one is the length of its thoughts.
+//!
+//! `share = (f1(longest) - f1(0)) / (f1(longest) - f0)`: f1 is the reasoning model, made not to think for f1(0), and f0 the
+//! direct model of its size. Above 1: without thinking the reasoning model is worse than the direct one.
+
+use super::Missing;
+use super::evidence::Evidence;
+use super::lineup::{Comparison, Lineup};
+use super::measured::Measured;
+use crate::cell::Budget;
+use crate::statistics::{Level, paired_share_difference};
+
+/// A gain whose interval begins below this cannot be split.
+const LEAST_GAIN: f64 = 0.05;
+
+pub(crate) fn comparisons(lineup: &Lineup) -> Result<Vec<Comparison>, Missing> {
+    let has_zero = |&(thinker, _): &(usize, usize)| lineup.models[thinker].budgets[0] == Budget::Tokens(0);
+    let pairs = lineup.thinker_and_direct().into_iter().filter(has_zero).map(|(t, d)| vec![t, d]);
+    lineup.on_every_task(
+        &pairs.collect::<Vec<_>>(),
+        "a reasoning model with budget 0 among its budgets, and a direct model (kind = \"direct\") of its size and family",
+    )
+}
+
+pub(crate) fn measure(evidence: &Evidence, comparison: &Comparison) -> Result<Measured, Missing> {
+    let task = comparison.tasks[0];
+    let thinker = evidence.levels(comparison.models[0], task)?;
+    let direct = evidence.levels(comparison.models[1], task)?;
+    let ends = thinker.first().zip(thinker.last()).zip(direct.last());
+    let ((unthinking, longest), direct) = ends.ok_or("no level")?;
+    let gain = paired_share_difference(&longest.accuracy, &direct.accuracy, Level::default())
+        .map_err(|why| why.to_string())?;
+    if gain.ci_low < LEAST_GAIN {
+        let (value, low, high) = (gain.value, gain.ci_low, gain.ci_high);
+        return Err(format!(
+            "the gain to be split is {value:.2} [{low:.2}, {high:.2}]: too small or uncertain"
+        ));
+    }
+    let columns = [&longest.accuracy[..], &unthinking.accuracy, &direct.accuracy];
+    let share = |m: &[f64]| (m[0] > m[2]).then(|| (m[0] - m[1]) / (m[0] - m[2]));
+    let note = format!(
+        "gain over the direct model {:.2} [{:.2}, {:.2}]; of it by training at budget 0: {:+.2}",
+        gain.value,
+        gain.ci_low,
+        gain.ci_high,
+        mean(&unthinking.accuracy) - mean(&direct.accuracy)
+    );
+    Ok(Measured::statistic(&evidence.lineup.tasks[task].name, &columns, share)?.noting(note))
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::claims::simulated::{Run, verdict_of};
+    use crate::claims::verdict::Verdict::*;
+    use crate::model_facts::Kind;
+
+    /// A gain of 0.6, `by_length` of it only with thought.
+    fn gain(by_length: f64, problems: usize) -> Run {
+        let rise = |tokens: f64| (tokens / 512.0).powf(0.5);
+        Run::new(problems, 16)
+            .model("thinks", move |_, tokens| 0.8 - by_length * (1.0 - rise(tokens)))
+            .model("direct", |_, _| 0.2)
+            .kind(Kind::Direct)
+    }
+
+    #[test]
+    fn the_larger_part_is_found_whichever_it_is() {
+        assert_eq!(verdict_of("length-share", &gain(0.57, 60)), Supported);
+        assert_eq!(verdict_of("length-share", &gain(0.20, 60)), Contradicted);
+        assert_eq!(verdict_of("length-share", &gain(0.40, 10)), Inconclusive);
+    }
+
+    #[test]
+    fn without_a_gain_or_a_direct_model_there_is_nothing_to_split() {
+        let flat = Run::new(30, 8).model("thinks", |_, _| 0.3).model("direct", |_, _| 0.3).kind(Kind::Direct);
+        assert_eq!(verdict_of("length-share", &flat), NotTestable);
+        assert_eq!(verdict_of("length-share", &Run::new(30, 8).model("thinks", |_, _| 0.3)), NotTestable);
+    }
+}

@@ -1,0 +1,167 @@
+//! From numbers to verdicts, by one rule for all claims.
+//!
+//! A claim's number is the mean of its statistic over the run's comparisons (models and tasks), with an interval over
+//! problems. Each comparison also has its own verdict, by the same rule; it is there to be read, not counted. The
+//! p-values of the tested claims are adjusted together (Holm 1979).
+
+use serde::{Deserialize, Serialize};
+
+use super::evidence::Evidence;
+use super::lineup::Comparison;
+use super::measured::{self, Measured};
+use super::registry::{Claim, Direction, claims};
+use super::{Missing, test_of};
+use crate::statistics::{Estimate, Level, holm, minimum_detectable_effect_of, p_value_of};
+
+/// Power at which a smallest detectable effect is given.
+pub const POWER: f64 = 0.8;
+
+/// What a run says about a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The interval lies wholly on the claimed side.
+    Supported,
+    /// The interval lies wholly on the other side.
+    Contradicted,
+    /// The interval contains the threshold.
+    Inconclusive,
+    /// The run lacks what is compared.
+    NotTestable,
+}
+
+impl Verdict {
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Supported => "supported",
+            Self::Contradicted => "contradicted",
+            Self::Inconclusive => "inconclusive",
+            Self::NotTestable => "not testable with this run",
+        }
+    }
+
+    /// By the rule: wholly on one side, else inconclusive. `estimate` is on the scale of the computation.
+    pub fn of(claim: &Claim, estimate: &Estimate) -> Self {
+        let threshold = claim.computed_threshold();
+        let (claimed, other) = match claim.direction {
+            Direction::Above => (estimate.is_above(threshold), estimate.is_below(threshold)),
+            Direction::Below => (estimate.is_below(threshold), estimate.is_above(threshold)),
+        };
+        match (claimed, other) {
+            (true, _) => Self::Supported,
+            (_, true) => Self::Contradicted,
+            _ => Self::Inconclusive,
+        }
+    }
+}
+
+/// A claim's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The claim.
+    pub claim: Claim,
+    /// What the run says.
+    pub verdict: Verdict,
+    /// Mean over comparisons, in the claim's unit; absent if not testable.
+    pub estimate: Option<Estimate>,
+    /// Distance from the threshold that would be detected four times in five, in the claim's unit (a factor for ratios).
+    pub minimum_detectable_effect: Option<f64>,
+    /// Two-sided p-value of "exactly at the threshold".
+    pub p_value: Option<f64>,
+    /// The p-value adjusted for all claims tested on the run.
+    pub p_value_holm: Option<f64>,
+    /// What the run lacks, or why a comparison has no number.
+    pub missing: Vec<Missing>,
+    /// Each comparison that has a number.
+    pub comparisons: Vec<ComparisonFinding>,
+}
+
+/// One comparison's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ComparisonFinding {
+    /// Who was compared on what.
+    pub name: String,
+    /// By the same rule.
+    pub verdict: Verdict,
+    /// In the claim's unit.
+    pub estimate: Estimate,
+    /// What the reader should know beside the number.
+    pub note: Option<String>,
+}
+
+/// Every claim of the registry, tested.
+pub fn findings(evidence: &Evidence) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = claims().into_iter().map(|claim| finding(evidence, claim)).collect();
+    let adjusted = holm(&findings.iter().map(|finding| finding.p_value).collect::<Vec<_>>());
+    findings.iter_mut().zip(adjusted).for_each(|(finding, p)| finding.p_value_holm = p);
+    findings
+}
+
+/// One claim, tested.
+pub fn finding(evidence: &Evidence, claim: Claim) -> Finding {
+    let compared = test_of(&claim.id).ok_or_else(|| "a test for it".to_owned());
+    let compared = compared.and_then(|test| Ok((test, (test.comparisons)(evidence.lineup)?)));
+    let (test, comparisons) = match compared {
+        Ok(found) => found,
+        Err(missing) => return not_testable(claim, vec![missing]),
+    };
+    let (mut usable, mut missing) = (Vec::new(), Vec::new());
+    for comparison in &comparisons {
+        match measure(test, evidence, comparison) {
+            Ok((measured, estimate)) => usable.push((comparison, measured, estimate)),
+            Err(why) => missing.push(format!("{}: {why}", comparison.name)),
+        }
+    }
+    let all: Vec<&Measured> = usable.iter().map(|(_, measured, _)| measured).collect();
+    let Ok(mean) = measured::mean(&all) else { return not_testable(claim, missing) };
+    let comparisons = usable.iter().map(|(c, m, e)| ComparisonFinding {
+        name: c.name.clone(),
+        verdict: Verdict::of(&claim, e),
+        estimate: shown(&claim, e),
+        note: m.note.clone(),
+    });
+    Finding {
+        verdict: Verdict::of(&claim, &mean),
+        estimate: Some(shown(&claim, &mean)),
+        minimum_detectable_effect: minimum_detectable_effect_of(&mean, Level::default(), POWER)
+            .map(|effect| claim.shown(effect)),
+        p_value: p_value_of(&mean, claim.computed_threshold(), Level::default()),
+        p_value_holm: None,
+        missing,
+        comparisons: comparisons.collect(),
+        claim,
+    }
+}
+
+fn measure(
+    test: super::Test,
+    evidence: &Evidence,
+    comparison: &Comparison,
+) -> Result<(Measured, Estimate), Missing> {
+    let measured = (test.measure)(evidence, comparison)?;
+    let estimate = measured.estimate()?;
+    Ok((measured, estimate))
+}
+
+fn not_testable(claim: Claim, missing: Vec<Missing>) -> Finding {
+    Finding {
+        claim,
+        verdict: Verdict::NotTestable,
+        estimate: None,
+        minimum_detectable_effect: None,
+        p_value: None,
+        p_value_holm: None,
+        missing,
+        comparisons: Vec::new(),
+    }
+}
+
+fn shown(claim: &Claim, e: &Estimate) -> Estimate {
+    Estimate {
+        value: claim.shown(e.value),
+        ci_low: claim.shown(e.ci_low),
+        ci_high: claim.shown(e.ci_high),
+        n: e.n,
+    }
+}

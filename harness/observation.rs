@@ -1,0 +1,409 @@
+//! Records as conclusions see them: outcomes, tokens and seconds, no texts.
+//!
+//! A million trajectories are more than a gigabyte of text, of which conclusions need a few hundred bytes each. Reading
+//! them here is one streaming pass: blocks of whole lines, parsed on all cores, texts skipped and never copied.
+//! The same rules hold as for [`crate::run_directory::read_records`]: lines that are not records are left out, and of two
+//! records of one trajectory the first counts.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::Deserialize;
+
+use crate::cell::Budget;
+use crate::outcome::Outcome;
+use crate::run_directory::{RunError, file_error};
+use crate::trajectory::{Answer, Thought, Timing, Trajectory, answered_under};
+
+/// Bytes that are read before they are parsed.
+const BLOCK: usize = 16 << 20;
+
+/// One trajectory without its texts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// Its number among its problem's.
+    pub trajectory: u32,
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// Tokens of the thought.
+    pub reasoning_tokens: u32,
+    /// How the thought ended.
+    pub thought: Thought,
+    /// Device seconds of reading the prompt.
+    pub prompt_s: f64,
+    /// Answers as in the record.
+    pub answers: Box<[ObservedAnswer]>,
+}
+
+/// One answer without its text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ObservedAnswer {
+    /// Where the thought was cut; `max` if it was not.
+    pub budget: Budget,
+    /// Reasoning tokens before it.
+    pub reasoning_tokens: u32,
+    /// Its own tokens.
+    pub answer_tokens: u32,
+    /// What the grader says.
+    pub outcome: Outcome,
+    /// Hash of the class of equal answers; absent where nothing was found to vote with.
+    pub class: Option<u64>,
+    /// Mean log-probability of its tokens, in nats.
+    pub logprob_mean: Option<f64>,
+    /// Device seconds of the thought up to the cut.
+    pub reasoning_s: f64,
+    /// Device seconds of the answer.
+    pub answer_s: f64,
+}
+
+impl Observation {
+    /// The answer that a request with this budget gets; absent if the chain was not sampled that far.
+    pub fn answer_at(&self, budget: Budget) -> Option<&ObservedAnswer> {
+        let wanted = answered_under(budget, self.thought, self.reasoning_tokens);
+        self.answers.iter().find(|answer| answer.budget == wanted)
+    }
+
+    /// Tokens sampled for this line: the thought, once, and every answer.
+    pub fn sampled_tokens(&self) -> u64 {
+        let answers: u64 = self.answers.iter().map(|answer| u64::from(answer.answer_tokens)).sum();
+        u64::from(self.reasoning_tokens) + answers
+    }
+
+    /// Device seconds that it took without the prompt: the thought, once, and every answer.
+    pub fn device_s(&self) -> f64 {
+        let thought = self.answers.iter().map(|answer| answer.reasoning_s).fold(0.0, f64::max);
+        thought + self.answers.iter().map(|answer| answer.answer_s).sum::<f64>()
+    }
+}
+
+/// All trajectories of one problem in one series, by number.
+#[derive(Clone, Debug)]
+pub struct Sampled<'a> {
+    /// The problem's id.
+    pub problem: &'a str,
+    /// Its trajectories.
+    pub trajectories: Vec<&'a Observation>,
+}
+
+/// What shares trajectories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Series {
+    model: String,
+    task: String,
+    waits: u32,
+}
+
+impl Series {
+    fn is(&self, model: &str, task: &str, waits: u32) -> bool {
+        self.waits == waits && self.task == task && self.model == model
+    }
+}
+
+/// The observations of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Observations {
+    /// Few, so that looking one up compares a few names.
+    series: Vec<(Series, BTreeMap<String, Vec<Observation>>)>,
+    count: usize,
+}
+
+impl Observations {
+    /// Of a run's `trajectories.jsonl`; empty if there is none.
+    ///
+    /// # Errors
+    /// [`RunError::File`] if the file cannot be read.
+    pub fn read(run: &Path) -> Result<Self, RunError> {
+        let path = run.join("trajectories.jsonl");
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(file_error(&path)(error)),
+        };
+        let (mut all, mut block, mut is_end) = (Self::default(), Vec::new(), false);
+        while !is_end {
+            is_end = fill(&mut file, &mut block).map_err(file_error(&path))?;
+            let whole = block.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+            let whole = if is_end { block.len() } else { whole };
+            all.add_lines(&block[..whole]);
+            block.drain(..whole);
+        }
+        Ok(all.in_order())
+    }
+
+    /// Of records in memory.
+    pub fn of(records: &[Trajectory]) -> Self {
+        let mut all = Self::default();
+        records.iter().map(Line::from).for_each(|line| all.add(line.observed()));
+        all.in_order()
+    }
+
+    /// Trajectories in all.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The problems of a series that have at least so many trajectories, by id.
+    pub fn problems(&self, model: &str, task: &str, waits: u32, at_least: usize) -> Vec<Sampled<'_>> {
+        let Some((_, problems)) = self.series.iter().find(|(series, _)| series.is(model, task, waits)) else {
+            return Vec::new();
+        };
+        let complete = problems.iter().filter(|(_, trajectories)| trajectories.len() >= at_least);
+        complete
+            .map(|(problem, trajectories)| Sampled { problem, trajectories: trajectories.iter().collect() })
+            .collect()
+    }
+
+    /// Every trajectory.
+    pub fn all(&self) -> impl Iterator<Item = &Observation> {
+        self.series.iter().flat_map(|(_, problems)| problems.values()).flatten()
+    }
+
+    fn add_lines(&mut self, lines: &[u8]) {
+        let parse = |line| Some(serde_json::from_slice::<Line>(line).ok()?.observed());
+        let parsed: Vec<Observed> = lines.par_split(|byte| *byte == b'\n').filter_map(parse).collect();
+        parsed.into_iter().for_each(|observed| self.add(observed));
+    }
+
+    fn add(&mut self, Observed { model, task, waits, problem, observation }: Observed) {
+        let known = self.series.iter().position(|(series, _)| series.is(&model, &task, waits));
+        let at = known.unwrap_or_else(|| {
+            let series = Series { model: model.into_owned(), task: task.into_owned(), waits };
+            self.series.push((series, BTreeMap::new()));
+            self.series.len() - 1
+        });
+        let problems = &mut self.series[at].1;
+        match problems.get_mut(&*problem) {
+            Some(trajectories) => trajectories.push(observation),
+            None => _ = problems.insert(problem.into_owned(), vec![observation]),
+        }
+    }
+
+    /// Trajectories by number, the first of each.
+    fn in_order(mut self) -> Self {
+        for trajectories in self.series.iter_mut().flat_map(|(_, problems)| problems.values_mut()) {
+            trajectories.sort_by_key(|observation| observation.trajectory);
+            trajectories.dedup_by_key(|observation| observation.trajectory);
+            self.count += trajectories.len();
+        }
+        self
+    }
+}
+
+/// Appends up to [`BLOCK`] bytes; whether the file has ended.
+fn fill(file: &mut File, block: &mut Vec<u8>) -> std::io::Result<bool> {
+    let read = file.take(BLOCK as u64).read_to_end(block)?;
+    Ok(read < BLOCK)
+}
+
+/// The part of a record's line that conclusions need; serde skips the rest.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    model: Cow<'a, str>,
+    #[serde(borrow)]
+    task: Cow<'a, str>,
+    #[serde(borrow)]
+    problem: Cow<'a, str>,
+    trajectory: u32,
+    waits: u32,
+    prompt_tokens: u32,
+    reasoning_tokens: u32,
+    thought: Thought,
+    #[serde(borrow)]
+    answers: Vec<LineAnswer<'a>>,
+    timing: LineTiming,
+}
+
+#[derive(Deserialize)]
+struct LineAnswer<'a> {
+    budget: Budget,
+    reasoning_tokens: u32,
+    answer_tokens: u32,
+    outcome: Outcome,
+    #[serde(borrow, default)]
+    class: Option<Name<'a>>,
+    #[serde(default)]
+    logprob_mean: Option<f64>,
+}
+
+/// Borrowed where the text has no escapes; inside an `Option` serde would copy a bare `Cow`.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+struct LineTiming {
+    prompt_s: f64,
+    reasoning_s: Vec<f64>,
+    answer_s: Vec<f64>,
+}
+
+/// A parsed line: whose it is, and what was observed.
+struct Observed<'a> {
+    model: Cow<'a, str>,
+    task: Cow<'a, str>,
+    waits: u32,
+    problem: Cow<'a, str>,
+    observation: Observation,
+}
+
+impl<'a> Line<'a> {
+    fn observed(self) -> Observed<'a> {
+        let seconds = self.timing.reasoning_s.iter().zip(&self.timing.answer_s);
+        let answers =
+            self.answers.iter().zip(seconds).map(|(answer, (reasoning_s, answer_s))| ObservedAnswer {
+                budget: answer.budget,
+                reasoning_tokens: answer.reasoning_tokens,
+                answer_tokens: answer.answer_tokens,
+                outcome: answer.outcome,
+                class: answer.class.as_ref().map(|class| hash(&class.0)),
+                logprob_mean: answer.logprob_mean,
+                reasoning_s: *reasoning_s,
+                answer_s: *answer_s,
+            });
+        let observation = Observation {
+            trajectory: self.trajectory,
+            prompt_tokens: self.prompt_tokens,
+            reasoning_tokens: self.reasoning_tokens,
+            thought: self.thought,
+            prompt_s: self.timing.prompt_s,
+            answers: answers.collect(),
+        };
+        let Self { model, task, waits, problem, .. } = self;
+        Observed { model, task, waits, problem, observation }
+    }
+}
+
+impl<'a> From<&'a Trajectory> for Line<'a> {
+    fn from(record: &'a Trajectory) -> Self {
+        let answer = |answer: &'a Answer| LineAnswer {
+            budget: answer.budget,
+            reasoning_tokens: answer.reasoning_tokens,
+            answer_tokens: answer.answer_tokens,
+            outcome: answer.outcome,
+            class: answer.class.as_deref().map(|class| Name(Cow::Borrowed(class))),
+            logprob_mean: answer.logprob_mean,
+        };
+        let Timing { prompt_s, reasoning_s, answer_s, .. } = record.timing.clone();
+        Self {
+            model: Cow::Borrowed(&record.model),
+            task: Cow::Borrowed(&record.task),
+            problem: Cow::Borrowed(&record.problem),
+            trajectory: record.trajectory,
+            waits: record.waits,
+            prompt_tokens: record.prompt_tokens,
+            reasoning_tokens: record.reasoning_tokens,
+            thought: record.thought,
+            answers: record.answers.iter().map(answer).collect(),
+            timing: LineTiming { prompt_s, reasoning_s, answer_s },
+        }
+    }
+}
+
+/// 64 bits of a class: two of a problem's classes fall together once in 10^17 problems.
+fn hash(class: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    class.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_directory::read_records;
+
+    fn record(problem: &str, trajectory: u32) -> Trajectory {
+        let answer = |budget: Budget, class: Option<&str>| Answer {
+            budget,
+            forced: budget != Budget::Max,
+            reasoning_tokens: 3,
+            answer_tokens: 2,
+            text: "a \"quoted\" text, \\ and \u{e9}\n".into(),
+            complete: true,
+            logprob_mean: Some(-0.5),
+            outcome: Outcome::Correct,
+            extracted: None,
+            rule: None,
+            class: class.map(str::to_owned),
+        };
+        Trajectory {
+            schema: crate::trajectory::SCHEMA,
+            model: "m \"1\"".into(),
+            task: "t".into(),
+            problem: problem.into(),
+            trajectory,
+            waits: 0,
+            question: "q".into(),
+            gold: String::new(),
+            variant_of: None,
+            grader: String::new(),
+            prompt_tokens: 4,
+            reasoning: "r".repeat(50),
+            reasoning_tokens: 3,
+            thought: Thought::Closed,
+            answers: vec![answer(Budget::Tokens(0), None), answer(Budget::Max, Some("x\ty"))],
+            timing: Timing {
+                prompt_s: 0.5,
+                chain_s: 3.0,
+                reasoning_s: vec![0.0, 2.0],
+                answer_s: vec![0.25, 1.0],
+            },
+        }
+    }
+
+    fn lines(records: &[Trajectory]) -> String {
+        records.iter().map(|record| serde_json::to_string(record).unwrap() + "\n").collect()
+    }
+
+    #[test]
+    fn a_file_is_seen_as_its_records_are_whatever_their_order_and_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = [record("b", 1), record("a", 0), record("b", 0), record("b", 1)];
+        let torn = &lines(&records[..1])[..40];
+        let text = lines(&records) + "{\"schema\":1}\n\n" + torn;
+        std::fs::write(folder.path().join("trajectories.jsonl"), text).unwrap();
+        let read = Observations::read(folder.path()).unwrap();
+        assert_eq!(read.series, Observations::of(&read_records(folder.path()).unwrap()).series);
+        let problems = read.problems("m \"1\"", "t", 0, 2);
+        assert_eq!((read.len(), problems.len(), problems[0].problem), (3, 1, "b"));
+        assert_eq!(problems[0].trajectories.iter().map(|t| t.trajectory).collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn a_file_larger_than_a_block_loses_no_line_at_the_seams() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut long = record("p", 0);
+        long.reasoning = "r".repeat(BLOCK / 7);
+        let records: Vec<Trajectory> =
+            (0..20).map(|trajectory| Trajectory { trajectory, ..long.clone() }).collect();
+        std::fs::write(folder.path().join("trajectories.jsonl"), lines(&records)).unwrap();
+        assert_eq!(Observations::read(folder.path()).unwrap().len(), 20);
+    }
+
+    #[test]
+    fn an_observation_answers_and_counts_as_its_record_does() {
+        let record = record("p", 0);
+        let seen = Observations::of(std::slice::from_ref(&record));
+        let one = seen.all().next().unwrap();
+        for budget in [Budget::Tokens(0), Budget::Tokens(2), Budget::Tokens(8), Budget::Max] {
+            let (of_record, of_seen) = (record.answer_at(budget), one.answer_at(budget));
+            assert_eq!(of_record.map(|(_, answer)| answer.budget), of_seen.map(|answer| answer.budget));
+        }
+        assert_eq!((one.sampled_tokens(), one.device_s()), (record.sampled_tokens(), 3.25));
+        assert!(one.answers[0].class.is_none() && one.answers[1].class.is_some());
+    }
+
+    #[test]
+    fn a_run_without_records_is_empty() {
+        assert!(Observations::read(Path::new("/nonexistent")).unwrap().is_empty());
+    }
+}

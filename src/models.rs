@@ -1,0 +1,263 @@
+//! `models`: which models there are, what is known of one, and fetching it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use isocost_harness::table::{Column, Table};
+use isocost_models::bundled;
+use isocost_models::card::{Card, Fact, ForcedAnswer, SamplingCard, ThinkingCard, Training};
+use isocost_models::chat::OffSwitch;
+use isocost_models::checkpoint::Checkpoint;
+use isocost_models::config::Config;
+use isocost_models::engine::Device;
+use isocost_models::load::LoadError;
+use isocost_models::memory::bytes;
+use isocost_models::source::Source;
+use isocost_models::weights::Weights;
+
+use crate::progress::Downloads;
+
+/// Prints the bundled models, those with a card, and those in the hub's cache.
+pub(crate) fn list() -> Result<()> {
+    let mut rows = bundled::names().iter().map(|name| bundled_row(name)).collect::<Result<Vec<_>>>()?;
+    let mut here = in_cache();
+    for card in Card::all()? {
+        let place = here.remove(&card.hub_id).unwrap_or_default();
+        let parameters = card.parameters.as_ref().map(|fact| in_words(fact.value)).unwrap_or_default();
+        let released = card.released.map(|fact| fact.value).unwrap_or_default();
+        rows.push(vec![format!("hub:{}", card.hub_id), parameters, released, place]);
+    }
+    for (repository, place) in here {
+        rows.push(vec![format!("hub:{repository}"), String::new(), String::new(), place]);
+    }
+    let columns = [
+        Column::text("model"),
+        Column::number("parameters", ""),
+        Column::text("released"),
+        Column::text("here"),
+    ];
+    let caption = "Models with a card, and those on this machine; any other is named hub:OWNER/NAME, by its folder or .gguf file.";
+    let table = Table { caption: caption.into(), columns: columns.into(), rows, footnotes: vec![] };
+    print!("{}", table.terminal());
+    Ok(())
+}
+
+fn bundled_row(name: &str) -> Result<Vec<String>> {
+    let source = format!("bundled:{name}");
+    let parameters = network(&Source::at(&bundled::folder(&source)?))?.1.parameters()?;
+    Ok(vec![source, in_words(parameters as f64), String::new(), "comes with the program".into()])
+}
+
+fn network(source: &Source) -> Result<(Config, Weights), LoadError> {
+    Checkpoint::network(source, None, &Device::Cpu)
+}
+
+/// What the hub's cache holds of each repository.
+#[cfg(feature = "hub")]
+fn in_cache() -> BTreeMap<String, String> {
+    let models = isocost_models::hub::Hub::from_env().map(|hub| hub.cached_models()).unwrap_or_default();
+    let mut places: BTreeMap<String, String> = BTreeMap::new();
+    for model in models {
+        let revision =
+            if model.revisions.is_empty() { model.commit[..12].into() } else { model.revisions.join(", ") };
+        let state = model.lacks.map_or("fetched".into(), |file| format!("incomplete, lacks {file}"));
+        let place = format!("{state} ({revision}, {})", bytes(model.bytes));
+        places.entry(model.repository).and_modify(|text| *text += &format!("; {place}")).or_insert(place);
+    }
+    places
+}
+
+#[cfg(not(feature = "hub"))]
+fn in_cache() -> BTreeMap<String, String> {
+    BTreeMap::new()
+}
+
+/// Fetches a model and prints where it is.
+pub(crate) fn fetch(name: &str) -> Result<()> {
+    let source = Downloads::resolve(&by_card(name))?;
+    if let Some(commit) = &source.commit {
+        eprintln!("{name}: complete at commit {commit}");
+    }
+    println!("{}", source.path.display());
+    Ok(())
+}
+
+/// `hub:OWNER/NAME` of a model that is named by its card; else the name as it is.
+fn by_card(name: &str) -> String {
+    match Card::for_model(name) {
+        Ok(card) if !name.contains(':') && !Path::new(name).exists() => format!("hub:{}", card.hub_id),
+        _ => name.to_owned(),
+    }
+}
+
+/// Prints what is known of a model: from its files, if they are here, and from its card.
+pub(crate) fn show(name: &str) -> Result<()> {
+    let name = by_card(name);
+    let source = on_this_machine(&name)?;
+    let card = match &source {
+        Some(source) => own_card(source)?,
+        None => Card::for_model(&name).ok(),
+    };
+    line("model", &name);
+    match &source {
+        Some(source) => show_files(source)?,
+        None => line("here", &format!("no; fetch it with: isocost models fetch {name}")),
+    }
+    card.iter().for_each(show_card);
+    Ok(())
+}
+
+/// The model's files, unless they would have to be fetched.
+fn on_this_machine(name: &str) -> Result<Option<Source>> {
+    #[cfg(feature = "hub")]
+    if let Some(text) = name.strip_prefix("hub:") {
+        use isocost_models::hub::{Hub, HubName};
+        let name = HubName::parse(text)?;
+        let cached = Hub::from_env()?.cached(&name).ok();
+        return Ok(cached.map(|snapshot| Source {
+            name: name.model().to_owned(),
+            path: snapshot.path,
+            commit: Some(snapshot.commit),
+        }));
+    }
+    Ok(Some(Downloads::resolve(name)?))
+}
+
+fn own_card(source: &Source) -> Result<Option<Card>> {
+    let own = source.path.join("card.toml");
+    if own.is_file() { Ok(Some(Card::from_file(&own)?)) } else { Ok(Card::for_model(&source.name).ok()) }
+}
+
+fn show_files(source: &Source) -> Result<()> {
+    line("path", &source.path.display().to_string());
+    source.commit.iter().for_each(|commit| line("commit", commit));
+    let (config, weights) = network(source)?;
+    line("family", &config.family);
+    line("parameters", &in_words(weights.parameters()? as f64));
+    line("runs in", weights.dtype()?.as_str());
+    line("context", &format!("{} tokens", config.context));
+    let kv = |size: usize| bytes(config.kv_bytes_per_token(size) as u64);
+    line("keys and values", &format!("{} a token in 16 bits, {} in 32", kv(2), kv(4)));
+    if source.is_gguf() {
+        return Ok(());
+    }
+    let mut files: Vec<_> = std::fs::read_dir(&source.path)?.flatten().collect();
+    files.sort_by_key(std::fs::DirEntry::file_name);
+    for file in files {
+        // Names in the hub's cache are links; the size wanted is the content's.
+        let size = std::fs::metadata(file.path()).map_or("unreadable".into(), |data| bytes(data.len()));
+        line("file", &format!("{} ({size})", file.file_name().to_string_lossy()));
+    }
+    Ok(())
+}
+
+fn show_card(card: &Card) {
+    let text = |name: &str, fact: &Option<Fact<String>>| {
+        fact.iter().for_each(|fact| fact_line(name, &quoted(&fact.value), &fact.source));
+    };
+    line("card", &card.hub_id);
+    text("licence", &card.licence);
+    card.parameters.iter().for_each(|fact| fact_line("parameters", &in_words(fact.value), &fact.source));
+    text("released", &card.released);
+    text("base model", &card.base_model);
+    text("teacher", &card.teacher);
+    text("system prompt", &card.system_prompt);
+    text("instruction", &card.instruction);
+    text("wait", &card.wait);
+    match &card.thinking {
+        Some(thinking) => show_thinking(thinking),
+        None => line("thinking", "none"),
+    }
+    card.forced_answers.iter().for_each(show_forced);
+    card.sampling.iter().for_each(show_sampling);
+    card.training.iter().for_each(show_training);
+}
+
+fn show_thinking(thinking: &ThinkingCard) {
+    let off = match thinking.off {
+        OffSwitch::Template => "switched off by its template",
+        OffSwitch::NoThink => "switched off by /no_think",
+        OffSwitch::EmptyBlock => "skipped by an empty block",
+        OffSwitch::None => "never switched off",
+    };
+    fact_line("thinking", &format!("{} ... {}, {off}", thinking.open, thinking.close), &thinking.source);
+}
+
+fn show_forced(answer: &ForcedAnswer) {
+    fact_line("forced answer", &format!("{}: {}", answer.name, quoted(&answer.text)), &answer.source);
+}
+
+fn show_sampling(sampling: &SamplingCard) {
+    let optional = [
+        ("top_p", sampling.top_p),
+        ("top_k", sampling.top_k.map(f64::from)),
+        ("min_p", sampling.min_p),
+        ("presence_penalty", sampling.presence_penalty),
+        ("repetition_penalty", sampling.repetition_penalty),
+    ];
+    let optional: String =
+        optional.iter().filter_map(|(name, v)| v.map(|v| format!(", {name} {v}"))).collect();
+    let mode = format!("{:?}", sampling.mode).to_lowercase();
+    fact_line(
+        "sampling",
+        &format!("{mode}: temperature {}{optional}", sampling.temperature),
+        &sampling.source,
+    );
+}
+
+fn show_training(training: &Training) {
+    let amounts =
+        [(training.gpu_hours, "GPU hours"), (training.tokens, "tokens"), (training.examples, "examples")];
+    let amounts: String =
+        amounts.iter().filter_map(|(v, unit)| v.map(|v| format!(", {} {unit}", in_words(v)))).collect();
+    let device = training.device.iter().map(|device| format!(" on {device}")).collect::<String>();
+    fact_line("training", &format!("{}{amounts}{device}", training.stage), &training.source);
+}
+
+fn line(name: &str, value: &str) {
+    println!("{name:16} {value}");
+}
+
+fn fact_line(name: &str, value: &str, source: &str) {
+    line(name, &format!("{value}  [{source}]"));
+}
+
+/// A text that may hold line breaks, in one line.
+fn quoted(text: &str) -> String {
+    text.replace('\n', "\\n")
+}
+
+/// 596049920 as `596M`, 36000000000000 as `36T`.
+fn in_words(count: f64) -> String {
+    let units = [(1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")];
+    match units.iter().find(|(size, _)| count >= *size) {
+        Some((size, unit)) => {
+            let number = count / size;
+            let digits = usize::from(number < 100.0) + usize::from(number < 10.0);
+            let text = format!("{number:.digits$}");
+            let text = if digits > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+            format!("{text}{unit}")
+        }
+        None => count.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_counts_are_written_as_people_say_them() {
+        let written = [596_049_920.0, 36e12, 1_777_088_000.0, 7.6e9, 100e9, 512.0, 121_344.0].map(in_words);
+        assert_eq!(written, ["596M", "36T", "1.78B", "7.6B", "100B", "512", "121k"]);
+    }
+
+    #[test]
+    fn a_card_is_found_by_a_short_name_and_nothing_else_is_changed() {
+        assert_eq!(by_card("qwen3-0.6b"), "hub:Qwen/Qwen3-0.6B");
+        assert_eq!(by_card("hub:Qwen/Qwen3-0.6B@main"), "hub:Qwen/Qwen3-0.6B@main");
+        assert_eq!(by_card("bundled:reason-s"), "bundled:reason-s");
+        assert_eq!(by_card("./somewhere"), "./somewhere");
+    }
+}
