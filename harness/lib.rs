@@ -62,4 +62,5 @@ pub mod table;
 pub mod task;
 pub mod trajectory;
 pub mod verification;
+pub mod verification_report;
 pub mod word_problem;

@@ -24,6 +24,7 @@ use isocost_harness::steps_parquet::write_steps_parquet;
 use isocost_harness::surface::Surface;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_harness::verification::Verification;
+use isocost_harness::verification_report;
 
 use crate::{claims, import};
 
@@ -77,8 +78,10 @@ fn sections(path: &Path, manifest: &Manifest) -> Result<Vec<Section>> {
     if let Ok(text) = std::fs::read_to_string(&verification) {
         let found: Verification = serde_json::from_str(&text)
             .with_context(|| format!("{}: verify the run again", verification.display()))?;
-        sections
-            .push(Section { title: "Checked by running cells alone".into(), tables: vec![found.table()] });
+        sections.push(Section {
+            title: "Checked by running cells alone".into(),
+            tables: vec![verification_report::table(&found)],
+        });
     }
     let surface = path.join("surface.json");
     if surface.exists() {

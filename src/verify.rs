@@ -17,6 +17,7 @@ use isocost_harness::surface::Surface;
 use isocost_harness::sweep::ModelEntry;
 use isocost_harness::trajectory::Trajectory;
 use isocost_harness::verification::{CellCheck, Recorded, Verification, choose, compare, run_alone};
+use isocost_harness::verification_report;
 use isocost_models::calibrate::Grid;
 use isocost_models::device::DeviceChoice;
 use isocost_models::engine::{Device, LocalEngine};
@@ -71,7 +72,7 @@ pub(crate) fn verify(
         verification.cells.extend(checks);
         surfaces.push(surface);
     }
-    println!("{}", verification.table().terminal());
+    println!("{}", verification_report::table(&verification).terminal());
     write_whole(&path.join("surface.json"), &Surface::write_all(&surfaces))?;
     write_whole(&path.join("verify.json"), &(serde_json::to_string_pretty(&verification)? + "\n"))?;
     report::write(path, &[])?;
