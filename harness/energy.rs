@@ -4,6 +4,7 @@
 //! in them, and is given beside them. A window whose joules cannot be trusted says so and why; it is kept, and not
 //! counted.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -76,6 +77,25 @@ pub fn read_energy(run: &Path) -> Result<Vec<LoggedWindow>, RunError> {
     }
 }
 
+/// Watts of each model on each task: joules over seconds of its valid windows, the meters added up. Absent where no
+/// window is valid.
+pub fn mean_watts(windows: &[LoggedWindow]) -> BTreeMap<(String, String), f64> {
+    let mut sums: BTreeMap<(&str, &str, &str), (f64, f64)> = BTreeMap::new();
+    for LoggedWindow { model, task, window } in windows {
+        if let (true, Some(joules)) = (window.energy_valid, window.joules) {
+            let sum = sums.entry((model, task, &window.meter)).or_default();
+            *sum = (sum.0 + joules, sum.1 + window.seconds);
+        }
+    }
+    let mut watts = BTreeMap::new();
+    for ((model, task, _), (joules, seconds)) in sums {
+        if seconds > 0.0 {
+            *watts.entry((model.to_owned(), task.to_owned())).or_default() += joules / seconds;
+        }
+    }
+    watts
+}
+
 /// What the windows of a run say, in sentences for its report.
 pub fn summary(windows: &[LoggedWindow]) -> Vec<String> {
     let mut meters: Vec<&str> = windows.iter().map(|w| w.window.meter.as_str()).collect();
@@ -116,6 +136,24 @@ mod tests {
             energy_valid: reasons.is_empty(),
             reasons: reasons.iter().map(|r| (*r).to_owned()).collect(),
         }
+    }
+
+    #[test]
+    fn the_watts_of_two_meters_add_up_and_windows_that_are_not_valid_do_not_count() {
+        let logged = |meter: &str, joules: f64, reasons: &[&str]| LoggedWindow {
+            model: "m".into(),
+            task: "t".into(),
+            window: Window { meter: meter.into(), ..window(joules, reasons) },
+        };
+        let windows = [
+            logged("rapl", 40.0, &[]),
+            logged("rapl", 60.0, &[]),
+            logged("nvml", 10.0, &[]),
+            logged("nvml", 1e9, &["no"]),
+        ];
+        let watts = mean_watts(&windows);
+        assert_eq!(watts.get(&("m".to_owned(), "t".to_owned())), Some(&30.0));
+        assert!(mean_watts(&windows[3..]).is_empty());
     }
 
     #[test]

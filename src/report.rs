@@ -45,7 +45,9 @@ pub(crate) fn write(path: &Path, prices: &[String]) -> Result<Vec<Row>> {
     add_prices(&mut manifest.identity.sweep, prices)?;
     let sweep = &manifest.identity.sweep;
     let observations = Observations::read(path)?;
-    let rows = cells::rows(sweep, &observations, &known(&manifest));
+    // A device second takes the watts that were read while the model worked on the task.
+    let joules_per_device_s = energy::mean_watts(&energy::read_energy(path)?);
+    let rows = cells::rows(sweep, &observations, &Known { joules_per_device_s, ..known(&manifest) });
     let economy = cells::economy(sweep, &observations);
     write_whole(&path.join("cells.csv"), &cells_csv(&rows))?;
     write_steps_parquet(path)?;
