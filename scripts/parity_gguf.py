@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Reference logits of GGUF files: from transformers with the dequantised weights, and from llama.cpp.
+"""Reference logits of GGUF files: from transformers with the dequantised weights, exact and with ggml's rounding of
+activations, and from llama.cpp itself.
 
     venv/bin/pip install torch transformers safetensors numpy gguf llama-cpp-python
     venv/bin/python scripts/parity_gguf.py [NAME...]
@@ -208,6 +209,28 @@ def reference(arch, arrays, shapes, tied, scaling):
     return model
 
 
+def rounded_blocks(x, size):
+    """Activations as ggml rounds them before it multiplies them with quantised blocks: 8 bits, a scale for each block."""
+    blocks = x.reshape(-1, size)
+    if size == 32:
+        scale = blocks.abs().amax(1, keepdim=True) / 127
+        return ((blocks / scale).round() * scale.half().float()).reshape(x.shape)
+    largest = blocks.gather(1, blocks.abs().argmax(1, keepdim=True))
+    scale = -127 / largest
+    return ((scale * blocks).round().clamp(max=127) / scale).reshape(x.shape)
+
+
+def rounding_logits(model, arrays, embedding, ids):
+    """Logits with the activations in front of quantised matrices rounded."""
+    kinds = {theirs_to_ours(n): kind for n, (_, kind) in arrays.items() if n != "rope_freqs.weight"}
+    for name, module in model.named_modules():
+        kind = kinds.get(f"{name}.weight", embedding)
+        if isinstance(module, torch.nn.Linear) and kind in BLOCKS:
+            size = 256 if kind.endswith("_K") else 32
+            module.register_forward_pre_hook(lambda _, x, size=size: (rounded_blocks(x[0], size),))
+    return parity.logits(model, ids).double().numpy()
+
+
 def llama_logits(path, ids):
     model = llama_cpp.Llama(str(path), n_ctx=CONTEXT, n_batch=CONTEXT, n_ubatch=CONTEXT, logits_all=True, verbose=False,
                             n_threads=2)
@@ -228,6 +251,7 @@ def measure(name):
     model = reference(arch, arrays, shapes, head is None, LLAMA3 if scaled else linear)
     exact = parity.logits(model, ids).double().numpy()
     results = {"dequantised": (exact @ SIGNS.T).astype(np.float32)}
+    results["rounded"] = (rounding_logits(model, arrays, embedding, ids) @ SIGNS.T).astype(np.float32)
     values = list(metadata(arch, scaled))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.gguf"
@@ -239,7 +263,8 @@ def measure(name):
             print(f"{name:14} llama.cpp differs by {error.max():.1e} at most, spread of logits {exact.std():.2f}")
         else:
             old = OUT / f"{name}.safetensors"
-            results.update({"llama_cpp": load_file(old)["llama_cpp"]} if old.exists() else {})
+            stored = load_file(old) if old.exists() else {}
+            results.update({key: stored[key] for key in ["llama_cpp"] if key in stored})
             print(f"{name:14} without llama.cpp, spread of logits {exact.std():.2f}")
     OUT.mkdir(parents=True, exist_ok=True)
     tensor = lambda n, s, k, c, x: {"name": n, "shape": s, "type": k, "center": c, "scale": x}
