@@ -135,7 +135,8 @@ fn replay_walks_exactly_the_steps_that_the_scheduler_takes() {
             let request = Request { completions: courses.collect() };
             for (at, part) in parts.iter().enumerate() {
                 let walked: f64 = steps.iter().map(|step| part(&step.load)).sum();
-                let replayed = replay(std::slice::from_ref(&request), Serving::OneUser { rows: 8 }, &Part(*part));
+                let replayed =
+                    replay(std::slice::from_ref(&request), Serving::OneUser { rows: 8 }, &Part(*part));
                 assert_eq!(replayed.device_s, walked, "part {at} at budget {budget}, n {n}");
             }
         }
