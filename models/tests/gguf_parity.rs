@@ -70,7 +70,7 @@ fn gguf_files_give_the_dequantised_models_logits_and_llama_cpps_up_to_its_roundi
         let own = spread(&blocks, &ours, &exact);
         print!("{name:14} {error:>12.1e} {own:>12.1e}");
         assert!(error < 1e-4, "{name}: dequantised {error:.1e}");
-        assert!(own < 2e-2, "{name}: in blocks {own:.1e}");
+        assert!(own < 2.5e-2, "{name}: in blocks {own:.1e}");
         let Some(theirs) = references.get("llama_cpp") else {
             println!(" {0:>12} {0:>12}", "-");
             continue;
