@@ -9,6 +9,7 @@ mod claims;
 mod cli;
 mod economy;
 mod energy;
+mod fetch;
 mod generate;
 mod grade;
 mod import;

@@ -1,10 +1,16 @@
 //! Progress on stderr: one bar per file that is fetched; one per model, with rate, accuracy so far and time left.
 
 use std::cell::RefCell;
+#[cfg(feature = "hub")]
+use std::path::PathBuf;
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use isocost_harness::outcome::Outcome;
+#[cfg(feature = "hub")]
+use isocost_harness::source::HubFile;
 use isocost_harness::trajectory::Trajectory;
+#[cfg(feature = "hub")]
+use isocost_models::hub::{Hub, HubError};
 use isocost_models::load::LoadError;
 use isocost_models::source::{News, Source};
 
@@ -19,6 +25,16 @@ impl Downloads {
     pub(crate) fn resolve(name: &str) -> Result<Source, LoadError> {
         let downloads = Self { current: RefCell::new((String::new(), ProgressBar::hidden())) };
         Source::resolve(name, &|news| downloads.hear(news))
+    }
+
+    /// A file of a data set, from the hub's cache or the hub.
+    #[cfg(feature = "hub")]
+    pub(crate) fn data_set_file(place: &HubFile) -> Result<PathBuf, HubError> {
+        let downloads = Self { current: RefCell::new((String::new(), ProgressBar::hidden())) };
+        let HubFile { repository, revision, file } = place;
+        let found =
+            Hub::from_env()?.data_set_file(repository, revision, file, &|news| downloads.hear(news))?;
+        Ok(found.path)
     }
 
     fn hear(&self, news: News) {

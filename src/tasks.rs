@@ -10,10 +10,12 @@ use isocost_harness::source::Library;
 use isocost_harness::table::{Column, Table};
 use isocost_harness::task::Task;
 
+use crate::fetch::Network;
+
 /// The files on this machine: the folder given, else the one that `ISOCOST_DATA` names.
 pub(crate) fn library(folder: Option<PathBuf>) -> Library<'static> {
     let folder = folder.or_else(|| std::env::var_os("ISOCOST_DATA").map(PathBuf::from));
-    Library { folder, fetch: None }
+    Library { folder, fetch: Some(&Network) }
 }
 
 /// Lists the built-in tasks.
@@ -29,7 +31,7 @@ pub(crate) fn list(library: &Library) -> Result<()> {
         ],
         rows: tasks.iter().map(|task| row(task, library)).collect(),
         footnotes: vec![
-            "–: not on this machine, and fetched when it is needed if there is a network".into(),
+            "–: not in the data folder; taken from the hub's cache or fetched when it is needed".into(),
             "isocost tasks show NAME prints a task's file, isocost tasks preview NAME its prompts".into(),
         ],
     };
@@ -60,9 +62,9 @@ fn judged_as(judge: &Judge) -> String {
 pub(crate) fn show(name: &str, library: &Library) -> Result<()> {
     let task = Task::open(name)?;
     print!("{}", toml::to_string(&task).context("writing the task")?);
-    match task.problems(library) {
-        Ok(set) => eprintln!("{} problems, sha256 {}", set.problems().len(), set.sha256()),
-        Err(error) => eprintln!("{error}"),
+    if task.sources.iter().any(|source| source.is_at_hand(library)) {
+        let set = task.problems(library)?;
+        eprintln!("{} problems, sha256 {}", set.problems().len(), set.sha256());
     }
     Ok(())
 }

@@ -10,6 +10,8 @@ use serde_json::Value;
 fn isocost(args: &[&str], folder: &Path, input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
     command.args(args).current_dir(folder).env_remove("ISOCOST_DATA");
+    // Nothing may depend on the network, or on what this machine has fetched.
+    command.env("HF_HUB_OFFLINE", "1").env("HF_HOME", folder).env("XDG_CACHE_HOME", folder);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
