@@ -17,3 +17,10 @@ pub enum Outcome {
     /// The completion could not be made.
     Error,
 }
+
+impl std::fmt::Display for Outcome {
+    /// The name in records.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}

@@ -3,6 +3,9 @@
 //! A number is only comparable with another if both were measured on the same problems, so a
 //! [`ProblemSet`] carries the sha256 of its canonical JSON lines and every run's manifest repeats it.
 
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -38,6 +41,16 @@ impl ProblemSet {
     /// The problems in order.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// A random subset of `limit` problems, in set order, determined by `key`; all of them if there are no more.
+    pub fn subset(&self, limit: usize, key: &str) -> Self {
+        let mut rng = ChaCha8Rng::from_seed(Sha256::digest(key).into());
+        let mut chosen: Vec<usize> = (0..self.problems.len()).collect();
+        chosen.shuffle(&mut rng);
+        chosen.truncate(limit);
+        chosen.sort_unstable();
+        Self::new(chosen.into_iter().map(|i| self.problems[i].clone()).collect())
     }
 
     /// Lower-case hexadecimal sha256 of the problems as JSON lines.

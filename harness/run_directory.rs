@@ -286,7 +286,8 @@ fn pretty(manifest: &Manifest) -> String {
     serde_json::to_string_pretty(manifest).expect("a manifest is plain data")
 }
 
-fn lock(path: &Path) -> Result<File, RunError> {
+/// Keeps other processes out of a run as long as the file is open.
+pub(crate) fn lock(path: &Path) -> Result<File, RunError> {
     let lock_path = path.join("lock");
     let options = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
     let file = options.map_err(file_error(&lock_path))?;

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::mpsc;
 
 use crate::engine::{Engine, EngineError, Generated, GeneratedAnswer, Job, Settings};
+use crate::grader::GRADER_VERSION;
 use crate::judge::Judge;
 use crate::problem::{Problem, ProblemSet};
 use crate::run_directory::{ActivityNote, RunDirectory, RunError};
@@ -104,11 +105,8 @@ fn missing(run: &RunDirectory, sweep: &Sweep, model: &ModelEntry, task: &TaskInR
         let key = (model.name.clone(), task.task.name.clone(), waits, problem.id.clone(), *trajectory);
         !run.is_done(&key)
     };
-    let job = |problem: &Problem| Job {
-        problem: problem.id.clone(),
-        instructions: task.task.instructions.clone(),
-        question: problem.question.clone(),
-        trajectories: (0..sweep.trajectories()).filter(|t| is_missing(problem, t)).collect(),
+    let job = |problem: &Problem| {
+        task.task.job(problem, (0..sweep.trajectories()).filter(|t| is_missing(problem, t)).collect())
     };
     task.problems.problems().iter().map(job).filter(|job| !job.trajectories.is_empty()).collect()
 }
@@ -135,17 +133,20 @@ pub fn record(
         trajectory: generated.trajectory,
         waits,
         question: problem.question.clone(),
+        gold: problem.gold.clone(),
+        variant_of: problem.variant_of.clone(),
+        grader: GRADER_VERSION.into(),
         prompt_tokens: generated.prompt_tokens,
         reasoning_tokens: generated.reasoning_ids.len() as u32,
         reasoning: generated.reasoning,
         thought: generated.thought,
-        answers: generated.answers.into_iter().map(|a| judged(task.judge, problem, a)).collect(),
+        answers: generated.answers.into_iter().map(|a| judged(&task.judge, problem, a)).collect(),
         timing,
     }
 }
 
-fn judged(judge: Judge, problem: &Problem, answer: GeneratedAnswer) -> Answer {
-    let finding = judge.judge(problem, &answer.text, answer.complete);
+fn judged(judge: &Judge, problem: &Problem, answer: GeneratedAnswer) -> Answer {
+    let finding = judge.judge(&problem.gold, &answer.text, answer.complete);
     let tokens = f64::from(answer.answer_tokens);
     Answer {
         budget: answer.budget,

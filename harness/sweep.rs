@@ -80,11 +80,31 @@ pub struct ModelEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskEntry {
-    /// Name of a built-in task.
+    /// Name of a built-in task, or path of a task's file; once opened, the task's own name.
     pub name: String,
     /// A seeded random subset of so many problems; all if absent.
     #[serde(default)]
     pub problems: Option<usize>,
+    /// The task as it was read, filled in on opening, so that a run's manifest says all that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Task>,
+}
+
+impl TaskEntry {
+    /// The task: as it was read, else by its name.
+    ///
+    /// # Errors
+    /// As [`Task::open`].
+    pub fn task(&self) -> Result<Task, TaskError> {
+        self.definition.clone().map_or_else(|| Task::open(&self.name), Ok)
+    }
+
+    fn opened(&mut self) -> Result<(), TaskError> {
+        let task = self.task()?;
+        self.name.clone_from(&task.name);
+        self.definition = Some(task);
+        Ok(())
+    }
 }
 
 fn default_rows() -> usize {
@@ -164,12 +184,11 @@ impl Sweep {
     /// [`SweepError::Malformed`] or [`SweepError::Task`].
     pub fn parse(name: &str, text: &str) -> Result<Self, SweepError> {
         let malformed = |message: String| SweepError::Malformed { name: name.to_owned(), message };
-        let sweep: Self = toml::from_str(text).map_err(|e| malformed(toml_message(text, &e)))?;
-        sweep.check().map_err(malformed)?;
-        for entry in &sweep.tasks {
-            Task::built_in(&entry.name)
-                .map_err(|source| SweepError::Task { name: name.to_owned(), source })?;
+        let mut sweep: Self = toml::from_str(text).map_err(|e| malformed(toml_message(text, &e)))?;
+        for entry in &mut sweep.tasks {
+            entry.opened().map_err(|source| SweepError::Task { name: name.to_owned(), source })?;
         }
+        sweep.check().map_err(malformed)?;
         Ok(sweep)
     }
 
@@ -247,7 +266,7 @@ impl Sweep {
                     let budgets = self.budgets(model);
                     let budgets = if waits == 0 { budgets } else { &budgets[budgets.len() - 1..] };
                     for &budget in budgets {
-                        cells.extend(self.cells_at(&model.name, &task.name, waits, budget));
+                        cells.extend(self.cells_at(&model.name, task, waits, budget));
                     }
                 }
             }
@@ -255,8 +274,8 @@ impl Sweep {
         cells
     }
 
-    fn cells_at(&self, model: &str, task: &str, waits: u32, budget: Budget) -> Vec<Cell> {
-        let verifies = Task::built_in(task).is_ok_and(|task| task.judge.verifies());
+    fn cells_at(&self, model: &str, task: &TaskEntry, waits: u32, budget: Budget) -> Vec<Cell> {
+        let verifies = task.task().is_ok_and(|task| task.judge.verifies());
         let mut cells = Vec::new();
         for &strategy in &self.strategies {
             if strategy == Strategy::Verifier && !verifies {
@@ -265,7 +284,7 @@ impl Sweep {
             let ns: &[u32] = if strategy == Strategy::First { &[1] } else { &self.n };
             cells.extend(ns.iter().map(|&n| Cell {
                 model: model.to_owned(),
-                task: task.to_owned(),
+                task: task.name.clone(),
                 waits,
                 budget,
                 n,

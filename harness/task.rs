@@ -1,22 +1,17 @@
 //! A task: where problems come from, how they are asked, how answers are judged. One TOML file each.
+//!
+//! The files in `harness/tasks` are built in; `harness/tasks/README.md` says what a file holds and how to add one.
 
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use crate::built_in_tasks::BUILT_IN;
+use crate::engine::Job;
 use crate::judge::Judge;
+use crate::kinship::Originals;
 use crate::problem::{Problem, ProblemSet};
-use crate::{chain, countdown};
-
-/// The tasks that are built in.
-const BUILT_IN: [(&str, &str); 4] = [
-    ("countdown-3", include_str!("tasks/countdown-3.toml")),
-    ("countdown-4", include_str!("tasks/countdown-4.toml")),
-    ("chain", include_str!("tasks/chain.toml")),
-    ("training", include_str!("tasks/training.toml")),
-];
+use crate::source::{Library, Source, Unread};
 
 /// A problem set, the words around it, and its judge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,70 +19,47 @@ const BUILT_IN: [(&str, &str); 4] = [
 pub struct Task {
     /// Name in sweeps and tables.
     pub name: String,
-    /// What it is good for.
+    /// What it is good for, and what must be known about its problems.
     pub why: String,
-    /// The system message. The bundled models' template leaves it out: they know these tasks only.
+    /// Of the problems; not of the task file.
+    pub licence: String,
+    /// The system message; empty for none. The bundled models' template leaves it out: they know their tasks only.
+    #[serde(default)]
     pub instructions: String,
+    /// The user's message, with `{question}` in the place of the question.
+    #[serde(default = "question_only")]
+    pub prompt: String,
+    /// Worked examples, shown before the question in the same message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<Example>,
     /// Most tokens of an answer.
     pub answer_tokens: u32,
-    /// What decides whether an answer is right.
+    /// What decides whether an answer is right: `[judge.answer]` with the grader's conventions, or the name of
+    /// another judge.
     pub judge: Judge,
-    /// Where the problems come from.
-    pub source: Source,
-    /// sha256 of the whole problem set; absent only while a task is being written.
-    pub sha256: Option<String>,
+    /// Places that hold the same problems; the first that can be read is used.
+    pub sources: Vec<Source>,
 }
 
-/// A generator of problems. The same seed gives the same problems on every machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, tag = "generator", rename_all = "kebab-case")]
-pub enum Source {
-    /// [`crate::countdown`].
-    Countdown {
-        /// How many numbers a puzzle has.
-        numbers: usize,
-        /// Which side of the split.
-        split: Split,
-        /// Puzzles in the set.
-        problems: usize,
-        /// Seed.
-        seed: u64,
-    },
-    /// [`crate::chain`].
-    Chain {
-        /// Fewest and most steps.
-        steps: (usize, usize),
-        /// Which side of the split.
-        split: Split,
-        /// Chains in the set.
-        problems: usize,
-        /// Seed.
-        seed: u64,
-    },
-    /// Equal parts of three-number countdown, four-number countdown and chains, training side only.
-    Training {
-        /// Problems of each kind.
-        problems: usize,
-        /// Seed.
-        seed: u64,
-    },
+/// A worked example of a prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// What was asked.
+    pub question: String,
+    /// The answer as it should be given.
+    pub answer: String,
 }
 
-/// The two sides that generated problems fall on, by hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Split {
-    /// Never seen by the bundled models.
-    Evaluation,
-    /// What they were trained on.
-    Training,
+fn question_only() -> String {
+    "{question}".into()
 }
 
 /// Why a task cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
     /// No such task.
-    #[error("no task `{name}`; there are {known}")]
+    #[error("no task `{name}`: it is neither a file nor built in ({known})")]
     Unknown {
         /// What was asked for.
         name: String,
@@ -100,6 +72,24 @@ pub enum TaskError {
         /// The task.
         name: String,
         /// What is wrong.
+        message: String,
+    },
+    /// No source of its problems is on this machine or can be fetched.
+    #[error("task {name}: {reason}: {remedy}")]
+    Absent {
+        /// The task.
+        name: String,
+        /// What was looked for.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Its problems cannot be read.
+    #[error("task {name}: {message}: mend the file, or the task's `fields`")]
+    Broken {
+        /// The task.
+        name: String,
+        /// The file and what is wrong.
         message: String,
     },
     /// The problems are not the ones the task was pinned to.
@@ -120,35 +110,89 @@ impl Task {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
 
-    /// The built-in task `name`.
+    /// The built-in task of that name, else the file at that path.
     ///
     /// # Errors
-    /// [`TaskError::Unknown`] with the names there are.
-    pub fn built_in(name: &str) -> Result<Self, TaskError> {
-        let known = || Self::names().collect::<Vec<_>>().join(", ");
-        let found = BUILT_IN.iter().find(|(known, _)| *known == name);
-        let (_, text) = found.ok_or_else(|| TaskError::Unknown { name: name.to_owned(), known: known() })?;
-        Self::parse(name, text)
+    /// [`TaskError::Unknown`] with the names there are, [`TaskError::Malformed`].
+    pub fn open(name: &str) -> Result<Self, TaskError> {
+        if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
+            return Self::parse(name, text);
+        }
+        match std::fs::read_to_string(Path::new(name)) {
+            Ok(text) => Self::parse(name, &text),
+            Err(_) if !name.ends_with(".toml") => {
+                let known = Self::names().collect::<Vec<_>>().join(", ");
+                Err(TaskError::Unknown { name: name.to_owned(), known })
+            }
+            Err(error) => Err(TaskError::Malformed { name: name.to_owned(), message: error.to_string() }),
+        }
     }
 
-    /// Reads a task's TOML.
+    /// Reads a task's TOML; `name` stands for it in messages.
     ///
     /// # Errors
     /// [`TaskError::Malformed`].
     pub fn parse(name: &str, text: &str) -> Result<Self, TaskError> {
-        toml::from_str(text).map_err(|error| TaskError::Malformed {
-            name: name.to_owned(),
-            message: crate::sweep::toml_message(text, &error),
-        })
+        let malformed = |message: String| TaskError::Malformed { name: name.to_owned(), message };
+        let task: Self =
+            toml::from_str(text).map_err(|error| malformed(crate::sweep::toml_message(text, &error)))?;
+        if !task.prompt.contains("{question}") {
+            return Err(malformed("`prompt` has no {question}".into()));
+        }
+        if task.sources.is_empty() || task.answer_tokens == 0 {
+            return Err(malformed("`sources` and `answer_tokens` must not be empty".into()));
+        }
+        Ok(task)
     }
 
-    /// All problems, checked against the pinned hash.
+    /// All problems from the first source that can be read, checked against its pin.
     ///
     /// # Errors
-    /// [`TaskError::Changed`] if they are not the pinned ones.
-    pub fn problems(&self) -> Result<ProblemSet, TaskError> {
-        let set = ProblemSet::new(self.source.generate());
-        match &self.sha256 {
+    /// [`TaskError::Absent`], [`TaskError::Broken`] or [`TaskError::Changed`].
+    pub fn problems(&self, library: &Library) -> Result<ProblemSet, TaskError> {
+        // What is here already comes before what must be fetched.
+        let (here, elsewhere): (Vec<&Source>, _) = self.sources.iter().partition(|s| s.is_at_hand(library));
+        let mut absent = Vec::new();
+        for source in here.into_iter().chain(elsewhere) {
+            match self.read(source, library) {
+                Ok(problems) => return self.pinned(source, problems),
+                Err(Unread::Absent(reason)) => absent.push(reason),
+                Err(Unread::Broken(message)) => {
+                    return Err(TaskError::Broken { name: self.name.clone(), message });
+                }
+            }
+        }
+        Err(self.absent(&absent, library))
+    }
+
+    fn read(&self, source: &Source, library: &Library) -> Result<Vec<Problem>, Unread> {
+        let mut problems = source.problems(&self.name, library)?;
+        if let Some((task, column)) = source.seed_column() {
+            self.find_seeds(&mut problems, task, &source.column(column, library)?, library)?;
+        }
+        Ok(problems)
+    }
+
+    /// Finds the problems of another task that these are variations of.
+    fn find_seeds(
+        &self,
+        problems: &mut [Problem],
+        task: &str,
+        texts: &[String],
+        library: &Library,
+    ) -> Result<(), Unread> {
+        let seeds = Self::open(task).and_then(|task| task.problems(library));
+        let seeds = seeds.map_err(|error| Unread::Absent(error.to_string()))?;
+        let originals = Originals::new(seeds.problems());
+        for (problem, text) in problems.iter_mut().zip(texts) {
+            problem.variant_of = originals.of(text).map(str::to_owned);
+        }
+        Ok(())
+    }
+
+    fn pinned(&self, source: &Source, problems: Vec<Problem>) -> Result<ProblemSet, TaskError> {
+        let set = ProblemSet::new(problems);
+        match &source.sha256 {
             Some(pinned) if pinned != set.sha256() => Err(TaskError::Changed {
                 name: self.name.clone(),
                 found: set.sha256().to_owned(),
@@ -158,104 +202,101 @@ impl Task {
         }
     }
 
+    fn absent(&self, reasons: &[String], library: &Library) -> TaskError {
+        let folder = library.folder.as_ref().map_or("DIR".into(), |folder| folder.display().to_string());
+        let remedy = format!("put one of these files into {folder} and give --data {folder} or ISOCOST_DATA");
+        TaskError::Absent { name: self.name.clone(), reason: reasons.join("; "), remedy }
+    }
+
     /// A seeded random subset of `limit` problems, in set order; all of them if there are no more.
     ///
     /// # Errors
     /// As [`Task::problems`].
-    pub fn subset(&self, limit: usize, seed: u64) -> Result<ProblemSet, TaskError> {
-        let all = self.problems()?;
-        let count = all.problems().len();
-        let key = Sha256::digest(format!("{seed} {}", self.name));
-        let mut rng = ChaCha8Rng::from_seed(key.into());
-        let mut chosen: Vec<usize> = (0..count).collect();
-        chosen.shuffle(&mut rng);
-        chosen.truncate(limit);
-        chosen.sort_unstable();
-        Ok(ProblemSet::new(chosen.into_iter().map(|i| all.problems()[i].clone()).collect()))
+    pub fn subset(&self, limit: usize, seed: u64, library: &Library) -> Result<ProblemSet, TaskError> {
+        Ok(self.problems(library)?.subset(limit, &self.subset_key(seed)))
     }
-}
 
-impl Source {
-    fn generate(&self) -> Vec<Problem> {
-        let rng = |seed: u64| ChaCha8Rng::seed_from_u64(seed);
-        match *self {
-            Self::Countdown { numbers, split, problems, seed } => {
-                countdown_problems(numbers, problems, split == Split::Evaluation, &mut rng(seed))
-            }
-            Self::Chain { steps: (fewest, most), split, problems, seed } => {
-                chain_problems(fewest..=most, problems, split == Split::Evaluation, &mut rng(seed))
-            }
-            Self::Training { problems, seed } => {
-                let mut rng = rng(seed);
-                let mut all = countdown_problems(3, problems, false, &mut rng);
-                all.extend(countdown_problems(4, problems, false, &mut rng));
-                all.extend(chain_problems(2..=20, problems, false, &mut rng));
-                all
-            }
+    /// What determines a subset of this task under a seed.
+    pub fn subset_key(&self, seed: u64) -> String {
+        format!("{seed} {}", self.name)
+    }
+
+    /// What is asked of a model about a problem.
+    pub fn job(&self, problem: &Problem, trajectories: Vec<u32>) -> Job {
+        Job {
+            problem: problem.id.clone(),
+            instructions: self.instructions.clone(),
+            question: self.asked(&problem.question),
+            trajectories,
         }
     }
-}
 
-fn countdown_problems(numbers: usize, count: usize, held_out: bool, rng: &mut ChaCha8Rng) -> Vec<Problem> {
-    let puzzles = countdown::draw(numbers, count, held_out, rng);
-    puzzles
-        .iter()
-        .enumerate()
-        .map(|(i, p)| problem(format!("c{numbers}-{i:04}"), p.to_string(), p.to_string()))
-        .collect()
-}
-
-fn chain_problems(
-    lengths: std::ops::RangeInclusive<usize>,
-    count: usize,
-    held_out: bool,
-    rng: &mut ChaCha8Rng,
-) -> Vec<Problem> {
-    let chains = chain::draw(lengths, count, held_out, rng);
-    let gold = |chain: &chain::Chain| chain.values().and_then(|v| v.last().copied()).unwrap_or(chain.start);
-    chains
-        .iter()
-        .enumerate()
-        .map(|(i, c)| problem(format!("s{}-{i:04}", c.steps.len()), c.to_string(), gold(c).to_string()))
-        .collect()
-}
-
-fn problem(id: String, question: String, gold: String) -> Problem {
-    Problem { id, question, gold, variant_of: None }
+    /// The user's message.
+    fn asked(&self, question: &str) -> String {
+        let filled = |question: &str| self.prompt.replacen("{question}", question, 1);
+        let worked = |example: &Example| format!("{}\n\n{}\n\n", filled(&example.question), example.answer);
+        self.examples.iter().map(worked).collect::<String>() + &filled(question)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{chain, countdown};
+
+    fn here() -> Library<'static> {
+        Library::default()
+    }
+
+    fn task(prompt: &str, source: &str) -> Task {
+        let text = format!(
+            "name = \"t\"\nwhy = \"a test\"\nlicence = \"MIT\"\nanswer_tokens = 9\nprompt = {prompt:?}\n\
+             [judge.answer]\nanswer_type = \"number\"\n[[sources]]\n{source}"
+        );
+        Task::parse("t", &text).unwrap()
+    }
 
     #[test]
-    fn every_built_in_task_is_pinned_and_still_gives_the_pinned_problems() {
-        let found = |name| {
-            let task = Task::built_in(name).unwrap();
-            assert_eq!(task.name, name);
-            (
-                name,
-                task.sha256.unwrap_or_default(),
-                ProblemSet::new(task.source.generate()).sha256().to_owned(),
-            )
-        };
-        let changed: Vec<_> = Task::names().map(found).filter(|(_, pinned, found)| pinned != found).collect();
+    fn every_generated_built_in_task_is_pinned_and_still_gives_the_pinned_problems() {
+        let generated = Task::names()
+            .map(|name| Task::open(name).unwrap())
+            .filter(|task| task.sources.iter().any(|s| matches!(s.from, crate::source::Place::Generator(_))));
+        let pins: Vec<_> = generated
+            .map(|task| {
+                let unpinned = Task {
+                    sources: vec![Source { sha256: None, ..task.sources[0].clone() }],
+                    ..task.clone()
+                };
+                let found = unpinned.problems(&here()).unwrap().sha256().to_owned();
+                (task.name, task.sources[0].sha256.clone().unwrap_or_default(), found)
+            })
+            .collect();
+        assert!(pins.len() >= 10);
+        let changed: Vec<_> = pins.iter().filter(|(_, pinned, found)| pinned != found).collect();
         assert!(changed.is_empty(), "task, pinned, found: {changed:#?}");
     }
 
     #[test]
+    fn every_built_in_task_has_its_own_name() {
+        for name in Task::names() {
+            assert_eq!(Task::open(name).unwrap().name, name);
+        }
+    }
+
+    #[test]
     fn a_subset_is_random_but_the_same_for_the_same_seed() {
-        let task = Task::built_in("countdown-3").unwrap();
-        let subset = |seed| task.subset(20, seed).unwrap();
+        let task = Task::open("countdown-3").unwrap();
+        let subset = |seed| task.subset(20, seed, &here()).unwrap();
         assert_eq!(subset(1), subset(1));
         assert_ne!(subset(1), subset(2));
-        assert_ne!(subset(1).problems(), &task.problems().unwrap().problems()[..20]);
-        assert_eq!(task.subset(usize::MAX, 1).unwrap(), task.problems().unwrap());
+        let all = task.problems(&here()).unwrap();
+        assert_ne!(subset(1).problems(), &all.problems()[..20]);
+        assert_eq!(task.subset(usize::MAX, 1, &here()).unwrap(), all);
     }
 
     #[test]
     fn evaluation_and_training_tasks_share_no_problem() {
-        let training = Task::built_in("training").unwrap().problems().unwrap();
+        let training = Task::open("training").unwrap().problems(&here()).unwrap();
         for problem in training.problems() {
             let held_out = match problem.question.parse::<countdown::Puzzle>() {
                 Ok(puzzle) => puzzle.held_out(),
@@ -270,5 +311,46 @@ mod tests {
         let text = "name = \"x\"\ncolour = 1\n";
         let error = Task::parse("x", text).unwrap_err().to_string();
         assert!(error.contains("task x: line 2") && error.contains("colour"), "{error}");
+    }
+
+    #[test]
+    fn problems_are_read_from_the_first_source_that_is_at_hand() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("sets")).unwrap();
+        std::fs::write(folder.path().join("sets/t.jsonl"), "{\"q\": \"1+1?\", \"a\": \"so #### 2\"}\n")
+            .unwrap();
+        let library = Library { folder: Some(folder.path().to_owned()), fetch: None };
+        let fields = "fields = { question = \"q\", gold = { column = \"a\", after = \"####\" } }";
+        let hub = "from = { hub = { repository = \"o/n\", revision = \"abc\", file = \"t.parquet\" } }";
+        let task = task(
+            "{question}",
+            &format!("{hub}\n{fields}\n[[sources]]\nfrom = {{ path = \"sets/t.jsonl\" }}\n{fields}"),
+        );
+        let problems = task.problems(&library).unwrap();
+        assert_eq!(problems.problems()[0].gold, "2");
+        let error = task.problems(&here()).unwrap_err().to_string();
+        assert!(error.contains("huggingface.co/datasets/o/n") && error.contains("ISOCOST_DATA"), "{error}");
+    }
+
+    #[test]
+    fn problems_that_differ_from_the_pinned_ones_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("t.csv"), "q,a\n1+1?,2\n").unwrap();
+        let library = Library { folder: Some(folder.path().to_owned()), fetch: None };
+        let source = |pin: &str| {
+            format!(
+                "from = {{ path = \"t.csv\" }}\nfields = {{ question = \"q\", gold = \"a\" }}\nsha256 = \"{pin}\""
+            )
+        };
+        let error = task("{question}", &source("00")).problems(&library).unwrap_err();
+        let TaskError::Changed { found, .. } = error else { panic!("{error}") };
+        assert_eq!(task("{question}", &source(&found)).problems(&library).unwrap().problems().len(), 1);
+    }
+
+    #[test]
+    fn examples_stand_before_the_question_in_the_words_of_the_prompt() {
+        let mut task = task("Q: {question}\nA:", "from = { path = \"x\" }");
+        task.examples = vec![Example { question: "1+1".into(), answer: "2".into() }];
+        assert_eq!(task.asked("{2+2}"), "Q: 1+1\nA:\n\n2\n\nQ: {2+2}\nA:");
     }
 }

@@ -11,7 +11,7 @@ use crate::cell::Budget;
 use crate::outcome::Outcome;
 
 /// Version of the line's form. A run is only resumed by a program that writes the same version.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// One sampled chain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,13 @@ pub struct Trajectory {
     pub waits: u32,
     /// What was asked.
     pub question: String,
+    /// What the answers were compared with.
+    pub gold: String,
+    /// The problem that this one is a variation of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant_of: Option<String>,
+    /// Version of the grader, [`crate::grader::GRADER_VERSION`].
+    pub grader: String,
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
     /// The thought, without its delimiters.

@@ -163,6 +163,9 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
+/// Trajectories of a request as recorded, and as sampled alone.
+type Pair<'a> = (Vec<&'a Trajectory>, Vec<&'a Trajectory>);
+
 /// Compares a cell run alone with its records; seconds and joules of the prediction are per request.
 pub fn compare(
     asked: &Asked,
@@ -172,15 +175,13 @@ pub fn compare(
     joules: (Option<f64>, Option<f64>),
 ) -> CellCheck {
     let budget = asked.budget;
-    let pairs: Vec<(Vec<&Trajectory>, Vec<&Trajectory>)> = recorded
+    let pairs: Vec<Pair> = recorded
         .iter()
         .zip(&alone.trajectories)
         .map(|(recorded, alone)| (recorded.trajectories.clone(), alone.iter().collect()))
         .collect();
-    let tokens = |side: &dyn Fn(&(Vec<&Trajectory>, Vec<&Trajectory>)) -> u64| pairs.iter().map(side).sum();
-    let shares = |of: &dyn Fn(&(Vec<&Trajectory>, Vec<&Trajectory>)) -> f64| -> Vec<f64> {
-        pairs.iter().map(of).collect()
-    };
+    let tokens = |side: &dyn Fn(&Pair) -> u64| pairs.iter().map(side).sum();
+    let shares = |of: &dyn Fn(&Pair) -> f64| -> Vec<f64> { pairs.iter().map(of).collect() };
     let (before, after) = (shares(&|p| correct(&p.0, budget)), shares(&|p| correct(&p.1, budget)));
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
     CellCheck {
@@ -216,7 +217,7 @@ fn correct(trajectories: &[&Trajectory], budget: Budget) -> f64 {
 }
 
 /// Completions that are not the same on both sides; one that is missing differs.
-fn different((before, after): &(Vec<&Trajectory>, Vec<&Trajectory>), budget: Budget) -> usize {
+fn different((before, after): &Pair, budget: Budget) -> usize {
     let equal = before.iter().zip(after).filter(|(before, after)| is_same(before, after, budget)).count();
     before.len().max(after.len()) - equal
 }

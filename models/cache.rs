@@ -7,6 +7,7 @@
 //! slots it hands out.
 
 use candle_core::{DType, Device, InplaceOp2, Result, Tensor};
+use half::vec::HalfBitsVecExt;
 
 use crate::config::Config;
 
@@ -71,7 +72,7 @@ impl Cache {
     pub fn new(config: &Config, tokens: usize, dtype: DType, device: &Device) -> Result<Self> {
         let blocks = tokens.div_ceil(BLOCK);
         let shape = (blocks * BLOCK, config.kv_heads * config.head_dim);
-        let pool = || Tensor::zeros(shape, dtype, device);
+        let pool = || zeros(shape, dtype, device);
         let layers = config.layers.iter().map(|_| Ok((pool()?, pool()?))).collect::<Result<_>>()?;
         Ok(Self { layers, users: vec![0; blocks], free: (0..blocks as u32).rev().collect() })
     }
@@ -175,6 +176,21 @@ impl Cache {
             }
         }
         Ok(())
+    }
+}
+
+/// Zeros that take no memory on the CPU until they are written to: the system hands out zeroed pages on first use.
+fn zeros((rows, width): (usize, usize), dtype: DType, device: &Device) -> Result<Tensor> {
+    // A vector of 16-bit floats would be filled one by one, a vector of integers is not.
+    let bits = || vec![0u16; rows * width];
+    match dtype {
+        DType::BF16 if device.is_cpu() => {
+            Tensor::from_vec(bits().reinterpret_into::<half::bf16>(), (rows, width), device)
+        }
+        DType::F16 if device.is_cpu() => {
+            Tensor::from_vec(bits().reinterpret_into::<half::f16>(), (rows, width), device)
+        }
+        _ => Tensor::zeros((rows, width), dtype, device),
     }
 }
 

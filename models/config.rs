@@ -109,7 +109,7 @@ impl Config {
 
     fn check_rotation(&self, rotation: &Rotation, path: &Path) -> Result<(), LoadError> {
         let fits = rotation.dims.is_multiple_of(2) && (2..=self.head_dim).contains(&rotation.dims);
-        if !fits || !(rotation.theta > 1.0 && rotation.theta.is_finite()) {
+        if !(fits && rotation.theta > 1.0 && rotation.theta.is_finite()) {
             let message = format!("rotary embedding of {} dims, base {}", rotation.dims, rotation.theta);
             return Err(LoadError::malformed(path, &message));
         }

@@ -54,3 +54,25 @@ impl Matrix {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::quantized::GgmlDType;
+
+    #[test]
+    fn a_quantised_product_is_the_dequantised_one_up_to_8_bits_of_activations() {
+        let numbers = |count: usize, phase: f32| (0..count).map(move |i| (i as f32 * 0.37 + phase).sin());
+        let x = Tensor::from_iter(numbers(3 * 512, 0.3), &Device::Cpu).unwrap().reshape((3, 512)).unwrap();
+        let w = Tensor::from_iter(numbers(40 * 512, 1.1), &Device::Cpu).unwrap().reshape((40, 512)).unwrap();
+        let kinds = [GgmlDType::Q4_0, GgmlDType::Q8_0, GgmlDType::Q4K, GgmlDType::Q5K, GgmlDType::Q6K];
+        for kind in kinds {
+            let blocks = Arc::new(QTensor::quantize(&w, kind).unwrap());
+            let plain = Matrix::Dense(blocks.dequantize(&Device::Cpu).unwrap()).product(&x).unwrap();
+            let difference = (Matrix::Quantised(blocks).product(&x).unwrap() - &plain).unwrap();
+            let size = |t: &Tensor| t.sqr().unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+            let error = size(&difference) / size(&plain);
+            assert!(error < 1e-2, "{kind:?}: {error}");
+        }
+    }
+}

@@ -134,9 +134,9 @@ impl<W: Word> Product<'_, W> {
     fn tile<S: Simd, const R: usize>(&mut self, simd: S, part: &Range<usize>, row: usize, column: usize) {
         let columns = COLUMNS.min(self.w.len() / self.words - column);
         let mut x = [[&[][..]; 2]; R];
-        for r in 0..R {
-            for v in 0..W::VALUES {
-                x[r][v] = &self.x[((row + r) * W::VALUES + v) * self.words..][part.clone()];
+        for (r, x) in x.iter_mut().enumerate() {
+            for (v, x) in x.iter_mut().enumerate().take(W::VALUES) {
+                *x = &self.x[((row + r) * W::VALUES + v) * self.words..][part.clone()];
             }
         }
         let mut w = [&[][..]; COLUMNS];
@@ -144,9 +144,9 @@ impl<W: Word> Product<'_, W> {
             *w = &self.w[(column + c.min(columns - 1)) * self.words..][part.clone()];
         }
         let sums = dots::<W, S, R>(simd, &x, &w, part.len());
-        for r in 0..R {
-            for c in 0..columns {
-                self.y[(column + c) * self.tokens + row + r] += simd.reduce_sum_f32s(sums[r][c]);
+        for (r, sums) in sums.iter().enumerate() {
+            for (c, sums) in sums.iter().enumerate().take(columns) {
+                self.y[(column + c) * self.tokens + row + r] += simd.reduce_sum_f32s(*sums);
             }
         }
     }

@@ -17,6 +17,7 @@ use isocost_harness::observation::Observations;
 use isocost_harness::price::Usage;
 use isocost_harness::rounding::{grouped, significant};
 use isocost_harness::run_directory::{Manifest, read_manifest, write_whole};
+use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_harness::table::{Column, terminal};
 use isocost_models::engine::Device;
@@ -79,11 +80,14 @@ fn print(file: &ClaimsFile, only: Option<&str>) {
 }
 
 /// Prints what each claim needs on a sweep, from assumed deviations or those of a pilot run.
-pub(crate) fn plan_claims(sweep: &str, pilot: Option<&Path>) -> Result<ExitCode> {
+pub(crate) fn plan_claims(sweep: &str, pilot: Option<&Path>, library: &Library) -> Result<ExitCode> {
     let sweep = Sweep::open(sweep)?;
-    let problems =
-        workload::tasks(&sweep)?.iter().map(|task| task.problems.problems().len()).min().unwrap_or(0);
-    let lineup = Lineup::new(&sweep, &facts(&sweep)?);
+    let problems = workload::tasks(&sweep, library)?
+        .iter()
+        .map(|task| task.problems.problems().len())
+        .min()
+        .unwrap_or(0);
+    let lineup = Lineup::new(&sweep, &facts(&sweep, library)?);
     let pilot = pilot.map(Pilot::read).transpose()?;
     let of = |claim: Claim| {
         let found =
@@ -107,8 +111,8 @@ pub(crate) fn plan_claims(sweep: &str, pilot: Option<&Path>) -> Result<ExitCode>
 }
 
 /// Facts of the sweep's models, loaded for them.
-fn facts(sweep: &Sweep) -> Result<BTreeMap<String, ModelFacts>> {
-    let tasks = workload::tasks(sweep)?;
+fn facts(sweep: &Sweep, library: &Library) -> Result<BTreeMap<String, ModelFacts>> {
+    let tasks = workload::tasks(sweep, library)?;
     let of = |model: &ModelEntry| {
         let engine = workload::find(sweep, model, &tasks, &Device::Cpu)?.load(&Device::Cpu)?;
         let value = serde_json::to_value(engine.facts()?)?;

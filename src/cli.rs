@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use isocost_harness::cell::Budget;
+use isocost_harness::import::Format;
 use isocost_models::device::DeviceChoice;
 use isocost_models::engine::DType;
 
@@ -14,6 +15,9 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Folder of data sets that are looked for before anything is fetched [default: $ISOCOST_DATA].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
 }
 
 /// What to do.
@@ -35,6 +39,9 @@ pub(crate) enum Command {
         /// Where the models run: `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one.
         #[arg(long, default_value_t)]
         device: DeviceChoice,
+        /// At most so many problems of each task: a random subset, determined by the sweep's seed.
+        #[arg(long, value_name = "K")]
+        limit: Option<usize>,
     },
     /// Say what a sweep would do: cells, trajectories, tokens and time.
     ///
@@ -49,6 +56,9 @@ pub(crate) enum Command {
         /// Where the models would run: `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one.
         #[arg(long, default_value_t)]
         device: DeviceChoice,
+        /// At most so many problems of each task: a random subset, determined by the sweep's seed.
+        #[arg(long, value_name = "K")]
+        limit: Option<usize>,
     },
     /// Which models there are, what is known of one, and fetching it from the hub.
     #[command(
@@ -167,6 +177,113 @@ pub(crate) enum Command {
                       isocost generate model-q4_k_m.gguf --raw --prompt 'Once upon' --temperature 0 --max-tokens 32"
     )]
     Generate(GenerateArgs),
+    /// Grade JSON lines from stdin: is each answer right, and what was found in it?
+    ///
+    /// Each line is {"id", "gold", "answer"} or {"id", "gold", "completion"}, and may name a "task" for its conventions.
+    /// Each comes back with `equal`, `outcome`, `extracted`, `rule` and `method`. Exit code 1 if a line could not be read.
+    #[command(
+        after_help = "Example:\n  echo '{\"gold\": \"1/2\", \"completion\": \"So it is \\\\boxed{0.5}\"}' | isocost grade"
+    )]
+    Grade {
+        /// Task whose conventions hold for lines that name none: a built-in one, or a TOML file.
+        #[arg(long)]
+        task: Option<String>,
+    },
+    /// Grade a stored run again, without generating, and say what changed.
+    ///
+    /// The old grading is kept beside the new. Works on imported runs too.
+    #[command(
+        after_help = "Example:\n  isocost score results/runs/2026-11-22-host-quickstart --show-disagreements"
+    )]
+    Score {
+        /// The run directory.
+        run: PathBuf,
+        /// Print every answer whose outcome changed, with its text, for a person to read.
+        #[arg(long)]
+        show_disagreements: bool,
+    },
+    /// Make a run of completions that another tool sampled, so that its statistics can be had.
+    ///
+    /// Several completions of one problem are its trajectories. They are graded by this program; what the other tool said
+    /// stands beside it, and disagreements are counted. Formats: lm-eval (samples_*.jsonl), lighteval (details_*.parquet),
+    /// inspect (eval logs in JSON), jsonl (lines of {"problem_id", "gold", "completion" or "answer" or "correct"}, and
+    /// where known "model", "task", "sample", "complete", "score", "reasoning_tokens", "answer_tokens", "seconds", "usd").
+    #[command(
+        after_help = "Example:\n  isocost import --format jsonl answers.jsonl --out results/runs/theirs && isocost report results/runs/theirs"
+    )]
+    Import {
+        /// What wrote the files.
+        #[arg(long, value_enum)]
+        format: ImportFormat,
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Where the run goes.
+        #[arg(long)]
+        out: PathBuf,
+        /// The model's name, where the files do not say.
+        #[arg(long)]
+        model: Option<String>,
+        /// Task whose conventions hold, and whose name is used where the files do not say one.
+        #[arg(long)]
+        task: Option<String>,
+    },
+    /// List the tasks, show one, or preview what a model is asked.
+    #[command(
+        after_help = "Examples:\n  isocost tasks list\n  isocost tasks show gsm8k\n  isocost tasks preview word-problems --limit 3"
+    )]
+    Tasks {
+        /// What to do.
+        #[command(subcommand)]
+        command: TasksCommand,
+    },
+}
+
+/// What to do with tasks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TasksCommand {
+    /// The built-in tasks, with the number of their problems where those are on this machine.
+    List,
+    /// A task as its file would have it, defaults filled in.
+    Show {
+        /// A built-in task, or a TOML file.
+        name: String,
+    },
+    /// Some problems as a model is asked them, with their reference answers.
+    Preview {
+        /// A built-in task, or a TOML file.
+        name: String,
+        /// How many: a random subset.
+        #[arg(long, value_name = "K", default_value_t = 3)]
+        limit: usize,
+        /// Seed of the subset.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+}
+
+/// What wrote the files of an import.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ImportFormat {
+    /// lm-evaluation-harness.
+    LmEval,
+    /// lighteval.
+    Lighteval,
+    /// inspect_ai.
+    Inspect,
+    /// Plain JSON lines.
+    Jsonl,
+}
+
+impl From<ImportFormat> for Format {
+    fn from(format: ImportFormat) -> Self {
+        match format {
+            ImportFormat::LmEval => Self::LmEval,
+            ImportFormat::Lighteval => Self::Lighteval,
+            ImportFormat::Inspect => Self::Inspect,
+            ImportFormat::Jsonl => Self::Jsonl,
+        }
+    }
 }
 
 /// What else to do with claims.

@@ -8,6 +8,7 @@ use isocost_harness::engine::Job;
 use isocost_harness::one_pass::{OnePass, measure, table, total};
 use isocost_harness::run_directory::write_whole;
 use isocost_harness::sampling::TaskInRun;
+use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_models::device::DeviceChoice;
 use isocost_models::engine::LocalEngine;
@@ -20,13 +21,14 @@ pub(crate) fn economy(
     problems: Option<usize>,
     models: &[String],
     out: Option<PathBuf>,
+    library: &Library,
     device: DeviceChoice,
 ) -> Result<ExitCode> {
     let sweep = Sweep::open(sweep)?;
     if let Some(unknown) = models.iter().find(|name| !sweep.models.iter().any(|m| m.name == **name)) {
         bail!("the sweep has no model `{unknown}`");
     }
-    let (tasks, device) = (workload::tasks(&sweep)?, device.open()?);
+    let (tasks, device) = (workload::tasks(&sweep, library)?, device.open()?);
     let mut parts = Vec::new();
     for model in sweep.models.iter().filter(|m| models.is_empty() || models.contains(&m.name)) {
         for task in &tasks {
@@ -50,14 +52,9 @@ fn one(
     problems: Option<usize>,
     engine: &mut LocalEngine,
 ) -> Result<OnePass> {
-    let job = |problem: &isocost_harness::problem::Problem| Job {
-        problem: problem.id.clone(),
-        instructions: task.task.instructions.clone(),
-        question: problem.question.clone(),
-        trajectories: (0..sweep.trajectories()).collect(),
-    };
+    let problems = task.problems.problems().iter().take(problems.unwrap_or(usize::MAX));
     let jobs: Vec<Job> =
-        task.problems.problems().iter().take(problems.unwrap_or(usize::MAX)).map(job).collect();
+        problems.map(|problem| task.task.job(problem, (0..sweep.trajectories()).collect())).collect();
     let settings = sweep.settings(model, &task.task, 0);
     Ok(measure(engine, (model.name.as_str(), task.task.name.as_str()), &jobs, &settings, &sweep.n)?)
 }

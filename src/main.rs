@@ -10,42 +10,59 @@ mod cli;
 mod economy;
 mod energy;
 mod generate;
+mod grade;
+mod import;
 mod models;
 mod plan;
 mod progress;
 mod replay;
 mod report;
 mod run;
+mod score;
+mod tasks;
 mod verify;
 mod workload;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use isocost_harness::import::Names;
+use isocost_harness::source::Library;
 
-use cli::{ClaimsCommand, Cli, Command, ModelsCommand};
+use cli::{ClaimsCommand, Cli, Command, ModelsCommand, TasksCommand};
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Run { sweep, out, device } => run::run(&sweep, out, device),
-        Command::Plan { sweep, no_pilot, device } => plan::plan(&sweep, no_pilot, device),
+    let Cli { command, data } = Cli::parse();
+    let library = tasks::library(data);
+    let done = match command {
+        Command::Run { sweep, out, limit, device } => run::run(&sweep, out, limit, &library, device),
+        Command::Plan { sweep, no_pilot, limit, device } => {
+            plan::plan(&sweep, no_pilot, limit, &library, device)
+        }
         Command::Models { command } => asked_of_models(&command).map(|()| ExitCode::SUCCESS),
+        Command::Tasks { command } => asked_of_tasks(command, &library).map(|()| ExitCode::SUCCESS),
         Command::Generate(args) => generate::generate(&args),
         Command::Calibrate(options) => calibrate::calibrate(&options),
         Command::Replay { run, surface, saturated, itl_limit } => {
             replay::replay(&run, surface, saturated, itl_limit).map(|()| ExitCode::SUCCESS)
         }
         Command::Verify { run, cells, problems, repeats, time_limit, device } => {
-            verify::verify(&run, &verify::Effort { cells, problems, repeats, time_limit }, device)
+            verify::verify(&run, &verify::Effort { cells, problems, repeats, time_limit }, &library, device)
         }
         Command::Economy { sweep, problems, models, out, device } => {
-            economy::economy(&sweep, problems, &models, out, device)
+            economy::economy(&sweep, problems, &models, out, &library, device)
         }
         Command::Claims { plan: Some(ClaimsCommand::Plan { sweep, pilot }), .. } => {
-            claims::plan_claims(&sweep, pilot.as_deref())
+            claims::plan_claims(&sweep, pilot.as_deref(), &library)
         }
         Command::Claims { runs, claim, plan: None } => claims::claims_of_runs(&runs, claim.as_deref()),
         Command::Report { run, price } => report::report(&run, &price).map(|()| ExitCode::SUCCESS),
+        Command::Score { run, show_disagreements } => score::score(&run, show_disagreements),
+        Command::Import { format, files, out, model, task } => {
+            let names = Names { model, task: task.clone() };
+            import::import(format.into(), &files, &out, &names, task.as_deref())
+        }
+        Command::Grade { task } => grade::grade(task.as_deref()),
     };
     done.unwrap_or_else(|error| {
         eprintln!("isocost: {error:#}");
@@ -58,5 +75,13 @@ fn asked_of_models(command: &ModelsCommand) -> anyhow::Result<()> {
         ModelsCommand::List => models::list(),
         ModelsCommand::Show { model } => models::show(model),
         ModelsCommand::Fetch { model } => models::fetch(model),
+    }
+}
+
+fn asked_of_tasks(command: TasksCommand, library: &Library) -> anyhow::Result<()> {
+    match command {
+        TasksCommand::List => tasks::list(library),
+        TasksCommand::Show { name } => tasks::show(&name, library),
+        TasksCommand::Preview { name, limit, seed } => tasks::preview(&name, limit, seed, library),
     }
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Engine, Job};
 use isocost_harness::sampling::TaskInRun;
+use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_models::device::{self, DeviceChoice};
 use isocost_models::engine::{Device, LocalEngine};
@@ -25,9 +26,15 @@ struct Prediction {
 }
 
 /// Prints the plan to stdout.
-pub(crate) fn plan(sweep: &str, no_pilot: bool, device: DeviceChoice) -> Result<ExitCode> {
-    let sweep = Sweep::open(sweep)?;
-    let tasks = workload::tasks(&sweep)?;
+pub(crate) fn plan(
+    sweep: &str,
+    no_pilot: bool,
+    limit: Option<usize>,
+    library: &Library,
+    device: DeviceChoice,
+) -> Result<ExitCode> {
+    let sweep = workload::sweep(sweep, limit)?;
+    let tasks = workload::tasks(&sweep, library)?;
     let device = device.open()?;
     println!("{}: {} cells, on {}", sweep.name, sweep.cells().len(), device::describe(&device));
     let models = if no_pilot { vec![] } else { memory(&sweep, &tasks, &device)? };
@@ -92,18 +99,8 @@ fn pilot(
     task: &TaskInRun,
     trajectories: u64,
 ) -> Result<(f64, f64)> {
-    let jobs: Vec<Job> = task
-        .problems
-        .problems()
-        .iter()
-        .take(PILOT.0)
-        .map(|problem| Job {
-            problem: problem.id.clone(),
-            instructions: task.task.instructions.clone(),
-            question: problem.question.clone(),
-            trajectories: (0..PILOT.1).collect(),
-        })
-        .collect();
+    let problems = task.problems.problems().iter().take(PILOT.0);
+    let jobs: Vec<Job> = problems.map(|problem| task.task.job(problem, (0..PILOT.1).collect())).collect();
     let settings = sweep.settings(model, &task.task, 0);
     let activity = engine.sample(&jobs, &settings, &mut |_| ControlFlow::Continue(()))?;
     let scale = trajectories as f64 / (jobs.len() as f64 * f64::from(PILOT.1));

@@ -8,6 +8,7 @@ use isocost_harness::cells::{self, Known};
 use isocost_harness::cells_csv::{cells_csv, prices_csv};
 use isocost_harness::energy;
 use isocost_harness::engine::Activity;
+use isocost_harness::imported::is_imported;
 use isocost_harness::latency_rows::{LatencyRow, latency_csv, latency_rows, latency_tables};
 use isocost_harness::model_facts::ModelFacts;
 use isocost_harness::observation::Observations;
@@ -24,10 +25,13 @@ use isocost_harness::surface::Surface;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_harness::verification::Verification;
 
-use crate::claims;
+use crate::{claims, import};
 
 /// Writes the run's tables and pictures, and prints the short table. `prices` are further ones, by name or file.
 pub(crate) fn report(path: &Path, prices: &[String]) -> Result<()> {
+    if is_imported(path) {
+        return import::report(path);
+    }
     let rows = write(path, prices)?;
     print(&rows);
     eprintln!("wrote {0}/report.md, cells.csv, claims.json and figures/", path.display());

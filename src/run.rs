@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use isocost_harness::run_directory::RunDirectory;
 use isocost_harness::sampling::{TaskInRun, sample_task};
+use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_models::device::{self, DeviceChoice};
 use isocost_models::engine::{Device, LocalEngine};
@@ -19,9 +20,15 @@ use crate::progress::{ModelProgress, Progress};
 use crate::{report, workload};
 
 /// Carries a sweep out and reports on it.
-pub(crate) fn run(name: &str, out: Option<PathBuf>, device: DeviceChoice) -> Result<ExitCode> {
-    let sweep = Sweep::open(name)?;
-    let tasks = workload::tasks(&sweep)?;
+pub(crate) fn run(
+    name: &str,
+    out: Option<PathBuf>,
+    limit: Option<usize>,
+    library: &Library,
+    device: DeviceChoice,
+) -> Result<ExitCode> {
+    let sweep = workload::sweep(name, limit)?;
+    let tasks = workload::tasks(&sweep, library)?;
     let device = device.open()?;
     let mut engines = load_all(&sweep, &tasks, &device)?;
     let facts = engines
@@ -39,8 +46,8 @@ pub(crate) fn run(name: &str, out: Option<PathBuf>, device: DeviceChoice) -> Res
         if sample_model(engine, &mut run, &sweep, model, &tasks, &progress, watched)?.is_break() {
             let done = run.len();
             progress.say(&format!(
-                "stopped with {done} trajectories recorded; go on with: isocost run {} --out {}",
-                name,
+                "stopped with {done} trajectories recorded; go on with: isocost run {name}{} --out {}",
+                limit.map_or(String::new(), |limit| format!(" --limit {limit}")),
                 out.display()
             ));
             return Ok(ExitCode::FAILURE);

@@ -11,6 +11,7 @@ use isocost_harness::latency_rows::{Asked, all_asked, dialect, requests};
 use isocost_harness::replay::{Latency, Serving, replay};
 use isocost_harness::run_directory::{Manifest, read_manifest, read_records, write_whole};
 use isocost_harness::sampling::TaskInRun;
+use isocost_harness::source::Library;
 use isocost_harness::step_log::for_each_step;
 use isocost_harness::surface::Surface;
 use isocost_harness::sweep::ModelEntry;
@@ -45,9 +46,14 @@ struct Run<'a> {
 }
 
 /// Checks a run, prints and stores what was found. Exit code 1 if any token differs.
-pub(crate) fn verify(path: &Path, effort: &Effort, device: DeviceChoice) -> Result<ExitCode> {
+pub(crate) fn verify(
+    path: &Path,
+    effort: &Effort,
+    library: &Library,
+    device: DeviceChoice,
+) -> Result<ExitCode> {
     let (manifest, records) = (read_manifest(path)?, read_records(path)?);
-    let tasks = workload::tasks(&manifest.identity.sweep)?;
+    let tasks = workload::tasks(&manifest.identity.sweep, library)?;
     let device = device.open()?;
     let run = Run { manifest: &manifest, records: &records, tasks: &tasks, effort, device: &device };
     let mut watch = energy::start_meters();

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use isocost_harness::cell::Budget;
 use isocost_harness::run_directory::{Identity, Manifest};
 use isocost_harness::sampling::TaskInRun;
-use isocost_harness::sweep::{ModelEntry, Sweep};
-use isocost_harness::task::Task;
+use isocost_harness::source::Library;
+use isocost_harness::sweep::{ModelEntry, Sweep, TaskEntry};
 use isocost_harness::trajectory::SCHEMA;
 use isocost_models::checkpoint::Checkpoint;
 use isocost_models::device;
@@ -18,21 +18,30 @@ use isocost_models::memory::MemoryPlan;
 use isocost_models::source::Source;
 use jiff::Timestamp;
 
+use crate::claims::REGISTERED;
 use crate::progress::Downloads;
+use crate::tasks::subset;
 
 /// Tokens assumed of a prompt where only the memory is planned.
 const USUAL_PROMPT: usize = 256;
 
-use crate::claims::REGISTERED;
+/// The sweep of that name, with at most `limit` problems of each task.
+pub(crate) fn sweep(name: &str, limit: Option<usize>) -> Result<Sweep> {
+    let mut sweep = Sweep::open(name)?;
+    for entry in &mut sweep.tasks {
+        entry.problems = [entry.problems, limit].into_iter().flatten().min();
+    }
+    Ok(sweep)
+}
 
 /// The tasks of a sweep with the problems it uses.
-pub(crate) fn tasks(sweep: &Sweep) -> Result<Vec<TaskInRun>> {
-    let open = |name: &str, limit: Option<usize>| -> Result<TaskInRun> {
-        let task = Task::built_in(name)?;
-        let problems = task.subset(limit.unwrap_or(usize::MAX), sweep.seed)?;
+pub(crate) fn tasks(sweep: &Sweep, library: &Library) -> Result<Vec<TaskInRun>> {
+    let open = |entry: &TaskEntry| -> Result<TaskInRun> {
+        let task = entry.task()?;
+        let problems = subset(&task, entry.problems, sweep.seed, library)?;
         Ok(TaskInRun { task, problems })
     };
-    sweep.tasks.iter().map(|entry| open(&entry.name, entry.problems)).collect()
+    sweep.tasks.iter().map(open).collect()
 }
 
 /// A model of a sweep that is on this machine, and what it will take of a device's memory.
@@ -95,22 +104,27 @@ pub(crate) fn manifest(
 ) -> Manifest {
     let problems_sha256 =
         tasks.iter().map(|t| (t.task.name.clone(), t.problems.sha256().to_owned())).collect();
-    let provenance = [
+    let mut provenance = provenance();
+    provenance.insert("device".into(), device::describe(device));
+    provenance.insert("sweep_sha256".into(), sweep.sha256());
+    provenance.insert(REGISTERED.into(), isocost_harness::claims::registry::sha256());
+    Manifest {
+        identity: Identity { schema: SCHEMA, sweep: sweep.clone(), problems_sha256, models },
+        provenance,
+    }
+}
+
+/// When, where, by which build and with what words.
+pub(crate) fn provenance() -> BTreeMap<String, String> {
+    let facts = [
         ("isocost", env!("CARGO_PKG_VERSION").to_owned()),
         ("git_commit", env!("ISOCOST_COMMIT").to_owned()),
         ("git_tree", env!("ISOCOST_TREE").to_owned()),
         ("started", Timestamp::now().strftime("%FT%TZ").to_string()),
         ("host", host()),
-        ("device", device::describe(device)),
-        ("sweep_sha256", sweep.sha256()),
-        (REGISTERED, isocost_harness::claims::registry::sha256()),
         ("command", std::env::args().skip(1).fold("isocost".to_owned(), |line, word| line + " " + &word)),
     ];
-    let provenance = provenance.map(|(key, value)| (key.to_owned(), value)).into();
-    Manifest {
-        identity: Identity { schema: SCHEMA, sweep: sweep.clone(), problems_sha256, models },
-        provenance,
-    }
+    facts.map(|(key, value)| (key.to_owned(), value)).into()
 }
 
 /// Where a sweep is run unless `--out` says otherwise.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cell::{Budget, Strategy};
 use crate::model_facts::{Kind, ModelFacts};
+use crate::source::Library;
 use crate::sweep::Sweep;
 use crate::task::Task;
 
@@ -150,11 +151,11 @@ impl Contestant {
 
 impl TaskFacts {
     fn new(name: &str, strategies: &[Strategy]) -> Self {
-        let task = Task::built_in(name).ok();
+        let task = Task::open(name).ok();
         let verifies = task.as_ref().is_some_and(|task| task.judge.verifies());
         let is_usable = |s: &Strategy| strategies.contains(s) && (*s != Strategy::Verifier || verifies);
         let choice = [Strategy::Verifier, Strategy::Maj, Strategy::Weighted].into_iter().find(is_usable);
-        let problems = task.and_then(|task| task.problems().ok());
+        let problems = task.and_then(|task| task.problems(&Library::default()).ok());
         let problems = problems.iter().flat_map(|set| set.problems());
         let variants = problems.filter_map(|p| Some((p.id.clone(), p.variant_of.clone()?))).collect();
         Self { name: name.to_owned(), choice, variants }

@@ -137,7 +137,7 @@ fn mean_of_intervals(intervals: &[(String, Estimate)]) -> Result<Estimate, Strin
 }
 
 /// A curve's columns: the costs of its levels, then their accuracies.
-pub fn columns<'a>(levels: &'a [Level], cost: fn(&Level) -> &Vec<f64>) -> Vec<&'a [f64]> {
+pub fn columns(levels: &[Level], cost: fn(&Level) -> &Vec<f64>) -> Vec<&[f64]> {
     let costs = levels.iter().map(|level| cost(level).as_slice());
     costs.chain(levels.iter().map(|level| level.accuracy.as_slice())).collect()
 }

@@ -148,10 +148,22 @@ impl Parser {
                 let value = if let Node::Quantity(inner, _) = value { *inner } else { value };
                 Some(Node::Quantity(Box::new(value), Unit::currency(sign)))
             }
+            Token::Sign('{') if self.tokens.get(self.at + 1) == Some(&Token::Sign('}')) => self.slanted(),
             Token::Begin => self.matrix(),
             Token::Sign(c) => self.bracketed(c),
             Token::End | Token::Space => None,
         }
+    }
+
+    /// `{}^{5}/_{8}`.
+    fn slanted(&mut self) -> Option<Node> {
+        self.at += 2;
+        let top = if self.take_sign('^') { self.argument()? } else { return None };
+        let is_fraction = self.take_sign('/') && self.take_sign('_');
+        is_fraction
+            .then(|| self.argument())
+            .flatten()
+            .map(|bottom| Node::Div(Box::new(top), Box::new(bottom)))
     }
 
     /// A braced group, or one atom.

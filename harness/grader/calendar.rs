@@ -2,6 +2,8 @@
 //!
 //! Contract: [`date`] reads a date with a month's name in it; [`time`] an hour and a minute, with the half of the day.
 
+use std::fmt;
+
 const MONTHS: [&str; 12] = [
     "january",
     "february",
@@ -26,6 +28,13 @@ pub(crate) struct Date {
     pub(crate) month: u32,
     /// 1 to 31.
     pub(crate) day: u32,
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let year = self.year.map_or(String::new(), |year| format!("{year}-"));
+        write!(f, "date {year}{}-{}", self.month, self.day)
+    }
 }
 
 impl Date {
@@ -84,6 +93,14 @@ pub(crate) struct Time {
     minute: u32,
     /// Whether it says p.m., where it says.
     pub(crate) after_noon: Option<bool>,
+}
+
+impl fmt::Display for Time {
+    /// On a clock of 24 hours where the half of the day is stated.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hour = self.after_noon.map_or(self.hour, |pm| self.hour % 12 + if pm { 12 } else { 0 });
+        write!(f, "time {hour}:{:02}", self.minute)
+    }
 }
 
 impl Time {

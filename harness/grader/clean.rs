@@ -51,6 +51,14 @@ fn unwrapped<'a>(text: &'a str, (open, close): &(&str, &str)) -> Option<&'a str>
     (whole && !inner.is_empty()).then_some(inner)
 }
 
+/// What stands before a reason that the answer brings along: `x = 4, \text{ because } x > 0`.
+pub(crate) fn without_reason(answer: &str) -> Option<&str> {
+    let start =
+        ["because", "since"].iter().filter_map(|word| answer.find(word)).min().filter(|at| *at > 0)?;
+    let head = answer[..start].trim_end().trim_end_matches("\\text{").trim_end_matches([',', ' ', '(', '\\']);
+    (!head.is_empty()).then_some(cleaned(head))
+}
+
 /// Whether no brace closes more than was opened.
 fn balanced(text: &str) -> bool {
     let mut depth = 0i32;

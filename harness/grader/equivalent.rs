@@ -17,6 +17,7 @@ use super::text;
 use super::token::{Token, tokens};
 use super::tree::{Brackets, Node, Relation};
 use super::value::same_value;
+use super::words;
 use serde::{Deserialize, Serialize};
 
 /// What decided that two answers are equal.
@@ -45,14 +46,11 @@ pub enum Method {
     Date,
 }
 
-/// One comparison.
-struct Comparison<'a> {
-    conventions: &'a Conventions,
+/// One comparison. What stands in several parts is compared in `sequences`.
+pub(super) struct Comparison<'a> {
+    pub(super) conventions: &'a Conventions,
     fuel: Fuel,
 }
-
-/// The largest sets that are matched item by item.
-const MAX_ITEMS: usize = 64;
 
 /// What decided that `answer` equals `gold`; nothing if it does not.
 pub fn equivalent(gold: &str, answer: &str, conventions: &Conventions) -> Option<Method> {
@@ -74,8 +72,16 @@ pub fn equivalent(gold: &str, answer: &str, conventions: &Conventions) -> Option
     {
         return g.agrees(a).then_some(Method::Date);
     }
+    if let (Some(g), Some(a)) = (ordinal(gold), ordinal(answer)) {
+        return (g == a).then_some(Method::Text);
+    }
     let comparison = Comparison { conventions, fuel: Fuel::full() };
-    comparison.as_trees(gold, answer).or_else(|| comparison.as_text(gold, answer))
+    let same = |answer| comparison.as_trees(gold, answer).or_else(|| comparison.as_text(gold, answer));
+    same(answer).or_else(|| same(clean::without_reason(answer)?))
+}
+
+fn ordinal(answer: &str) -> Option<i64> {
+    words::ordinal(&clean::plain(answer.get(..40).unwrap_or(answer))).filter(|_| answer.len() <= 40)
 }
 
 impl Comparison<'_> {
@@ -112,7 +118,7 @@ impl Comparison<'_> {
     }
 
     /// Whether two shaped trees are one.
-    fn same(&self, gold: &Node, answer: &Node) -> Option<Method> {
+    pub(super) fn same(&self, gold: &Node, answer: &Node) -> Option<Method> {
         self.fuel.pay(300)?;
         if gold == answer && !matches!(gold, Node::Number(..)) {
             return Some(Method::Structural);
@@ -204,93 +210,6 @@ impl Comparison<'_> {
         Some(g.same(&a).then_some(Method::Set))
     }
 
-    fn same_sequences(&self, gold: (Brackets, &[Node]), answer: (Brackets, &[Node])) -> Option<Method> {
-        use Brackets::{Bare, Round, Set, Square};
-        let ((b, g), (c, a)) = (gold, answer);
-        if b == Set && c == Set {
-            return self.same_sets(g, a);
-        }
-        if g.len() != a.len() {
-            return None;
-        }
-        let long_vector = g.len() > 2;
-        match (b, c) {
-            (Bare | Set, Bare | Set) => self.matching(g, a),
-            (Round, Round) if !self.conventions.ordered_tuples => self.matching(g, a),
-            (b, c) if b == c => self.in_order(g, a),
-            (Round, Bare) | (Bare, Round) => self.in_order(&unlabelled(g), &unlabelled(a)),
-            (Round, Set) | (Set, Round) if !self.conventions.ordered_tuples => self.matching(g, a),
-            (Square, Bare) | (Bare, Square) => self.in_order(g, a),
-            (Round, Square) | (Square, Round) if long_vector => self.in_order(g, a),
-            _ => None,
-        }
-    }
-
-    fn in_order(&self, gold: &[Node], answer: &[Node]) -> Option<Method> {
-        let mut method = Method::Structural;
-        for (g, a) in gold.iter().zip(answer) {
-            method = weaker(method, self.same(g, a)?);
-        }
-        Some(method)
-    }
-
-    /// Sets may repeat items.
-    fn same_sets(&self, gold: &[Node], answer: &[Node]) -> Option<Method> {
-        if gold.len() == answer.len() {
-            return self.matching(gold, answer);
-        }
-        let short = gold.len().max(answer.len()) <= MAX_ITEMS;
-        let within = |a: &[Node], b: &[Node]| a.iter().all(|x| b.iter().any(|y| self.same(x, y).is_some()));
-        (short && within(gold, answer) && within(answer, gold)).then_some(Method::Structural)
-    }
-
-    /// Every item of one side has its own partner on the other, in any order.
-    fn matching(&self, gold: &[Node], answer: &[Node]) -> Option<Method> {
-        if gold.len() > MAX_ITEMS {
-            return self.in_order(gold, answer);
-        }
-        let mut free: Vec<&Node> = answer.iter().collect();
-        let mut method = Method::Structural;
-        for g in gold {
-            let (at, found) = free.iter().enumerate().find_map(|(i, a)| Some((i, self.same(g, a)?)))?;
-            method = weaker(method, found);
-            free.remove(at);
-        }
-        Some(method)
-    }
-
-    fn same_matrices(&self, gold: &[Vec<Node>], answer: &[Vec<Node>]) -> Option<Method> {
-        let shape = |m: &[Vec<Node>]| m.iter().map(Vec::len).collect::<Vec<_>>();
-        if shape(gold) != shape(answer) {
-            return None;
-        }
-        let flat = |m: &[Vec<Node>]| m.iter().flatten().cloned().collect::<Vec<_>>();
-        self.in_order(&flat(gold), &flat(answer))
-    }
-
-    /// A row or column against a tuple; a matrix against a list of lists.
-    fn vector(
-        &self,
-        rows: &[Vec<Node>],
-        brackets: Brackets,
-        items: &[Node],
-        on_gold: bool,
-    ) -> Option<Method> {
-        let nested: Option<Vec<Vec<Node>>> = items.iter().map(list_items).collect();
-        let order = |g: &[Node], a: &[Node]| if on_gold { self.in_order(g, a) } else { self.in_order(a, g) };
-        if let Some(nested) = nested {
-            return if on_gold {
-                self.same_matrices(rows, &nested)
-            } else {
-                self.same_matrices(&nested, rows)
-            };
-        }
-        let flat: Vec<Node> = rows.iter().flatten().cloned().collect();
-        let is_vector = rows.len() == 1 || rows.iter().all(|r| r.len() == 1);
-        let same_length = flat.len() == items.len() && brackets != Brackets::Set;
-        (is_vector && same_length).then(|| order(&flat, items)).flatten()
-    }
-
     /// Times of day literally, ratios up to a factor.
     fn same_ratios(&self, gold: &[Node], answer: &[Node]) -> Option<Method> {
         if gold.len() != answer.len() {
@@ -348,32 +267,6 @@ fn quotient(parts: &[Node]) -> Option<Node> {
     }
 }
 
-fn list_items(node: &Node) -> Option<Vec<Node>> {
-    match node {
-        Node::Sequence(_, items) => Some(items.clone()),
-        _ => None,
-    }
-}
-
-/// The values of `x = 1, y = 2`, in the order of the names.
-fn unlabelled(items: &[Node]) -> Vec<Node> {
-    let mut items = items.to_vec();
-    let name = |n: &Node| match label_of(n) {
-        Some(Node::Symbol(name)) => Some(name.clone()),
-        _ => None,
-    };
-    if items.iter().all(|n| name(n).is_some()) {
-        items.sort_by_key(name);
-    }
-    items
-        .iter()
-        .map(|item| match (label_of(item), item) {
-            (Some(_), Node::Chain(nodes, _)) => nodes.last().unwrap_or(item).clone(),
-            _ => item.clone(),
-        })
-        .collect()
-}
-
 /// What cannot be parsed is at least compared without spacing, sizing and single braces.
 fn same_tokens(gold: &str, answer: &str) -> bool {
     match (stripped(gold), stripped(answer)) {
@@ -398,16 +291,4 @@ fn stripped(text: &str) -> Option<Vec<Token>> {
 
 fn unspaced(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace()).collect()
-}
-
-/// The weaker of two kinds of evidence, for answers of several parts.
-fn weaker(a: Method, b: Method) -> Method {
-    let rank = |m: Method| match m {
-        Method::Identical | Method::Structural => 0,
-        Method::Exact => 1,
-        Method::Numeric => 3,
-        Method::Rounded => 4,
-        _ => 2,
-    };
-    if rank(b) > rank(a) { b } else { a }
 }

@@ -46,6 +46,13 @@ pub enum Rule {
     LastNumber,
 }
 
+impl std::fmt::Display for Rule {
+    /// The name in records.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// An extracted answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extraction {

@@ -11,6 +11,9 @@ impl Parser {
     /// A literal, with a repeating part, or as the whole part of a mixed number.
     pub(super) fn number(&mut self, text: &str) -> Option<Node> {
         self.at += 1;
+        if text.contains(|c: char| c.is_ascii_uppercase() && c != 'E') || text.ends_with('E') {
+            return self.in_large_base(text);
+        }
         if self.tokens.get(self.at) == Some(&Token::Overline) && text.contains('.') {
             self.at += 1;
             let Token::Number(repeat) = self.tokens.get(self.at + 1)?.clone() else { return None };
@@ -37,6 +40,16 @@ impl Parser {
             }
             None => Some(Node::Number(value, decimals)),
         }
+    }
+
+    /// `2A_{16}`: digits that are letters have a base, or no meaning.
+    fn in_large_base(&mut self, digits: &str) -> Option<Node> {
+        if !self.take_sign('_') {
+            return None;
+        }
+        let Node::Number(base, None) = self.argument()? else { return None };
+        let base = u32::try_from(base.to_integer()).ok().filter(|base| (11..=36).contains(base))?;
+        Some(Node::Based(digits.to_owned(), base))
     }
 
     /// The proper fraction after a whole number: `\frac{1}{2}` or, after a space, `1/2`.
@@ -75,6 +88,10 @@ impl Parser {
         let all: Vec<String> =
             run.iter().filter_map(|t| if let Token::Word(w) = t { Some(w.clone()) } else { None }).collect();
         let lower: Vec<String> = all.iter().map(|w| w.to_lowercase()).collect();
+        if lower == ["us"] && matches!(self.tokens.get(end), Some(Token::Currency('$'))) {
+            self.at = end;
+            return self.deeper(Parser::power);
+        }
         let refs: Vec<&str> = lower.iter().map(String::as_str).collect();
         if let Some((value, taken)) = words::number(&refs).or_else(|| one_of_unit(&refs)) {
             self.at += taken;

@@ -3,6 +3,8 @@
 //! A set is a sorted list of disjoint pieces; a point is a closed piece of length zero. Endpoints are numbers of
 //! 31 digits; sets with symbolic endpoints are compared as they are written, elsewhere.
 
+use std::fmt;
+
 use super::double_double::Dd;
 use super::numeric::TOLERANCE;
 
@@ -110,6 +112,17 @@ fn later(a: (Dd, bool), b: (Dd, bool)) -> (Dd, bool) {
         b
     } else {
         a
+    }
+}
+
+impl fmt::Display for RealSet {
+    /// Its pieces with ends to 12 digits, in order.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let piece = |p: &Piece| {
+            let (open, close) = (if p.low.1 { '[' } else { '(' }, if p.high.1 { ']' } else { ')' });
+            format!("{open}{:.11e}; {:.11e}{close}", p.low.0.hi, p.high.0.hi)
+        };
+        write!(f, "set {}", self.0.iter().map(piece).collect::<Vec<_>>().join(" "))
     }
 }
 

@@ -177,7 +177,7 @@ pub(crate) fn proportional(gold: &Node, answer: &Node, fuel: &Fuel) -> bool {
 }
 
 /// Left minus right, turned so that the relation is `=`, `>` or `>=`.
-fn difference(node: &Node) -> Option<(Node, Relation)> {
+pub(crate) fn difference(node: &Node) -> Option<(Node, Relation)> {
     let Node::Chain(nodes, relations) = node else { return None };
     let ([left, right], [relation]) = (nodes.as_slice(), relations.as_slice()) else { return None };
     let minus = |a: &Node, b: &Node| Node::Add(vec![a.clone(), Node::Neg(Box::new(b.clone()))]);

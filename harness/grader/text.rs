@@ -47,6 +47,12 @@ pub(crate) fn normalised(text: &str, case_sensitive: bool) -> String {
     }
 }
 
+/// The name of the class that a phrase belongs to, if it is one of the phrases with several writings.
+pub(crate) fn phrase(text: &str) -> Option<&'static str> {
+    let normalised = normalised(text, false);
+    SYNONYMS.iter().map(|row| row[0]).find(|name| *name == normalised)
+}
+
 fn is_article(word: &str) -> bool {
     ["the", "The", "an", "An"].contains(&word)
 }

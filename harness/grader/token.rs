@@ -46,16 +46,18 @@ pub(crate) enum Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable;
 
-/// The state of a scan.
-struct Scan {
-    chars: Vec<char>,
-    at: usize,
-    depth: i32,
-    thousands: bool,
-    out: Vec<Token>,
+/// The state of a scan. Numbers are scanned in `number_token`, commands in `command_token`.
+pub(super) struct Scan {
+    pub(super) chars: Vec<char>,
+    pub(super) at: usize,
+    /// Open brackets.
+    pub(super) depth: i32,
+    /// Whether `1,000` is one number.
+    pub(super) thousands: bool,
+    pub(super) out: Vec<Token>,
     /// Inside `\text{}` or `\operatorname{}`: the brace depth at which it ends, and whether it holds words.
-    silent: Option<(i32, bool)>,
-    braces: i32,
+    pub(super) silent: Option<(i32, bool)>,
+    pub(super) braces: i32,
 }
 
 /// Tokenises an answer. With `thousands` unset, `1,000` is two numbers.
@@ -75,7 +77,7 @@ pub(crate) fn tokens(source: &str, thousands: bool) -> Result<Vec<Token>, Unread
 }
 
 impl Scan {
-    fn peek(&self, ahead: usize) -> char {
+    pub(super) fn peek(&self, ahead: usize) -> char {
         self.chars.get(self.at + ahead).copied().unwrap_or('\0')
     }
 
@@ -108,7 +110,7 @@ impl Scan {
         self.silent.is_some_and(|(_, words)| words)
     }
 
-    fn space(&mut self) {
+    pub(super) fn space(&mut self) {
         if matches!(self.out.last(), Some(Token::Number(_))) {
             self.out.push(Token::Space);
         }
@@ -144,7 +146,7 @@ impl Scan {
         Ok(())
     }
 
-    fn push_sign(&mut self, c: char) {
+    pub(super) fn push_sign(&mut self, c: char) {
         match c {
             '(' | '[' | '⟦' | '⟨' => self.depth += 1,
             ')' | ']' | '⟧' | '⟩' => self.depth -= 1,
@@ -161,7 +163,7 @@ impl Scan {
         self.out.push(Token::Sign(c));
     }
 
-    fn meaning(&mut self, meaning: Meaning) {
+    pub(super) fn meaning(&mut self, meaning: Meaning) {
         match meaning {
             Meaning::Skip => {}
             Meaning::Space => self.space(),
@@ -218,76 +220,6 @@ impl Scan {
         self.out.push(token);
     }
 
-    /// Digits with thousands separators and a point.
-    fn number(&mut self) {
-        let mut text = String::new();
-        self.digits(&mut text);
-        while let Some(skip) = self.separator(&text) {
-            self.at += skip;
-            self.digits(&mut text);
-        }
-        // "5." ends a sentence; "3.\overline{6}" goes on.
-        if self.peek(0) == '.' && (self.peek(1).is_ascii_digit() || self.peek(1) == '\\') {
-            self.at += 1;
-            text.push('.');
-            self.digits(&mut text);
-        }
-        self.scientific(&mut text);
-        self.out.push(Token::Number(text));
-    }
-
-    /// `1.5e-7`, `2E6`. A bare `2e-3` is left alone: it may be Euler's number less three.
-    fn scientific(&mut self, text: &mut String) {
-        let letter = self.peek(0);
-        let sign = usize::from(['+', '-'].contains(&self.peek(1)));
-        let digit = |i: usize| self.peek(1 + sign + i).is_ascii_digit();
-        let surely = letter == 'E' || sign == 0 || text.contains('.') || digit(1);
-        if !['e', 'E'].contains(&letter) || !digit(0) || !surely {
-            return;
-        }
-        let length = (0..).take_while(|i| digit(*i)).count().min(8);
-        text.extend(&self.chars[self.at..self.at + 1 + sign + length]);
-        self.at += 1 + sign + length;
-    }
-
-    fn digits(&mut self, text: &mut String) {
-        while self.peek(0).is_ascii_digit() {
-            text.push(self.peek(0));
-            self.at += 1;
-        }
-    }
-
-    /// How many characters a thousands separator takes here, if one stands here.
-    fn separator(&self, before: &str) -> Option<usize> {
-        const WRITTEN: [&str; 8] = ["{,}", ",\\!", ",\\,", "\\,", "\\;", "\\!", ",{}", "\u{202f}"];
-        if before.contains('.') || before.is_empty() {
-            return None;
-        }
-        let at = |i: usize| self.peek(i).is_ascii_digit();
-        let group = |from: usize| at(from) && at(from + 1) && at(from + 2) && !at(from + 3);
-        for mark in WRITTEN {
-            let len = mark.chars().count();
-            if mark.chars().enumerate().all(|(i, c)| self.peek(i) == c) {
-                let gap = (len..len + 2).find(|i| self.peek(*i) != ' ')?;
-                return group(gap).then_some(gap);
-            }
-        }
-        let first =
-            before.len() <= 3 || self.chars.get(self.at.wrapping_sub(4)).is_some_and(|c| ", ".contains(*c));
-        let is_index =
-            self.chars.get(self.at.wrapping_sub(before.len() + 1)).is_some_and(|c| "_^{".contains(*c));
-        let bare = self.thousands && !is_index && self.depth <= 0 && first && !before.starts_with('0');
-        match self.peek(0) {
-            ',' if bare => group(1).then_some(1),
-            ' ' | '\u{a0}' if bare => (group(1) && !self.followed_by_slash(4)).then_some(1),
-            _ => None,
-        }
-    }
-
-    fn followed_by_slash(&self, from: usize) -> bool {
-        (from..from + 3).map(|i| self.peek(i)).find(|c| *c != ' ') == Some('/')
-    }
-
     /// A run of letters: text, a function, units, or a product of variables.
     fn letters(&mut self) {
         let start = self.at;
@@ -301,101 +233,5 @@ impl Scan {
         }
         let after_number = matches!(self.out.last(), Some(Token::Number(_) | Token::Space));
         symbols::letters(&run, after_number, &mut self.out);
-    }
-
-    /// A command: a backslash with letters or one other character.
-    fn command(&mut self) -> Result<(), Unreadable> {
-        self.at += 1;
-        let start = self.at;
-        while self.peek(0).is_ascii_alphabetic() {
-            self.at += 1;
-        }
-        if start == self.at {
-            self.at += 1;
-            let c = self.chars.get(start).copied().unwrap_or(' ');
-            return self.escaped(c);
-        }
-        let name: String = self.chars[start..self.at].iter().collect();
-        if symbols::is_text(&name) {
-            return self.open_text(&name);
-        }
-        if name == "begin" || name == "end" {
-            return self.environment(name == "begin");
-        }
-        if name == "left" || name == "right" {
-            return self.sizing();
-        }
-        if name == "mathbb" && self.chars[self.at..].starts_with(&['{', 'R', '}']) {
-            self.at += 3;
-            self.push_sign('ℝ');
-            return Ok(());
-        }
-        self.meaning(symbols::of_command(&name).ok_or(Unreadable)?);
-        Ok(())
-    }
-
-    /// `\left` and `\right` vanish, and so does the invisible bracket `.` after them.
-    fn sizing(&mut self) -> Result<(), Unreadable> {
-        if self.peek(0) == '.' {
-            self.at += 1;
-        }
-        Ok(())
-    }
-
-    fn escaped(&mut self, c: char) -> Result<(), Unreadable> {
-        match c {
-            ',' | ';' | ':' | '!' | '>' | ' ' | '\n' | '(' | ')' | '[' | ']' => self.space(),
-            '\\' => self.push_sign('⏎'),
-            '{' => self.push_sign('⟦'),
-            '}' => self.push_sign('⟧'),
-            '%' => self.push_sign('%'),
-            '$' => self.out.push(Token::Currency('$')),
-            '|' => self.push_sign('|'),
-            '&' => self.out.push(Token::Word("and".into())),
-            '#' | '_' => {}
-            _ => return Err(Unreadable),
-        }
-        Ok(())
-    }
-
-    fn skip_spaces(&mut self) {
-        while self.peek(0) == ' ' {
-            self.at += 1;
-        }
-    }
-
-    fn open_text(&mut self, name: &str) -> Result<(), Unreadable> {
-        self.skip_spaces();
-        if self.peek(0) != '{' {
-            return Ok(());
-        }
-        // `\mathrm{e}` and `\mathbf{v}` are single symbols in another typeface, and so no words.
-        let single = self.peek(1).is_alphabetic() && self.peek(2) == '}';
-        self.at += 1;
-        if (single && name.starts_with("math")) || self.silent.is_some() {
-            self.push_sign('{');
-        } else {
-            self.silent = Some((self.braces, name != "operatorname"));
-            self.braces += 1;
-        }
-        Ok(())
-    }
-
-    fn environment(&mut self, begin: bool) -> Result<(), Unreadable> {
-        self.skip_spaces();
-        let rest = &self.chars[self.at..];
-        let close = rest.iter().take(20).position(|c| *c == '}').ok_or(Unreadable)?;
-        let name: String = rest[..close].iter().filter(|c| c.is_ascii_alphabetic()).collect();
-        self.at += close + 1;
-        if name == "array" && begin && self.peek(0) == '{' {
-            let rest = &self.chars[self.at..];
-            self.at += rest.iter().take(20).position(|c| *c == '}').ok_or(Unreadable)? + 1;
-        }
-        if !["pmatrix", "bmatrix", "matrix", "array", "smallmatrix", "Bmatrix"].contains(&name.as_str()) {
-            return Err(Unreadable);
-        }
-        self.depth += if begin { 1 } else { -1 };
-        self.out.push(if begin { Token::Begin } else { Token::End });
-        Ok(())
     }
 }

@@ -79,6 +79,19 @@ fn next_is_small(words: &[&str], at: usize) -> bool {
     words.get(at + 1).is_some_and(|w| find(SMALL, w).is_some())
 }
 
+/// The place that an ordinal names: "third", "3rd", "21st".
+pub(crate) fn ordinal(text: &str) -> Option<i64> {
+    const FIRST: [(&str, i64); 3] = [("first", 1), ("second", 2), ("twelfth", 12)];
+    let lower = text.to_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    if !digits.is_empty() && ["st", "nd", "rd", "th"].contains(&&lower[digits.len()..]) {
+        return digits.parse().ok();
+    }
+    let small = || find(SMALL, lower.strip_suffix("th")?);
+    let part = || find(PARTS, &lower).filter(|_| !["half", "halves", "quarter"].contains(&lower.as_str()));
+    find(&FIRST, &lower).or_else(part).or_else(small)
+}
+
 /// The denominator that a word such as "thirds" names.
 fn part(word: &str) -> Option<i64> {
     find(PARTS, word).or_else(|| find(PARTS, word.strip_suffix('s')?))
@@ -96,6 +109,16 @@ mod tests {
 
     fn read(text: &str) -> Option<(String, usize)> {
         number(&text.split(' ').collect::<Vec<_>>()).map(|(n, taken)| (n.to_string(), taken))
+    }
+
+    #[test]
+    fn ordinals_are_read_in_words_and_digits() {
+        for (text, place) in [("third", 3), ("3rd", 3), ("Twelfth", 12), ("21st", 21), ("fourteenth", 14)] {
+            assert_eq!(ordinal(text), Some(place), "{text}");
+        }
+        for text in ["three", "half", "3", "th", "east", "month"] {
+            assert_eq!(ordinal(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -69,7 +69,8 @@ fn a_cost_of_attention_sums_to_the_triangle_of_the_context() {
 #[test]
 fn a_batch_smaller_than_n_makes_completions_wait() {
     let one = request(&[course(5, 9, Some(1), 0); 4]);
-    let e2e = |rows| replay(&[one.clone()], Serving::OneUser { rows }, &Formula(|_| 1.0)).e2e_s[0];
+    let e2e =
+        |rows| replay(std::slice::from_ref(&one), Serving::OneUser { rows }, &Formula(|_| 1.0)).e2e_s[0];
     assert_eq!([e2e(4), e2e(2), e2e(1)], [11.0, 21.0, 41.0]);
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Skipped, with a printed reason, where the data is absent; `ISOCOST_DATA` names another place.
 
-use isocost_harness::grader::{Conventions, Outcome, equivalent, grade_text};
+use isocost_harness::grader::{AnswerType, Conventions, Outcome, equivalent, form, grade_text};
+use isocost_harness::judge::Judge;
+use isocost_harness::source::Library;
+use isocost_harness::task::Task;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -120,4 +123,58 @@ fn different_references_are_not_taken_for_equal() {
         println!("{name}: {equal} of {pairs} pairs of references written differently are equal");
         assert!(equal * 200 <= pairs, "{name}");
     }
+}
+
+/// What is printed here is the table of rates in METHODOLOGY.md.
+#[test]
+fn references_of_every_task_at_hand_are_right_and_vote_together_however_they_are_stated() {
+    let Some(data) = data() else { return };
+    let library = Library { folder: Some(data), fetch: None };
+    let mut graded = 0;
+    for task in Task::names().map(|name| Task::open(name).unwrap()) {
+        let (Judge::Answer(conventions), Ok(problems)) = (&task.judge, task.problems(&library)) else {
+            continue;
+        };
+        let (mut stated, mut right, mut votes) = (0, 0, 0);
+        for problem in problems.problems() {
+            let own = form(&problem.gold, conventions);
+            for text in statements(&problem.gold) {
+                let finding = task.judge.judge(&problem.gold, &text, true);
+                stated += 1;
+                right += u32::from(finding.outcome == Outcome::Correct);
+                votes += u32::from(finding.class.is_some() && finding.class == own);
+            }
+        }
+        println!(
+            "{}: {} problems, {right} of {stated} statements right, {votes} in one class",
+            task.name,
+            problems.problems().len()
+        );
+        assert!(right * 1000 >= stated * 998 && votes * 1000 >= stated * 990, "{}", task.name);
+        graded += 1;
+    }
+    assert!(graded >= 12, "{graded} tasks");
+}
+
+#[test]
+fn the_letters_of_a_multiple_choice_set_are_told_apart() {
+    let Some(data) = data() else { return };
+    let Ok(text) = std::fs::read_to_string(data.join("multiple_choice/sat_math.jsonl")) else { return };
+    let choice =
+        Judge::Answer(Conventions { answer_type: AnswerType::Choice, options: 4, ..Conventions::default() });
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for row in &rows {
+        let gold = row["Answer"].as_str().unwrap();
+        for letter in ["A", "B", "C", "D"] {
+            for text in [
+                format!("Answer: {letter}"),
+                format!("So $\\boxed{{{letter}}}$."),
+                format!("The answer is ({letter})."),
+            ] {
+                let outcome = choice.judge(gold, &text, true).outcome;
+                assert_eq!(outcome == Outcome::Correct, letter == gold, "{text} for {gold}");
+            }
+        }
+    }
+    println!("sat_math: {} problems, 12 statements each", rows.len());
 }

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use isocost_harness::cell::{Budget, Policy};
 use isocost_harness::engine::{Activity, Engine, Generated, Job, Sampling, Settings};
+use isocost_harness::source::Library;
 use isocost_harness::task::Task;
 use isocost_models::bundled;
 use isocost_models::engine::LocalEngine;
@@ -35,15 +36,9 @@ fn settings(budgets: &[Budget]) -> Settings {
 }
 
 fn jobs(task: &str, problems: usize, trajectories: u32) -> Vec<Job> {
-    let task = Task::built_in(task).unwrap();
-    let set = task.subset(problems, 1).unwrap();
-    let job = |p: &isocost_harness::problem::Problem| Job {
-        problem: p.id.clone(),
-        instructions: task.instructions.clone(),
-        question: p.question.clone(),
-        trajectories: (0..trajectories).collect(),
-    };
-    set.problems().iter().map(job).collect()
+    let task = Task::open(task).unwrap();
+    let set = task.subset(problems, 1, &Library::default()).unwrap();
+    set.problems().iter().map(|problem| task.job(problem, (0..trajectories).collect())).collect()
 }
 
 /// Everything but seconds, in a fixed order.

@@ -9,6 +9,7 @@ use isocost_harness::engine::{Activity, Engine, Generated, Job, Sampling, Settin
 use isocost_harness::problem::Problem;
 use isocost_harness::replay::{Cost, Course, Dialect, Request, Serving, replay};
 use isocost_harness::sampling::record;
+use isocost_harness::source::Library;
 use isocost_harness::step::{Load, Step, StepKind};
 use isocost_harness::sweep::ModelEntry;
 use isocost_harness::task::Task;
@@ -36,7 +37,7 @@ fn settings(budgets: &[u32]) -> Settings {
 }
 
 fn problems(count: usize) -> Vec<Problem> {
-    Task::built_in("chain").unwrap().subset(count, 1).unwrap().problems().to_vec()
+    Task::open("chain").unwrap().subset(count, 1, &Library::default()).unwrap().problems().to_vec()
 }
 
 fn job(problem: &Problem, trajectories: u32) -> Job {
@@ -106,8 +107,9 @@ fn replay_walks_exactly_the_steps_that_the_scheduler_takes() {
     let facts = engine.facts().unwrap();
     let dialect =
         Dialect { forced_tokens: facts.forced_tokens, direct_extra_tokens: facts.direct_extra_tokens };
-    let model = ModelEntry { name: "m".into(), source: "bundled:reason-s".into(), budgets: None };
-    let task = Task::built_in("chain").unwrap();
+    let model =
+        ModelEntry { name: "m".into(), source: "bundled:reason-s".into(), budgets: None, facts: None };
+    let task = Task::open("chain").unwrap();
     let parts: [fn(&Load) -> f64; 7] = [
         |_| 1.0,
         |load| load.rows.into(),
@@ -133,7 +135,8 @@ fn replay_walks_exactly_the_steps_that_the_scheduler_takes() {
             let request = Request { completions: courses.collect() };
             for (at, part) in parts.iter().enumerate() {
                 let walked: f64 = steps.iter().map(|step| part(&step.load)).sum();
-                let replayed = replay(&[request.clone()], Serving::OneUser { rows: 8 }, &Part(*part));
+                let replayed =
+                    replay(std::slice::from_ref(&request), Serving::OneUser { rows: 8 }, &Part(*part));
                 assert_eq!(replayed.device_s, walked, "part {at} at budget {budget}, n {n}");
             }
         }

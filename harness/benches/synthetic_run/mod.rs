@@ -21,7 +21,7 @@ const BUDGETS: [u32; 7] = [0, 32, 64, 128, 192, 256, 512];
 const TRAJECTORIES: u32 = 64;
 
 /// Writes a run of about `records` trajectories, whole problems only; returns how many.
-pub fn write(folder: &Path, records: usize) -> std::io::Result<usize> {
+pub(crate) fn write(folder: &Path, records: usize) -> std::io::Result<usize> {
     std::fs::create_dir_all(folder)?;
     let per_problem = MODELS.len() * TASKS.len() * TRAJECTORIES as usize;
     let problems = records.div_ceil(per_problem);
@@ -116,6 +116,9 @@ fn record(
         trajectory,
         waits: 0,
         question: "make 12 from 4 9 5".to_owned(),
+        gold: String::new(),
+        variant_of: None,
+        grader: String::new(),
         prompt_tokens: 10,
         reasoning: "9 - 4 = 5 : 5 5 , ".repeat(reasoning_tokens as usize / 8),
         reasoning_tokens,

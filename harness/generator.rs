@@ -1,0 +1,150 @@
+//! Problems that are made, not read. The same seed gives the same problems on every machine.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
+
+use crate::countdown::{self, Puzzle};
+use crate::countdown_perturbed::Perturbation;
+use crate::problem::Problem;
+use crate::{chain, game24, word_problem};
+
+/// What makes problems.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Generator {
+    /// [`crate::countdown`].
+    Countdown {
+        /// How many numbers a puzzle has.
+        numbers: usize,
+        /// Which side of the split.
+        split: Split,
+        /// Puzzles in the set.
+        problems: usize,
+        /// Seed.
+        seed: u64,
+        /// With it, the variation of each puzzle of that seed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        perturbation: Option<Perturbation>,
+    },
+    /// [`crate::chain`].
+    Chain {
+        /// Fewest and most steps.
+        steps: (usize, usize),
+        /// Which side of the split.
+        split: Split,
+        /// Chains in the set.
+        problems: usize,
+        /// Seed.
+        seed: u64,
+    },
+    /// Equal parts of three-number countdown, four-number countdown and chains, training side only.
+    Training {
+        /// Problems of each kind.
+        problems: usize,
+        /// Seed.
+        seed: u64,
+    },
+    /// [`crate::game24`]: every hand that has a solution.
+    Game24,
+    /// [`crate::word_problem`].
+    WordProblems {
+        /// Problems in the set.
+        problems: usize,
+        /// Seed.
+        seed: u64,
+        /// With it, the variation of each problem of that seed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        perturbation: Option<word_problem::Perturbation>,
+    },
+}
+
+/// The two sides that generated problems fall on, by hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Never seen by the bundled models.
+    Evaluation,
+    /// What they were trained on.
+    Training,
+}
+
+impl Generator {
+    /// The problems.
+    pub fn problems(&self) -> Vec<Problem> {
+        let rng = |seed: u64| ChaCha8Rng::seed_from_u64(seed);
+        match *self {
+            Self::Countdown { numbers, split, problems, seed, perturbation } => {
+                let puzzles = countdown::draw(numbers, problems, split == Split::Evaluation, &mut rng(seed));
+                countdown_problems(numbers, &puzzles, perturbation)
+            }
+            Self::Chain { steps: (fewest, most), split, problems, seed } => {
+                chain_problems(fewest..=most, problems, split == Split::Evaluation, &mut rng(seed))
+            }
+            Self::Training { problems, seed } => training_problems(problems, &mut rng(seed)),
+            Self::Game24 => game24::puzzles().iter().enumerate().map(hand).collect(),
+            Self::WordProblems { problems, seed, perturbation } => {
+                word_problem::draw(problems, seed, perturbation)
+            }
+        }
+    }
+
+    /// The name in a task's file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Countdown { .. } => "countdown",
+            Self::Chain { .. } => "chain",
+            Self::Training { .. } => "training",
+            Self::Game24 => "game24",
+            Self::WordProblems { .. } => "word-problems",
+        }
+    }
+}
+
+fn countdown_problems(
+    numbers: usize,
+    puzzles: &[Puzzle],
+    perturbation: Option<Perturbation>,
+) -> Vec<Problem> {
+    let made = |(i, puzzle): (usize, &Puzzle)| {
+        let id = format!("c{numbers}-{i:04}");
+        let Some(perturbation) = perturbation else {
+            return problem(id, puzzle.to_string(), puzzle.to_string());
+        };
+        let changed = puzzle.perturbed(perturbation, &id).to_string();
+        let name = format!("{id}-{perturbation}");
+        Problem { variant_of: Some(id), ..problem(name, changed.clone(), changed) }
+    };
+    puzzles.iter().enumerate().map(made).collect()
+}
+
+fn chain_problems(
+    lengths: std::ops::RangeInclusive<usize>,
+    count: usize,
+    held_out: bool,
+    rng: &mut ChaCha8Rng,
+) -> Vec<Problem> {
+    let chains = chain::draw(lengths, count, held_out, rng);
+    let gold = |chain: &chain::Chain| chain.values().and_then(|v| v.last().copied()).unwrap_or(chain.start);
+    chains
+        .iter()
+        .enumerate()
+        .map(|(i, c)| problem(format!("s{}-{i:04}", c.steps.len()), c.to_string(), gold(c).to_string()))
+        .collect()
+}
+
+fn training_problems(count: usize, rng: &mut ChaCha8Rng) -> Vec<Problem> {
+    let mut all = countdown_problems(3, &countdown::draw(3, count, false, rng), None);
+    all.extend(countdown_problems(4, &countdown::draw(4, count, false, rng), None));
+    all.extend(chain_problems(2..=20, count, false, rng));
+    all
+}
+
+fn hand((number, puzzle): (usize, &Puzzle)) -> Problem {
+    let cards = puzzle.numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    problem(format!("g24-{number:04}"), cards, puzzle.to_string())
+}
+
+fn problem(id: String, question: String, gold: String) -> Problem {
+    Problem { id, question, gold, variant_of: None }
+}
