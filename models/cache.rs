@@ -135,12 +135,15 @@ impl Cache {
         Ok(())
     }
 
-    /// Undoes the last extension of a sequence: it has `len` tokens again.
+    /// Undoes the last extension of a sequence: it has its first `len` tokens again.
     pub fn take_back(&mut self, sequence: &mut Sequence, len: usize) {
         for block in sequence.blocks.split_off(len.div_ceil(BLOCK)) {
             self.release_block(block);
         }
         sequence.tokens.truncate(len);
+        if len == 0 {
+            sequence.longest = 0;
+        }
     }
 
     /// Gives a sequence's blocks back.

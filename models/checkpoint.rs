@@ -53,26 +53,6 @@ impl Checkpoint {
         Ok(Self { template: opened.template.map(|template| template.with_thinking(thinking)), ..opened })
     }
 
-    /// Configuration and weights alone.
-    ///
-    /// # Errors
-    /// As [`Checkpoint::open`].
-    pub fn network(
-        source: &Source,
-        dtype: Option<DType>,
-        device: &Device,
-    ) -> Result<(Config, Weights), LoadError> {
-        let path = &source.path;
-        if source.is_gguf() {
-            let header = Arc::new(Header::open(path).map_err(|e| LoadError::malformed(path, &e))?);
-            return Self::gguf_network(path, &header, dtype, device);
-        }
-        if !path.is_dir() {
-            return Err(LoadError::read(path, &"there is no such model folder"));
-        }
-        Ok((Config::read(&path.join("config.json"))?, Weights::open(path, dtype, device)?))
-    }
-
     fn open_folder(source: &Source, dtype: Option<DType>, device: &Device) -> Result<Self, LoadError> {
         let folder = &source.path;
         let config = Config::read(&folder.join("config.json"))?;

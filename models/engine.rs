@@ -82,28 +82,6 @@ pub struct ModelFacts {
 }
 
 impl LocalEngine {
-    /// What a model would take of a device's memory, from its configuration and the size of its weights alone.
-    /// Without a `dtype` the weights stay as they are stored.
-    ///
-    /// # Errors
-    /// [`LoadError`] as for loading.
-    pub fn plan_memory(
-        source: &Source,
-        device: &Device,
-        dtype: Option<DType>,
-        rows_of_tokens: (usize, usize),
-    ) -> Result<MemoryPlan, LoadError> {
-        let (config, weights) = Checkpoint::network(source, dtype, device)?;
-        let weights_bytes = match dtype {
-            Some(dtype) => weights.parameters()? * dtype.size_in_bytes() as u64,
-            None => weights.files().iter().filter_map(|file| file.metadata().ok()).map(|m| m.len()).sum(),
-        };
-        let (rows, tokens) = rows_of_tokens;
-        let rows_of_tokens = (rows, tokens.min(config.context));
-        let free = memory::free_bytes(device);
-        Ok(MemoryPlan::new(&config, weights_bytes, weights.dtype()?, free, rows_of_tokens))
-    }
-
     /// Loads a model onto a device, with at most `most_rows` rows in a batch. Without a `dtype` the model runs in
     /// the type its weights are stored in.
     ///
@@ -115,8 +93,35 @@ impl LocalEngine {
         dtype: Option<DType>,
         most_rows: usize,
     ) -> Result<Self, LoadError> {
-        let Checkpoint { config, weights, tokenizer, template, card } =
-            Checkpoint::open(source, dtype, device)?;
+        Self::new(source, Checkpoint::open(source, dtype, device)?, device, most_rows)
+    }
+
+    /// What a model would take of a device's memory with so many rows of so many tokens.
+    ///
+    /// # Errors
+    /// [`LoadError`] if a weight's description makes no sense.
+    pub fn plan_memory(
+        checkpoint: &Checkpoint,
+        device: &Device,
+        (rows, row_tokens): (usize, usize),
+    ) -> Result<MemoryPlan, LoadError> {
+        let Checkpoint { config, weights, .. } = checkpoint;
+        let batch = (rows, row_tokens.min(config.context));
+        let free_bytes = memory::free_bytes(device);
+        Ok(MemoryPlan::new(config, weights.bytes()?, weights.dtype()?, free_bytes, batch))
+    }
+
+    /// Loads a model that was opened for `device` onto it.
+    ///
+    /// # Errors
+    /// As [`LocalEngine::load`].
+    pub fn new(
+        source: &Source,
+        checkpoint: Checkpoint,
+        device: &Device,
+        most_rows: usize,
+    ) -> Result<Self, LoadError> {
+        let Checkpoint { config, weights, tokenizer, template, card } = checkpoint;
         let markers = markers(&card, &tokenizer, &config, &source.path)?;
         let decoder = Decoder::load(config, &weights)?;
         let tokens = cache_tokens(decoder.config(), most_rows, decoder.dtype());

@@ -59,6 +59,12 @@ enum Stored {
     Blocks(GgmlDType),
 }
 
+impl Raw<'_> {
+    fn elements(&self) -> u64 {
+        self.shape.iter().map(|n| *n as u64).product()
+    }
+}
+
 impl Stored {
     fn of(dtype: GgmlDType) -> Self {
         match dtype {
@@ -184,13 +190,40 @@ impl Weights {
     /// # Errors
     /// [`LoadError`] if a weight's description makes no sense.
     pub fn parameters(&self) -> Result<u64, LoadError> {
-        let names: Vec<String> = match &self.source {
+        self.names().iter().map(|name| self.raw(name).map(|raw| raw.elements())).sum()
+    }
+
+    /// Bytes of all weights together in the type they are used in.
+    ///
+    /// # Errors
+    /// As [`Weights::parameters`].
+    pub fn bytes(&self) -> Result<u64, LoadError> {
+        let dtype = self.dtype()?;
+        let bytes = |raw: Raw| match raw.stored {
+            Stored::Blocks(_) if self.dtype.is_none() => raw.bytes.len() as u64,
+            _ => raw.elements() * dtype.size_in_bytes() as u64,
+        };
+        self.names().iter().map(|name| self.raw(name).map(bytes)).sum()
+    }
+
+    /// The types in which the files store numbers: `bf16`, `q4_k`.
+    ///
+    /// # Errors
+    /// As [`Weights::parameters`].
+    pub fn stored_types(&self) -> Result<BTreeSet<String>, LoadError> {
+        let stored = |raw: Raw| match raw.stored {
+            Stored::Numbers(dtype) => dtype.as_str().to_owned(),
+            Stored::Blocks(kind) => format!("{kind:?}").to_lowercase(),
+        };
+        self.names().iter().map(|name| self.raw(name).map(stored)).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        match &self.source {
             Source::Shards(shards) => shards.names().cloned().collect(),
             Source::Gguf(file) => file.names().filter(|name| name != "rope_freqs.weight").collect(),
             Source::Random => vec![],
-        };
-        let count = |raw: Raw| raw.shape.iter().map(|n| *n as u64).product::<u64>();
-        names.iter().map(|name| self.raw(name).map(count)).sum()
+        }
     }
 
     /// The weight files, in order.

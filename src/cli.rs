@@ -302,7 +302,7 @@ pub(crate) enum ClaimsCommand {
 /// Arguments of `generate`.
 #[derive(Args, Debug)]
 pub(crate) struct GenerateArgs {
-    /// `bundled:NAME`, a model folder, or a .gguf file.
+    /// `bundled:NAME`, `hub:OWNER/NAME[@REVISION]`, a model folder, or a .gguf file.
     pub(crate) model: String,
     /// What to ask.
     #[arg(long, required_unless_present = "token_ids")]
@@ -338,12 +338,12 @@ pub(crate) struct GenerateArgs {
     /// Print each token with the logarithm of its probability (JSON always has them).
     #[arg(long)]
     pub(crate) logprobs: bool,
-    /// cpu, cuda, cuda:INDEX, metal, or auto: a GPU if this build and this machine have one.
-    #[arg(long, default_value = "auto")]
-    pub(crate) device: DeviceChoice,
     /// Type of the numbers [default: as the weights are stored; quantised weights stay quantised].
     #[arg(long)]
     pub(crate) dtype: Option<Number>,
+    /// Where the model runs: `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one.
+    #[arg(long, default_value_t)]
+    pub(crate) device: DeviceChoice,
     /// What to print on stdout.
     #[arg(short, long, default_value = "text")]
     pub(crate) output: Output,

@@ -1,7 +1,7 @@
 //! `models`: which models there are, what is known of one, and fetching it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use isocost_harness::table::{Column, Table};
@@ -9,12 +9,9 @@ use isocost_models::bundled;
 use isocost_models::card::{Card, Fact, ForcedAnswer, SamplingCard, ThinkingCard, Training};
 use isocost_models::chat::OffSwitch;
 use isocost_models::checkpoint::Checkpoint;
-use isocost_models::config::Config;
 use isocost_models::engine::Device;
-use isocost_models::load::LoadError;
 use isocost_models::memory::bytes;
 use isocost_models::source::Source;
-use isocost_models::weights::Weights;
 
 use crate::progress::Downloads;
 
@@ -45,12 +42,12 @@ pub(crate) fn list() -> Result<()> {
 
 fn bundled_row(name: &str) -> Result<Vec<String>> {
     let source = format!("bundled:{name}");
-    let parameters = network(&Source::at(&bundled::folder(&source)?))?.1.parameters()?;
+    let parameters = open(&Source::at(&bundled::folder(&source)?))?.weights.parameters()?;
     Ok(vec![source, in_words(parameters as f64), String::new(), "comes with the program".into()])
 }
 
-fn network(source: &Source) -> Result<(Config, Weights), LoadError> {
-    Checkpoint::network(source, None, &Device::Cpu)
+fn open(source: &Source) -> Result<Checkpoint> {
+    Ok(Checkpoint::open(source, None, &Device::Cpu)?)
 }
 
 /// What the hub's cache holds of each repository.
@@ -95,16 +92,15 @@ fn by_card(name: &str) -> String {
 pub(crate) fn show(name: &str) -> Result<()> {
     let name = by_card(name);
     let source = on_this_machine(&name)?;
-    let card = match &source {
-        Some(source) => own_card(source)?,
-        None => Card::for_model(&name).ok(),
-    };
     line("model", &name);
-    match &source {
-        Some(source) => show_files(source)?,
-        None => line("here", &format!("no; fetch it with: isocost models fetch {name}")),
+    if let Some(source) = source {
+        let checkpoint = open(&source)?;
+        show_files(&source, &checkpoint)?;
+        show_card(&checkpoint.card);
+    } else {
+        line("here", &format!("no; fetch it with: isocost models fetch {name}"));
+        Card::for_model(&name).iter().for_each(show_card);
     }
-    card.iter().for_each(show_card);
     Ok(())
 }
 
@@ -124,32 +120,32 @@ fn on_this_machine(name: &str) -> Result<Option<Source>> {
     Ok(Some(Downloads::resolve(name)?))
 }
 
-fn own_card(source: &Source) -> Result<Option<Card>> {
-    let own = source.path.join("card.toml");
-    if own.is_file() { Ok(Some(Card::from_file(&own)?)) } else { Ok(Card::for_model(&source.name).ok()) }
-}
-
-fn show_files(source: &Source) -> Result<()> {
+fn show_files(source: &Source, checkpoint: &Checkpoint) -> Result<()> {
+    let Checkpoint { config, weights, .. } = checkpoint;
     line("path", &source.path.display().to_string());
     source.commit.iter().for_each(|commit| line("commit", commit));
-    let (config, weights) = network(source)?;
     line("family", &config.family);
     line("parameters", &in_words(weights.parameters()? as f64));
-    line("runs in", weights.dtype()?.as_str());
+    line("stored as", &weights.stored_types()?.into_iter().collect::<Vec<_>>().join(", "));
     line("context", &format!("{} tokens", config.context));
     let kv = |size: usize| bytes(config.kv_bytes_per_token(size) as u64);
     line("keys and values", &format!("{} a token in 16 bits, {} in 32", kv(2), kv(4)));
-    if source.is_gguf() {
-        return Ok(());
-    }
-    let mut files: Vec<_> = std::fs::read_dir(&source.path)?.flatten().collect();
-    files.sort_by_key(std::fs::DirEntry::file_name);
-    for file in files {
+    for file in files(&source.path)? {
         // Names in the hub's cache are links; the size wanted is the content's.
-        let size = std::fs::metadata(file.path()).map_or("unreadable".into(), |data| bytes(data.len()));
-        line("file", &format!("{} ({size})", file.file_name().to_string_lossy()));
+        let size = std::fs::metadata(&file).map_or("unreadable".into(), |data| bytes(data.len()));
+        line("file", &format!("{} ({size})", file.file_name().unwrap_or_default().to_string_lossy()));
     }
     Ok(())
+}
+
+/// The file itself, or all of a folder, by name.
+fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files: Vec<_> = std::fs::read_dir(path)?.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    Ok(files)
 }
 
 fn show_card(card: &Card) {

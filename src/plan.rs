@@ -43,8 +43,9 @@ pub(crate) fn plan(
         "model", "task", "trajectories", "tokens at most", "tokens", "seconds"
     );
     let (mut tokens, mut seconds) = (0.0, 0.0);
-    for (number, model) in sweep.models.iter().enumerate() {
-        let mut engine = models.get(number).map(|found| found.load(&device)).transpose()?;
+    let mut models = models.into_iter();
+    for model in &sweep.models {
+        let mut engine = models.next().map(|found| found.load(&device)).transpose()?;
         for task in &tasks {
             let prediction = predict(&sweep, model, task, engine.as_mut())?;
             print_line(model, task, &prediction);

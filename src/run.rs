@@ -58,14 +58,13 @@ pub(crate) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Finds all models and says what they take, before the first is loaded.
 fn load_all(sweep: &Sweep, tasks: &[TaskInRun], device: &Device) -> Result<Vec<(ModelEntry, LocalEngine)>> {
+    let find = |model: &ModelEntry| Ok((model.clone(), workload::find(sweep, model, tasks, device)?));
+    let found = sweep.models.iter().map(find).collect::<Result<Vec<_>>>()?;
     eprintln!("device: {}", device::describe(device));
-    let load = |model: &ModelEntry| {
-        let found = workload::find(sweep, model, tasks, device)?;
-        eprintln!("{}: {}", model.name, found.memory);
-        Ok((model.clone(), found.load(device)?))
-    };
-    sweep.models.iter().map(load).collect()
+    found.iter().for_each(|(model, found)| eprintln!("{}: {}", model.name, found.memory));
+    found.into_iter().map(|(model, found)| Ok((model, found.load(device)?))).collect()
 }
 
 fn greet(progress: &Progress, sweep: &Sweep, run: &RunDirectory) {

@@ -10,6 +10,7 @@ use isocost_harness::sampling::TaskInRun;
 use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep, TaskEntry};
 use isocost_harness::trajectory::SCHEMA;
+use isocost_models::checkpoint::Checkpoint;
 use isocost_models::device;
 use isocost_models::engine::{Device, LocalEngine};
 use isocost_models::load::LoadError;
@@ -47,6 +48,7 @@ pub(crate) fn tasks(sweep: &Sweep, library: &Library) -> Result<Vec<TaskInRun>> 
 pub(crate) struct Planned {
     name: String,
     source: Source,
+    checkpoint: Checkpoint,
     pub(crate) memory: MemoryPlan,
 }
 
@@ -60,8 +62,9 @@ pub(crate) fn find(
     let plan = || {
         let source = Downloads::resolve(&model.source)?;
         let rows = (sweep.rows, longest_row(sweep, model, tasks));
-        let memory = LocalEngine::plan_memory(&source, device, None, rows)?;
-        Ok::<_, LoadError>(Planned { name: model.name.clone(), source, memory })
+        let checkpoint = Checkpoint::open(&source, None, device)?;
+        let memory = LocalEngine::plan_memory(&checkpoint, device, rows)?;
+        Ok::<_, LoadError>(Planned { name: model.name.clone(), source, checkpoint, memory })
     };
     plan().with_context(|| format!("model {}", model.name))
 }
@@ -79,7 +82,7 @@ fn longest_row(sweep: &Sweep, model: &ModelEntry, tasks: &[TaskInRun]) -> usize 
 
 impl Planned {
     /// Loads the model, with as many rows as fit.
-    pub(crate) fn load(&self, device: &Device) -> Result<LocalEngine> {
+    pub(crate) fn load(self, device: &Device) -> Result<LocalEngine> {
         let rows = self.memory.batch();
         if rows == 0 {
             let (name, memory) = (&self.name, &self.memory);
@@ -87,7 +90,8 @@ impl Planned {
                 "model {name}: does not fit ({memory}): take a smaller model, smaller budgets or another --device"
             );
         }
-        LocalEngine::load(&self.source, device, None, rows).with_context(|| format!("model {}", self.name))
+        LocalEngine::new(&self.source, self.checkpoint, device, rows)
+            .with_context(|| format!("model {}", self.name))
     }
 }
 

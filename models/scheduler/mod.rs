@@ -279,7 +279,7 @@ impl<'a> Scheduler<'a> {
         let started = Instant::now();
         let mut rows = std::mem::take(&mut self.active);
         let fed: usize = rows.iter().map(|row| row.pending.len()).sum();
-        let before: Vec<usize> = rows.iter().map(|row| row.sequence.len()).collect();
+        let before: Vec<_> = rows.iter().map(|r| (r.sequence.len(), r.sequence.longest())).collect();
         let mut feeds: Vec<Feed> =
             rows.iter_mut().map(|row| Feed { sequence: &mut row.sequence, tokens: &row.pending }).collect();
         let logits = self.decoder.step(self.cache, &mut feeds).and_then(|logits| logits.to_vec2::<f32>());
@@ -301,9 +301,22 @@ impl<'a> Scheduler<'a> {
 
     /// After a step that found no memory: half of the rows try again, the others wait for a place. Any other failure
     /// is passed on.
-    fn retry_half(&mut self, mut rows: Vec<Row>, before: &[usize], error: Error) -> Result<ControlFlow<()>> {
-        for (row, len) in rows.iter_mut().zip(before) {
-            self.cache.take_back(&mut row.sequence, *len);
+    fn retry_half(
+        &mut self,
+        mut rows: Vec<Row>,
+        before: &[(usize, usize)],
+        error: Error,
+    ) -> Result<ControlFlow<()>> {
+        let limit = self.decoder.config().recalculates_at();
+        for (row, (len, longest)) in rows.iter_mut().zip(before) {
+            let is_beyond = |tokens: usize| limit.is_some_and(|limit| tokens > limit);
+            // A sequence that was being calculated anew has lost its old keys and values.
+            if *len > 0 && is_beyond(*longest) != is_beyond(row.sequence.len()) {
+                row.pending.splice(..0, row.sequence.tokens()[..*len].iter().copied());
+                self.cache.take_back(&mut row.sequence, 0);
+            } else {
+                self.cache.take_back(&mut row.sequence, *len);
+            }
         }
         let half = rows.len() / 2;
         let failed = half == 0 || !is_out_of_memory(&error);
