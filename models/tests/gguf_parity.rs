@@ -82,7 +82,8 @@ fn gguf_files_give_the_dequantised_models_logits_and_llama_cpps_up_to_its_roundi
             };
             let (their, apart) = (spread(&blocks, &theirs, &exact), spread(&blocks, &ours, &theirs));
             print!(" {their:>10.1e} {apart:>10.1e}");
-            assert!(own < 1.2 * their + 1e-5, "{name}: {own:.1e} against {their:.1e}");
+            // Two samples of rounding; a block read wrongly is off by tens of times.
+            assert!(own < 2.0 * their + 1e-5, "{name}: {own:.1e} against {their:.1e}");
         }
         println!();
     }
