@@ -113,6 +113,11 @@ impl Decoder {
     /// # Errors
     /// If the cache is full, a token is not in the vocabulary, or the device fails.
     pub fn step(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
+        // Inside the pool a parallel loop starts at once; from outside each one wakes a thread and sleeps.
+        rayon::scope(|_| self.last_logits(cache, feeds))
+    }
+
+    fn last_logits(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
         let tokens = self.place(cache, feeds)?;
         let ends = tokens.spans.iter().scan(0, |end, span| {
             *end += span.len as u32;
