@@ -3,21 +3,22 @@
 //! Keys and values live in one preallocated pool per layer, cut into blocks of [`BLOCK`] tokens. A
 //! [`Sequence`] is a list of blocks and a length, so rows of a batch have lengths of their own and
 //! forking one costs a reference per full block and a copy of the last, partly filled one. This file
-//! only does the book-keeping, which is the same for all devices; the tensors are written through the
-//! slots it hands out.
+//! only does the book-keeping, which is the same for all devices; [`Pool`] keeps the tensors, which are written through
+//! the slots handed out here.
 
-use candle_core::{DType, Device, InplaceOp2, Result, Tensor};
-use half::vec::HalfBitsVecExt;
+mod pool;
+
+use candle_core::{DType, Device, Result};
 
 use crate::config::Config;
+pub use pool::Pool;
 
 /// Tokens in a block.
 pub const BLOCK: usize = 16;
 
 /// The pool of blocks and who uses them.
 pub struct Cache {
-    /// Keys and values of each layer, `[slots, kv_heads * head_dim]`.
-    layers: Vec<(Tensor, Tensor)>,
+    layers: Vec<Pool>,
     /// How many sequences use each block.
     users: Vec<u32>,
     free: Vec<u32>,
@@ -71,9 +72,9 @@ impl Cache {
     /// If the device refuses the memory.
     pub fn new(config: &Config, tokens: usize, dtype: DType, device: &Device) -> Result<Self> {
         let blocks = tokens.div_ceil(BLOCK);
-        let shape = (blocks * BLOCK, config.kv_heads * config.head_dim);
-        let pool = || zeros(shape, dtype, device);
-        let layers = config.layers.iter().map(|_| Ok((pool()?, pool()?))).collect::<Result<_>>()?;
+        let width = config.kv_heads * config.head_dim;
+        let pool = |_| Pool::new(blocks, width, dtype, device);
+        let layers = config.layers.iter().map(pool).collect::<Result<_>>()?;
         Ok(Self { layers, users: vec![0; blocks], free: (0..blocks as u32).rev().collect() })
     }
 
@@ -87,8 +88,8 @@ impl Cache {
         self.users.len()
     }
 
-    /// Keys and values of a layer, `[slots, kv_heads * head_dim]`.
-    pub fn layer(&self, layer: usize) -> &(Tensor, Tensor) {
+    /// Keys and values of a layer.
+    pub fn layer(&self, layer: usize) -> &Pool {
         &self.layers[layer]
     }
 
@@ -167,84 +168,15 @@ impl Cache {
     }
 
     fn copy_block(&self, from: u32, to: u32) -> Result<()> {
-        let slots = |block: u32| (block * BLOCK as u32..(block + 1) * BLOCK as u32).collect::<Vec<_>>();
-        for (keys, values) in &self.layers {
-            for pool in [keys, values] {
-                // A selection copies these rows; `narrow` and `copy` would copy the whole pool.
-                let rows = pool.index_select(&Tensor::new(slots(from), pool.device())?, 0)?;
-                write_rows(pool, &slots(to), &rows)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Zeros that take no memory on the CPU until they are written to: the system hands out zeroed pages on first use.
-fn zeros((rows, width): (usize, usize), dtype: DType, device: &Device) -> Result<Tensor> {
-    // A vector of 16-bit floats would be filled one by one, a vector of integers is not.
-    let bits = || vec![0u16; rows * width];
-    match dtype {
-        DType::BF16 if device.is_cpu() => {
-            Tensor::from_vec(bits().reinterpret_into::<half::bf16>(), (rows, width), device)
-        }
-        DType::F16 if device.is_cpu() => {
-            Tensor::from_vec(bits().reinterpret_into::<half::f16>(), (rows, width), device)
-        }
-        _ => Tensor::zeros((rows, width), dtype, device),
-    }
-}
-
-/// Overwrites rows of `pool` (`[slots, width]`) with `rows` (`[slots.len(), width]`), in place.
-///
-/// # Errors
-/// If the shapes do not fit.
-pub fn write_rows(pool: &Tensor, slots: &[u32], rows: &Tensor) -> Result<()> {
-    let rows = rows.contiguous()?;
-    if pool.device().is_cpu() {
-        return pool.inplace_op2(&rows, &WriteRows { slots });
-    }
-    let index = Tensor::new(slots, pool.device())?.unsqueeze(1)?.broadcast_as(rows.shape())?.contiguous()?;
-    pool.scatter_set(&index, &rows, 0)
-}
-
-struct WriteRows<'a> {
-    slots: &'a [u32],
-}
-
-impl InplaceOp2 for WriteRows<'_> {
-    fn name(&self) -> &'static str {
-        "write-rows"
-    }
-
-    fn cpu_fwd(
-        &self,
-        pool: &mut candle_core::CpuStorage,
-        pool_layout: &candle_core::Layout,
-        rows: &candle_core::CpuStorage,
-        rows_layout: &candle_core::Layout,
-    ) -> Result<()> {
-        use candle_core::CpuStorage::{BF16, F16, F32};
-        let width = pool_layout.dims()[1];
-        let start = rows_layout.start_offset();
-        match (pool, rows) {
-            (F32(pool), F32(rows)) => scatter(pool, &rows[start..], self.slots, width),
-            (F16(pool), F16(rows)) => scatter(pool, &rows[start..], self.slots, width),
-            (BF16(pool), BF16(rows)) => scatter(pool, &rows[start..], self.slots, width),
-            _ => candle_core::bail!("the cache holds another type than the rows written to it"),
-        }
-        Ok(())
-    }
-}
-
-fn scatter<T: Copy>(pool: &mut [T], rows: &[T], slots: &[u32], width: usize) {
-    for (slot, row) in slots.iter().zip(rows.chunks_exact(width)) {
-        pool[*slot as usize * width..][..width].copy_from_slice(row);
+        self.layers.iter().try_for_each(|pool| pool.copy_block(from, to))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::Tensor;
+
     use crate::config::{Bias, LayerKind};
 
     fn cache(tokens: usize) -> Cache {
@@ -274,15 +206,20 @@ mod tests {
         let slots = cache.extend(sequence, &vec![7; values.len()]).unwrap();
         let rows: Vec<f32> = values.iter().flat_map(|v| [*v, -v]).collect();
         let rows = Tensor::from_vec(rows, (values.len(), 2), &Device::Cpu).unwrap();
-        for (keys, values) in &cache.layers {
-            write_rows(keys, &slots, &rows).unwrap();
-            write_rows(values, &slots, &rows).unwrap();
+        for pool in &cache.layers {
+            pool.write(&slots, &rows, &rows).unwrap();
         }
     }
 
     fn read(cache: &Cache, sequence: &Sequence) -> Vec<f32> {
-        let pool = cache.layers[1].0.to_vec2::<f32>().unwrap();
-        (0..sequence.len()).map(|position| pool[sequence.slot(position)][0]).collect()
+        let keys = cache.layers[1].keys().to_vec3::<f32>().unwrap();
+        let values = cache.layers[1].values().to_vec3::<f32>().unwrap();
+        let at = |position: usize| {
+            let (block, token) = (sequence.slot(position) / BLOCK, sequence.slot(position) % BLOCK);
+            assert_eq!(keys[block][1][token], values[block][token][1]);
+            values[block][token][0]
+        };
+        (0..sequence.len()).map(at).collect()
     }
 
     fn counted(from: usize, to: usize) -> Vec<f32> {

@@ -28,7 +28,14 @@ pub struct Decoder {
     head: Linear,
     ropes: Vec<Rope>,
     dtype: DType,
+    /// On the CPU, with weights that its caches hold: reading them twice costs nothing.
+    is_small: bool,
 }
+
+/// Bytes of weights that a processor's caches hold.
+const SMALL_BYTES: u64 = 16 << 20;
+/// Tokens below which a thread of their own costs more than it saves.
+const WORTH_A_PART: usize = 8;
 
 /// New tokens of one sequence; their logits are wanted after the last one.
 pub struct Feed<'a> {
@@ -68,6 +75,23 @@ struct Tokens {
     spans: Vec<Span>,
 }
 
+impl Tokens {
+    /// Cut between two of at least two sequences, near the middle.
+    fn halves(mut self) -> (Self, Self) {
+        let (mut spans, mut tokens) = (0, 0);
+        while spans + 1 < self.spans.len() && 2 * tokens < self.ids.len() {
+            tokens += self.spans[spans].len;
+            spans += 1;
+        }
+        let right = Self {
+            ids: self.ids.split_off(tokens),
+            slots: self.slots.split_off(tokens),
+            spans: self.spans.split_off(spans),
+        };
+        (self, right)
+    }
+}
+
 impl Decoder {
     /// Loads the weights of a family onto their device.
     ///
@@ -90,7 +114,8 @@ impl Decoder {
         let ropes = c.rotations.iter().map(|rotation| Rope::new(rotation, &device)).collect();
         let dtype = weights.dtype()?;
         let head = Linear::new(head, None).map_err(|e| LoadError::other(&e))?;
-        Ok(Self { embedding, layers, norm, head, ropes, dtype, config })
+        let is_small = device.is_cpu() && weights.bytes()? <= SMALL_BYTES;
+        Ok(Self { embedding, layers, norm, head, ropes, dtype, config, is_small })
     }
 
     /// Sizes and variations.
@@ -124,7 +149,8 @@ impl Decoder {
             Some(*end - 1)
         });
         let ends = Tensor::new(ends.collect::<Vec<_>>(), self.device())?;
-        let hidden = self.hidden(cache, &tokens)?.index_select(&ends, 0)?;
+        let threads = if self.is_small { rayon::current_num_threads() } else { 1 };
+        let hidden = self.hidden_in_parts(cache, tokens, threads)?.index_select(&ends, 0)?;
         self.head.forward(&hidden)?.to_dtype(DType::F32)
     }
 
@@ -167,6 +193,20 @@ impl Decoder {
         let was_long = feed.sequence.longest() > limit;
         let is_long = feed.sequence.len() + feed.tokens.len() > limit;
         !feed.sequence.is_empty() && was_long != is_long
+    }
+
+    /// `[tokens, width]` after the final norm, each part of the tokens by a thread of its own: a small model's
+    /// operations are too short to be shared. A token's result does not depend on its batch, so parts change nothing.
+    fn hidden_in_parts(&self, cache: &Cache, tokens: Tokens, threads: usize) -> Result<Tensor> {
+        if threads < 2 || tokens.spans.len() < 2 || tokens.ids.len() < 2 * WORTH_A_PART {
+            return self.hidden(cache, &tokens);
+        }
+        let (left, right) = tokens.halves();
+        let (left, right) = rayon::join(
+            || self.hidden_in_parts(cache, left, threads / 2),
+            || self.hidden_in_parts(cache, right, threads - threads / 2),
+        );
+        Tensor::cat(&[left?, right?], 0)
     }
 
     /// `[tokens, width]` after the final norm.

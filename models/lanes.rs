@@ -7,31 +7,6 @@
 /// Numbers summed side by side.
 const LANES: usize = 16;
 
-/// Sum of products; `a` and `b` have the same length.
-#[inline(always)]
-pub fn dot<T: Copy + Into<f32>>(a: &[f32], b: &[T]) -> f32 {
-    let mut lanes = [0f32; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let mut sum = 0f32;
-    for (a, b) in a_chunks.remainder().iter().zip(b_chunks.remainder()) {
-        sum += a * (*b).into();
-    }
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for i in 0..LANES {
-            lanes[i] += a[i] * b[i].into();
-        }
-    }
-    sum + halve(lanes, |a, b| a + b)
-}
-
-/// `to += scale * from`; both have the same length.
-#[inline(always)]
-pub fn add_scaled<T: Copy + Into<f32>>(to: &mut [f32], scale: f32, from: &[T]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to += scale * (*from).into();
-    }
-}
-
 /// Folds all values, `start` being neutral.
 #[inline(always)]
 pub fn reduce(values: &[f32], start: f32, f: impl Fn(f32, f32) -> f32 + Copy) -> f32 {
@@ -101,12 +76,7 @@ mod tests {
     fn lanes_and_remainders_are_both_counted() {
         for length in [0, 1, 15, 16, 17, 40] {
             let a: Vec<f32> = (0..length).map(|i| i as f32).collect();
-            let expected: f32 = a.iter().map(|x| x * x).sum();
-            assert_eq!(dot(&a, &a), expected);
             assert_eq!(reduce(&a, 0.0, |x, y| x + y), a.iter().sum::<f32>());
-            let mut to = a.clone();
-            add_scaled(&mut to, 2.0, &a);
-            assert!(to.iter().zip(&a).all(|(t, a)| *t == 3.0 * a));
         }
     }
 

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::ops::rms_norm;
 
 use crate::attention::{Heads, Span, attend};
-use crate::cache::write_rows;
+use crate::cache::Pool;
 use crate::config::{Config, LayerKind};
 use crate::linear::Linear;
 use crate::load::LoadError;
@@ -137,13 +137,7 @@ impl Layer {
     }
 
     /// `[tokens, width]` to the same.
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        c: &Config,
-        cached: &(Tensor, Tensor),
-        batch: &Batch,
-    ) -> Result<Tensor> {
+    pub(super) fn forward(&self, x: &Tensor, c: &Config, cached: &Pool, batch: &Batch) -> Result<Tensor> {
         let eps = c.norm_eps as f32;
         let behind = |norm: &Option<Tensor>, y: Tensor| match norm {
             None => Ok(y),
@@ -158,13 +152,7 @@ impl Layer {
         &x + behind(&self.mlp_out_norm, self.down.forward(&h)?)?
     }
 
-    fn attention(
-        &self,
-        h: &Tensor,
-        c: &Config,
-        (keys, values): &(Tensor, Tensor),
-        batch: &Batch,
-    ) -> Result<Tensor> {
+    fn attention(&self, h: &Tensor, c: &Config, cached: &Pool, batch: &Batch) -> Result<Tensor> {
         let (tokens, eps) = (h.dim(0)?, c.norm_eps as f32);
         let project = |linear: &Linear, heads: usize| linear.forward(h)?.reshape((tokens, heads, c.head_dim));
         let (mut q, mut k) = (project(&self.q, c.heads)?, project(&self.k, c.kv_heads)?);
@@ -175,11 +163,10 @@ impl Layer {
         if let Some(rotation) = self.kind.rotation {
             (q, k) = (batch.angles[rotation].turn(&q)?, batch.angles[rotation].turn(&k)?);
         }
-        write_rows(keys, batch.slots, &k.flatten_from(1)?)?;
-        write_rows(values, batch.slots, &self.v.forward(h)?)?;
+        cached.write(batch.slots, &k.flatten_from(1)?, &self.v.forward(h)?)?;
         let scale = c.gemma.map_or(c.head_dim as f64, |gemma| gemma.query_scale).sqrt().recip() as f32;
         let (queries, kv, dim, window) = (c.heads, c.kv_heads, c.head_dim, self.kind.window);
         let heads = Heads { queries, kv, dim, scale, window };
-        self.o.forward(&attend(&q.flatten_from(1)?, keys, values, heads, batch.spans)?)
+        self.o.forward(&attend(&q.flatten_from(1)?, cached, heads, batch.spans)?)
     }
 }
