@@ -3,9 +3,6 @@
 //! A number is only comparable with another if both were measured on the same problems, so a
 //! [`ProblemSet`] carries the sha256 of its canonical JSON lines and every run's manifest repeats it.
 
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -43,11 +40,17 @@ impl ProblemSet {
         &self.problems
     }
 
-    /// A random subset of `limit` problems, in set order, determined by `key`; all of them if there are no more.
-    pub fn subset(&self, limit: usize, key: &str) -> Self {
-        let mut rng = ChaCha8Rng::from_seed(Sha256::digest(key).into());
+    /// `limit` problems drawn at random, in set order; all of them if there are no more.
+    ///
+    /// A problem's lot follows from the seed and its id, or the id of the problem that it is a variation of. So smaller
+    /// subsets are parts of larger ones, and a task and its perturbed form use the same problems.
+    pub fn subset(&self, limit: usize, seed: u64) -> Self {
+        let lot = |problem: &Problem| {
+            let drawn_as = problem.variant_of.as_ref().unwrap_or(&problem.id);
+            Sha256::digest(format!("{seed} {drawn_as}"))
+        };
         let mut chosen: Vec<usize> = (0..self.problems.len()).collect();
-        chosen.shuffle(&mut rng);
+        chosen.sort_by_cached_key(|i| lot(&self.problems[*i]));
         chosen.truncate(limit);
         chosen.sort_unstable();
         Self::new(chosen.into_iter().map(|i| self.problems[i].clone()).collect())
@@ -71,9 +74,25 @@ fn hash(problems: &[Problem]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn problem(id: &str) -> Problem {
         Problem { id: id.into(), question: "q".into(), gold: "g".into(), variant_of: None }
+    }
+
+    #[test]
+    fn subsets_are_nested_and_a_variation_is_drawn_with_its_original() {
+        let originals: Vec<_> = (0..40).map(|i| problem(&format!("p{i}"))).collect();
+        let variation =
+            |p: &Problem| Problem { id: format!("v-{}", p.id), variant_of: Some(p.id.clone()), ..p.clone() };
+        let variations = ProblemSet::new(originals.iter().rev().map(variation).collect());
+        let originals = ProblemSet::new(originals);
+        let ids = |set: &ProblemSet| set.problems().iter().map(|p| p.id.clone()).collect::<BTreeSet<_>>();
+        let (ten, twenty) = (originals.subset(10, 7), originals.subset(20, 7));
+        assert!(ids(&ten).is_subset(&ids(&twenty)) && ten.problems().len() == 10);
+        assert_ne!(ids(&ten), ids(&originals.subset(10, 8)));
+        let drawn = variations.subset(10, 7);
+        assert!(drawn.problems().iter().all(|p| ids(&ten).contains(p.variant_of.as_ref().unwrap())));
     }
 
     #[test]

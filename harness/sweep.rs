@@ -13,7 +13,10 @@ use crate::price::{Entry, Price, Verifier};
 use crate::task::{Task, TaskError};
 
 /// The sweeps that are built in.
-const BUILT_IN: [(&str, &str); 1] = [("quickstart", include_str!("sweeps/quickstart.toml"))];
+const BUILT_IN: [(&str, &str); 2] = [
+    ("quickstart", include_str!("sweeps/quickstart.toml")),
+    ("brittleness", include_str!("sweeps/brittleness.toml")),
+];
 
 /// What to measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -213,12 +213,7 @@ impl Task {
     /// # Errors
     /// As [`Task::problems`].
     pub fn subset(&self, limit: usize, seed: u64, library: &Library) -> Result<ProblemSet, TaskError> {
-        Ok(self.problems(library)?.subset(limit, &self.subset_key(seed)))
-    }
-
-    /// What determines a subset of this task under a seed.
-    pub fn subset_key(&self, seed: u64) -> String {
-        format!("{seed} {}", self.name)
+        Ok(self.problems(library)?.subset(limit, seed))
     }
 
     /// What is asked of a model about a problem.

@@ -92,7 +92,7 @@ pub(crate) fn subset(task: &Task, limit: Option<usize>, seed: u64, library: &Lib
     let count = all.problems().len();
     let Some(limit) = limit.filter(|limit| *limit < count) else { return Ok(all) };
     eprintln!("{}: {limit} of {count} problems, drawn at random with seed {seed}", task.name);
-    Ok(all.subset(limit, &task.subset_key(seed)))
+    Ok(all.subset(limit, seed))
 }
 
 /// Lines as they are, whatever else is in them made visible.
