@@ -8,6 +8,7 @@ pub mod card;
 pub mod chat;
 pub mod checkpoint;
 pub mod config;
+pub mod contention;
 pub mod decoder;
 pub mod device;
 pub mod device_rates;

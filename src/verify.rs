@@ -19,6 +19,7 @@ use isocost_harness::trajectory::Trajectory;
 use isocost_harness::verification::{CellCheck, Recorded, Verification, choose, compare, run_alone};
 use isocost_harness::verification_report;
 use isocost_models::calibrate::Grid;
+use isocost_models::contention::Contention;
 use isocost_models::device::DeviceChoice;
 use isocost_models::engine::{Device, LocalEngine};
 use isocost_models::meter::Watch;
@@ -65,7 +66,9 @@ pub(crate) fn verify(
         if cells.is_empty() {
             continue;
         }
+        let contention = Contention::start();
         let (surface, checks) = run.check_model(model, &cells, &mut watch)?;
+        verification.conditions.extend(contention.share().map(|share| shared(&model.name, share)));
         let fit = summary(&surface).swap_remove(1);
         verification.conditions.push(format!("{} on {}: {fit}", model.name, surface.name.device));
         verification.conditions.extend(against_the_run(path, &model.name, &surface)?);
@@ -78,6 +81,13 @@ pub(crate) fn verify(
     report::write(path, &[])?;
     let equal = verification.cells.iter().all(CellCheck::tokens_are_equal);
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How idle the machine was.
+fn shared(model: &str, share: f64) -> String {
+    let warning = if share > 0.05 { ": these seconds are not those of an idle machine" } else { "" };
+    let percent = 100.0 * share;
+    format!("{model}: others took {percent:.1} % of the processors' time meanwhile{warning}.")
 }
 
 /// The surface against every step of the run itself, which may have met another machine.
