@@ -1,9 +1,10 @@
 //! The form of a step's cost: parts that add up, none of them negative.
 //!
-//! seconds = base(fed tokens) + rows + forks + sampled tokens + pairs attended + mean context, each times its price.
-//! `base` is the only part that is not proportional: matrices cost nothing more until the device is full and then a
+//! seconds = base(fed tokens) + rows + forks + sampled tokens + pairs attended + mean context + a row's tokens + a row's
+//! pairs, each times its price. `base` is the only part that is not proportional: matrices cost nothing more until the device is full and then a
 //! slope, so it is a line with bends at powers of two. Pairs attended are the work of attention, and the
-//! mean context is its depth: what a device with more cores than rows still has to walk one by one.
+//! mean context is its depth: what a device with more cores than rows still has to walk one by one. A mean row's tokens and pairs are what cannot
+//! be shared out where threads take rows.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ use crate::nnls::non_negative_least_squares;
 use crate::step::Load;
 
 /// Parts beside the base.
-const PARTS: usize = 5;
+const PARTS: usize = 7;
 
 /// Prices of the parts of a step, in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,12 @@ pub struct StepCost {
     pub per_attended_token_s: f64,
     /// Each token of the mean context.
     pub per_context_token_s: f64,
+    /// Each token that the mean row feeds.
+    #[serde(default)]
+    pub per_token_of_a_row_s: f64,
+    /// Each pair that the mean row attends.
+    #[serde(default)]
+    pub per_pair_of_a_row_s: f64,
 }
 
 /// A bend of the base.
@@ -86,6 +93,8 @@ impl StepCost {
             per_fork_s: found[2],
             per_attended_token_s: found[3],
             per_context_token_s: found[4],
+            per_token_of_a_row_s: found[5],
+            per_pair_of_a_row_s: found[6],
         }
     }
 
@@ -97,6 +106,8 @@ impl StepCost {
             self.per_fork_s,
             self.per_attended_token_s,
             self.per_context_token_s,
+            self.per_token_of_a_row_s,
+            self.per_pair_of_a_row_s,
         ];
         let parts: f64 = parts(load).iter().zip(prices).map(|(part, price)| part * price).sum();
         self.base_s(f64::from(load.fed_tokens)) + parts
@@ -114,12 +125,15 @@ impl StepCost {
 
 /// Quantities that are paid in proportion, in the order of the prices.
 fn parts(load: &Load) -> [f64; PARTS] {
+    let rows = f64::from(load.rows.max(1));
     [
         f64::from(load.rows),
         f64::from(load.sampled_tokens),
         f64::from(load.forks),
         load.attended_tokens as f64,
         load.attended_tokens as f64 / f64::from(load.fed_tokens.max(1)),
+        f64::from(load.fed_tokens) / rows,
+        load.attended_tokens as f64 / rows,
     ]
 }
 
@@ -148,6 +162,8 @@ mod tests {
             per_fork_s: 10.0,
             per_attended_token_s: 0.001,
             per_context_token_s: 0.0,
+            per_token_of_a_row_s: 0.0,
+            per_pair_of_a_row_s: 0.0,
         }
     }
 

@@ -34,8 +34,6 @@ pub struct Decoder {
 
 /// Bytes of weights that a processor's caches hold.
 const SMALL_BYTES: u64 = 16 << 20;
-/// Tokens below which a thread of their own costs more than it saves.
-const WORTH_A_PART: usize = 8;
 
 /// New tokens of one sequence; their logits are wanted after the last one.
 pub struct Feed<'a> {
@@ -198,7 +196,7 @@ impl Decoder {
     /// `[tokens, width]` after the final norm, each part of the tokens by a thread of its own: a small model's
     /// operations are too short to be shared. A token's result does not depend on its batch, so parts change nothing.
     fn hidden_in_parts(&self, cache: &Cache, tokens: Tokens, threads: usize) -> Result<Tensor> {
-        if threads < 2 || tokens.spans.len() < 2 || tokens.ids.len() < 2 * WORTH_A_PART {
+        if threads < 2 || tokens.spans.len() < 2 {
             return self.hidden(cache, &tokens);
         }
         let (left, right) = tokens.halves();
