@@ -49,7 +49,7 @@ pub struct CellCheck {
     pub accuracy_difference: Option<Estimate>,
     /// Mean seconds of a request, predicted.
     pub e2e_predicted_s: f64,
-    /// Mean seconds of a request, measured: the least over repeats of each, then the mean.
+    /// Mean seconds of a request, measured: the median over repeats of each, then the mean.
     pub e2e_measured_s: f64,
     /// Mean joules of a request, predicted; absent without a meter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,12 +148,7 @@ pub fn run_alone(
         }
     }
     let runs = 1 + recorded.len() * repeats.max(1);
-    Ok(Alone { trajectories, seconds: seconds.into_iter().map(least).collect(), runs })
-}
-
-/// What else a machine does adds to a request's seconds, and never takes any away.
-fn least(seconds: Vec<f64>) -> f64 {
-    seconds.into_iter().fold(f64::INFINITY, f64::min)
+    Ok(Alone { trajectories, seconds: seconds.into_iter().map(median).collect(), runs })
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -109,7 +109,7 @@ pub(crate) enum Command {
         /// Problems of each cell.
         #[arg(long, default_value_t = 16, value_parser = count)]
         problems: usize,
-        /// Times each request is repeated; the fastest counts.
+        /// Times each request is repeated; the median counts.
         #[arg(long, default_value_t = 3, value_parser = count)]
         repeats: usize,
         /// Seconds of calibration for each model.
