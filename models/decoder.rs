@@ -35,6 +35,13 @@ pub struct Decoder {
 /// Bytes of weights that a processor's caches hold.
 const SMALL_BYTES: u64 = 16 << 20;
 
+/// By its shape: random weights have no size of their own.
+fn is_small(config: &Config, dtype: DType) -> bool {
+    let shape = config.shape();
+    let numbers = shape.layer_parameters() + shape.head_parameters();
+    numbers * dtype.size_in_bytes() as u64 <= SMALL_BYTES
+}
+
 /// New tokens of one sequence; their logits are wanted after the last one.
 pub struct Feed<'a> {
     /// The sequence; it grows by the tokens.
@@ -112,7 +119,7 @@ impl Decoder {
         let ropes = c.rotations.iter().map(|rotation| Rope::new(rotation, &device)).collect();
         let dtype = weights.dtype()?;
         let head = Linear::new(head, None).map_err(|e| LoadError::other(&e))?;
-        let is_small = device.is_cpu() && weights.bytes()? <= SMALL_BYTES;
+        let is_small = device.is_cpu() && is_small(&config, dtype);
         Ok(Self { embedding, layers, norm, head, ropes, dtype, config, is_small })
     }
 
@@ -136,6 +143,9 @@ impl Decoder {
     /// # Errors
     /// If the cache is full, a token is not in the vocabulary, or the device fails.
     pub fn step(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
+        if !self.device().is_cpu() {
+            return self.last_logits(cache, feeds);
+        }
         // Inside the pool a parallel loop starts at once; from outside each one wakes a thread and sleeps.
         rayon::scope(|_| self.last_logits(cache, feeds))
     }
@@ -221,5 +231,19 @@ impl Decoder {
             x = layer.forward(&x, &self.config, cache.layer(i), &batch)?;
         }
         candle_nn::ops::rms_norm(&x, &self.norm, self.config.norm_eps as f32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_is_small_if_its_numbers_fit_a_cache_whatever_its_weights_are() {
+        let folder = crate::bundled::folder("bundled:reason-l").unwrap();
+        let config = Config::read(&folder.join("config.json")).unwrap();
+        assert!(is_small(&config, DType::F32));
+        let large = Config { width: 1024, feed_forward: 3072, ..config };
+        assert!(!is_small(&large, DType::BF16));
     }
 }
