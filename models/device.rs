@@ -118,7 +118,7 @@ pub fn describe(device: &Device) -> String {
         }
         #[cfg(feature = "metal")]
         Device::Metal(metal) => format!("metal, {}", metal.metal_device().architecture_name()),
-        #[allow(unreachable_patterns)]
+        #[cfg(not(all(feature = "cuda", feature = "metal")))]
         other => format!("{:?}", other.location()).to_lowercase(),
     }
 }

@@ -123,7 +123,7 @@ pub fn free_bytes(device: &Device) -> Option<u64> {
             );
             Some(most.saturating_sub(taken) as u64)
         }
-        #[allow(unreachable_patterns)]
+        #[cfg(not(all(feature = "cuda", feature = "metal")))]
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A mutation fuzzer over the readers of `config.json`, safetensors (with its index) and GGUF. Each input is a valid file with a
 //! few random changes, and whatever still loads is run for a step. It prints how many inputs it tried. By default two
-//! seconds; longer with `ISOCOST_FUZZ_SECONDS=600 cargo test --workspace --test fuzz -- --nocapture`.
+//! seconds; longer with `ISOCOST_FUZZ_S=600 cargo test --workspace --test fuzz -- --nocapture`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ struct Target {
 
 #[test]
 fn readers_survive_whatever_a_file_says() {
-    let seconds = std::env::var("ISOCOST_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(2.0);
+    let seconds = std::env::var("ISOCOST_FUZZ_S").ok().and_then(|s| s.parse().ok()).unwrap_or(2.0);
     let folder = tempfile::tempdir().unwrap();
     let targets = targets(folder.path());
     let share = Duration::from_secs_f64(seconds / targets.len() as f64);
