@@ -9,6 +9,7 @@
 //! Rows have lengths of their own and a finished row's place is taken at once, so every row of every
 //! step does useful work. Forked answers go first: they are short and free their blocks soon.
 
+mod admission;
 mod chain;
 mod ledger;
 mod row;
@@ -164,101 +165,8 @@ impl<'a> Scheduler<'a> {
         result.map(|()| self.ledger.close())
     }
 
-    /// Fills free places: forked answers first, then trajectories of prompts that were read, then the
-    /// next prompt.
-    fn admit(&mut self, prompts: &[Prompt], next_prompt: &mut usize) -> Result<()> {
-        while self.active.len() < self.most_rows {
-            if let Some(fork) = self.forks.pop_front() {
-                self.active.push(fork);
-            } else if !self.sources.is_empty() {
-                if !self.start_chain(prompts)? {
-                    break;
-                }
-            } else if *next_prompt < prompts.len() && self.start_prompt(&prompts[*next_prompt], *next_prompt)
-            {
-                *next_prompt += 1;
-            } else {
-                break;
-            }
-        }
-        if self.active.is_empty() && (!self.sources.is_empty() || *next_prompt < prompts.len()) {
-            candle_core::bail!(
-                "one trajectory does not fit the {} cached tokens",
-                self.cache.total_blocks() * BLOCK
-            )
-        }
-        Ok(())
-    }
-
-    /// Whether `blocks` more can be promised. Whatever was promised can be finished, so the scheduler
-    /// never waits for blocks in the middle of a trajectory.
-    fn reserve(&mut self, blocks: usize) -> bool {
-        let fits = self.reserved_blocks + blocks <= self.cache.total_blocks();
-        self.reserved_blocks += if fits { blocks } else { 0 };
-        fits
-    }
-
-    fn start_prompt(&mut self, prompt: &Prompt, job: usize) -> bool {
-        let (thinking, direct) = (prompt.thinking.len() / BLOCK + 1, prompt.direct.len() / BLOCK + 2);
-        if !self.reserve(thinking + direct) {
-            return false;
-        }
-        let first = self.started;
-        for &number in &prompt.trajectories {
-            let chain = Chain::new(job, number, prompt, self.settings, self.context());
-            self.chains.insert(self.started, chain);
-            self.started += 1;
-        }
-        let chains: Vec<usize> = (first..self.started).collect();
-        let thinks = self.settings.budgets.iter().any(|budget| *budget != Budget::Tokens(0));
-        let (role, tokens) = if thinks {
-            (Role::ThinkingPrompt { job, chains }, &prompt.thinking)
-        } else {
-            (Role::DirectPrompt { chains }, &prompt.direct)
-        };
-        let mut row = Row::new(role, Default::default(), tokens.clone());
-        row.reserved_blocks = thinking + direct;
-        self.active.push(row);
-        true
-    }
-
     fn context(&self) -> usize {
         self.decoder.config().context
-    }
-
-    /// Forks the first source whose next chain has its blocks, or can have them; the fork samples its
-    /// first token. Returns whether there was one.
-    fn start_chain(&mut self, prompts: &[Prompt]) -> Result<bool> {
-        for at in 0..self.sources.len() {
-            let Some(&index) = self.sources[at].waiting.front() else { continue };
-            let chain = &self.chains[&index];
-            let limit = self.decoder.config().recalculates_at();
-            let needed = chain.blocks_needed(&prompts[chain.job], self.settings, self.markers, limit);
-            if chain.reserved_blocks == 0 && !self.reserve(needed) {
-                continue;
-            }
-            self.chain(index).reserved_blocks = needed;
-            self.fork_source(at, index, prompts)?;
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
-    fn fork_source(&mut self, at: usize, chain: usize, prompts: &[Prompt]) -> Result<()> {
-        let Some(mut source) = self.sources.remove(at) else { return Ok(()) };
-        source.waiting.pop_front();
-        let sequence = self.fork(&source.row.sequence, source.row.sequence.len())?;
-        let role = match source.row.role {
-            Role::ThinkingPrompt { .. } => Role::Chain { chain, answer: None },
-            _ => Role::Answer { chain, answer: Answer::forced(Budget::Tokens(0), 0, 0.0) },
-        };
-        self.advance(Row::new(role, sequence, vec![]), &source.logits, prompts)?;
-        if source.waiting.is_empty() {
-            self.release(source.row);
-        } else {
-            self.sources.insert(at, source);
-        }
-        Ok(())
     }
 
     fn fork(&mut self, sequence: &Sequence, len: usize) -> Result<Sequence> {
@@ -366,28 +274,6 @@ impl<'a> Scheduler<'a> {
             Role::Chain { answer: None, .. } => self.think(row, logits),
             Role::Chain { .. } | Role::Answer { .. } => self.answer(row, logits),
         }
-    }
-
-    fn prompt_was_read(&mut self, row: Row, logits: &[f32]) {
-        let waiting = row.role.chains().iter().copied().collect();
-        self.sources.push_back(Source { row, logits: logits.to_vec(), waiting });
-    }
-
-    /// Starts reading the prompt of budget 0, from where it differs from the thinking one.
-    fn start_direct(&mut self, row: &mut Row, prompt: &Prompt) -> Result<()> {
-        if self.settings.budgets.first() != Some(&Budget::Tokens(0)) {
-            return Ok(());
-        }
-        let common = prompt.direct.iter().zip(&prompt.thinking).take_while(|(a, b)| a == b).count();
-        // At least one token must be fed: its logits are what the answers start from.
-        let common = common.min(prompt.direct.len() - 1);
-        let sequence = self.fork(&row.sequence, common)?;
-        let role = Role::DirectPrompt { chains: row.role.chains().to_vec() };
-        let mut direct = Row::new(role, sequence, prompt.direct[common..].to_vec());
-        direct.reserved_blocks = prompt.direct.len() / BLOCK + 2;
-        row.reserved_blocks -= direct.reserved_blocks;
-        self.forks.push_front(direct);
-        Ok(())
     }
 
     fn think(&mut self, mut row: Row, logits: &[f32]) -> Result<()> {
