@@ -7,6 +7,8 @@
 
 mod layer;
 
+use std::collections::BTreeSet;
+
 use candle_core::{DType, Device, Result, Tensor};
 
 use crate::attention::Span;
@@ -118,7 +120,7 @@ impl Decoder {
         let device = embedding.device();
         let ropes = c.rotations.iter().map(|rotation| Rope::new(rotation, &device)).collect();
         let dtype = weights.dtype()?;
-        let head = Linear::new(head, None).map_err(|e| LoadError::other(&e))?;
+        let head = Linear::new(head, None);
         let is_small = device.is_cpu() && is_small(&config, dtype);
         Ok(Self { embedding, layers, norm, head, ropes, dtype, config, is_small })
     }
@@ -128,9 +130,25 @@ impl Decoder {
         &self.config
     }
 
-    /// The type of activations and cache.
+    /// The type of the cache, and of activations but on the CPU, where they are `f32`.
     pub fn dtype(&self) -> DType {
         self.dtype
+    }
+
+    /// Bytes of weights that a step reads: all but the embedding's, of which it reads its tokens' rows.
+    pub fn step_bytes(&self) -> u64 {
+        self.layers.iter().flat_map(Layer::matrices).chain([&self.head]).map(Linear::bytes).sum()
+    }
+
+    /// How the weights of the layers are stored, each kind once: `bf16`, `q4k+q6k`.
+    pub fn stored_as(&self) -> String {
+        let kinds: BTreeSet<String> =
+            self.layers.iter().flat_map(Layer::matrices).map(Linear::stored_as).collect();
+        kinds.into_iter().collect::<Vec<_>>().join("+")
+    }
+
+    fn activations(&self) -> DType {
+        if self.device().is_cpu() { DType::F32 } else { self.dtype }
     }
 
     /// Where the weights are.
@@ -220,10 +238,10 @@ impl Decoder {
     /// `[tokens, width]` after the final norm.
     fn hidden(&self, cache: &Cache, tokens: &Tokens) -> Result<Tensor> {
         let ids = Tensor::new(tokens.ids.as_slice(), self.device())?;
-        let angles = self.ropes.iter().map(|rope| rope.at(&tokens.spans, self.dtype));
+        let angles = self.ropes.iter().map(|rope| rope.at(&tokens.spans, self.activations()));
         let angles = angles.collect::<Result<Vec<_>>>()?;
         let batch = Batch { angles: &angles, slots: &tokens.slots, spans: &tokens.spans };
-        let mut x = self.embedding.rows(&ids)?.to_dtype(self.dtype)?;
+        let mut x = self.embedding.rows(&ids)?.to_dtype(self.activations())?;
         if self.config.gemma.is_some() {
             x = (x * (self.config.width as f64).sqrt())?;
         }

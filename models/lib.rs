@@ -25,14 +25,14 @@ pub mod matrix;
 pub mod memory;
 pub mod meter;
 mod packed;
+mod panel;
 pub mod random_model;
 pub mod rope;
 pub mod sampler;
 pub mod scheduler;
 pub mod source;
-mod streamed;
+pub mod throughput;
 pub mod tokenizer;
 #[cfg(feature = "train")]
 pub mod training;
 pub mod weights;
-mod words;

@@ -21,6 +21,8 @@ use candle_core::{DType, Device, Tensor};
 use crate::gguf::Header;
 use crate::load::LoadError;
 use crate::matrix::Matrix;
+use crate::packed::Packed;
+use crate::panel::Encoding;
 use gguf::GgufFile;
 use mapped::Mapped;
 use shards::Shards;
@@ -132,18 +134,15 @@ impl Weights {
         }
     }
 
-    /// The weight `name` as numbers; it must have the given shape.
+    /// The weight `name` as numbers; it must have the given shape. On the CPU they are `f32`, as all activations are.
     ///
     /// # Errors
     /// [`LoadError`] if it is missing or shaped otherwise.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, LoadError> {
-        match self.load(name, shape, None)? {
-            Matrix::Dense(tensor) => Ok(tensor),
-            Matrix::Quantised(blocks) => {
-                let numbers = blocks.dequantize(&self.device).and_then(|t| t.to_dtype(self.dtype_or_f32()));
-                numbers.map_err(|e| LoadError::malformed(self.path(), &e))
-            }
+        if matches!(self.source, Source::Random) {
+            return self.draw(shape).map_err(|e| LoadError::other(&e));
         }
+        self.load(name, shape, 0..shape[0], |stored, bytes, shape| self.numbers(stored, bytes, shape))
     }
 
     /// The weight `name` as a matrix, quantised if it is stored so and no type was asked for.
@@ -151,7 +150,7 @@ impl Weights {
     /// # Errors
     /// As [`Weights::tensor`].
     pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Matrix, LoadError> {
-        self.load(name, &shape, None)
+        self.rows(name, shape, 0..shape[0])
     }
 
     /// Some rows of the weight `name`, whose whole shape is given.
@@ -159,7 +158,11 @@ impl Weights {
     /// # Errors
     /// As [`Weights::tensor`].
     pub fn rows(&self, name: &str, shape: [usize; 2], rows: Range<usize>) -> Result<Matrix, LoadError> {
-        self.load(name, &shape, Some(rows))
+        if matches!(self.source, Source::Random) {
+            let drawn = self.draw(&[rows.len(), shape[1]]).and_then(Matrix::new);
+            return drawn.map_err(|e| LoadError::other(&e));
+        }
+        self.load(name, &shape, rows, |stored, bytes, shape| self.place(stored, bytes, shape))
     }
 
     /// Every weight must have been asked for, except the copy of a tied head that some publishers leave in.
@@ -256,11 +259,14 @@ impl Weights {
         raw.ok_or_else(|| LoadError::malformed(self.path(), &format!("has no weight `{name}`")))
     }
 
-    fn load(&self, name: &str, shape: &[usize], rows: Option<Range<usize>>) -> Result<Matrix, LoadError> {
-        if matches!(self.source, Source::Random) {
-            let rows = rows.map_or(shape[0], |rows| rows.len());
-            return self.draw(&[&[rows], &shape[1..]].concat());
-        }
+    /// Hands the bytes of some rows of a weight to `place`, and then gives their pages back.
+    fn load<T>(
+        &self,
+        name: &str,
+        shape: &[usize],
+        rows: Range<usize>,
+        place: impl Fn(Stored, &[u8], &[usize]) -> candle_core::Result<T>,
+    ) -> Result<T, LoadError> {
         let raw = self.raw(name)?;
         self.asked.borrow_mut().insert(name.to_owned());
         if raw.shape != shape {
@@ -269,25 +275,27 @@ impl Weights {
             return Err(LoadError::malformed(raw.file.path(), &message));
         }
         let width = raw.bytes.len() / shape[0];
-        let rows = rows.unwrap_or(0..shape[0]);
         let part = &raw.bytes[rows.start * width..rows.end * width];
         let shape = [&[rows.len()], &shape[1..]].concat();
         let loaded = match self.interleaved_heads(name) {
-            Some(heads) => self.place(raw.stored, &gguf::halves(part, shape[0], heads), &shape),
-            None => self.place(raw.stored, part, &shape),
+            Some(heads) => place(raw.stored, &gguf::halves(part, shape[0], heads), &shape),
+            None => place(raw.stored, part, &shape),
         };
         raw.file.forget(part);
         loaded.map_err(|e| LoadError::malformed(raw.file.path(), &format!("weight `{name}`: {e}")))
     }
 
     /// Small numbers around 0 for a matrix, ones for a norm or a bias.
-    fn draw(&self, shape: &[usize]) -> Result<Matrix, LoadError> {
-        let dtype = self.dtype_or_f32();
-        let drawn = match shape {
-            [_] => Tensor::ones(shape, dtype, &self.device),
-            _ => Tensor::randn(0f32, 0.02, shape, &self.device).and_then(|t| t.to_dtype(dtype)),
-        };
-        drawn.map(Matrix::Dense).map_err(|e| LoadError::other(&e))
+    fn draw(&self, shape: &[usize]) -> candle_core::Result<Tensor> {
+        match shape {
+            [_] => Tensor::ones(shape, self.number_type(), &self.device),
+            _ => Tensor::randn(0f32, 0.02, shape, &self.device)?.to_dtype(self.dtype_or_f32()),
+        }
+    }
+
+    /// The type of activations, and of what is added to them or multiplied with them one by one.
+    fn number_type(&self) -> DType {
+        if self.device.is_cpu() { DType::F32 } else { self.dtype_or_f32() }
     }
 
     fn interleaved_heads(&self, name: &str) -> Option<usize> {
@@ -297,25 +305,53 @@ impl Weights {
         }
     }
 
-    /// Copies a weight to the device, in the type that was asked for.
-    fn place(&self, stored: Stored, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Matrix> {
-        match stored {
-            Stored::Numbers(dtype) => {
-                let wanted = match (&self.source, self.dtype) {
-                    (_, Some(wanted)) => wanted,
-                    (Source::Gguf(_), None) => DType::F32,
-                    (_, None) => dtype,
-                };
-                let tensor = Tensor::from_raw_buffer(bytes, dtype, shape, &self.device)?;
-                Ok(Matrix::Dense(tensor.to_dtype(wanted)?))
-            }
+    /// A weight's numbers on the device.
+    fn numbers(&self, stored: Stored, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Tensor> {
+        let (numbers, own) = match stored {
+            Stored::Numbers(dtype) => (Tensor::from_raw_buffer(bytes, dtype, shape, &self.device)?, dtype),
             Stored::Blocks(kind) => {
                 let blocks = qtensor_from_ggml(kind, bytes, shape.to_vec(), &self.device)?;
-                match self.dtype {
-                    None => Ok(Matrix::Quantised(Arc::new(blocks))),
-                    Some(wanted) => Ok(Matrix::Dense(blocks.dequantize(&self.device)?.to_dtype(wanted)?)),
-                }
+                (blocks.dequantize(&self.device)?, DType::F32)
             }
+        };
+        numbers.to_dtype(if self.device.is_cpu() { DType::F32 } else { self.wanted(own) })
+    }
+
+    /// A matrix on the device, in the type that was asked for or else as it is stored.
+    fn place(&self, stored: Stored, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Matrix> {
+        if let (true, Some(encoding)) = (self.device.is_cpu(), self.kept(stored)) {
+            return Ok(Matrix::Packed(Arc::new(Packed::new(bytes, encoding, shape[0], shape[1]))));
+        }
+        match (stored, self.dtype) {
+            (Stored::Blocks(kind), None) => {
+                let blocks = qtensor_from_ggml(kind, bytes, shape.to_vec(), &self.device)?;
+                Ok(Matrix::Quantised(Arc::new(blocks)))
+            }
+            (Stored::Blocks(kind), Some(wanted)) => {
+                let blocks = qtensor_from_ggml(kind, bytes, shape.to_vec(), &self.device)?;
+                Matrix::new(blocks.dequantize(&self.device)?.to_dtype(wanted)?)
+            }
+            (Stored::Numbers(dtype), _) => {
+                let numbers = Tensor::from_raw_buffer(bytes, dtype, shape, &self.device)?;
+                Matrix::new(numbers.to_dtype(self.wanted(dtype))?)
+            }
+        }
+    }
+
+    /// The type that numbers stored as `own` are used in; between quantised blocks that is `f32`.
+    fn wanted(&self, own: DType) -> DType {
+        let own = if matches!(self.source, Source::Gguf(_)) { DType::F32 } else { own };
+        self.dtype.unwrap_or(own)
+    }
+
+    /// The encoding of what is kept as it is stored.
+    fn kept(&self, stored: Stored) -> Option<Encoding> {
+        match stored {
+            Stored::Numbers(dtype) if self.dtype.is_none_or(|wanted| wanted == dtype) => {
+                Encoding::of_numbers(dtype)
+            }
+            Stored::Blocks(kind) if self.dtype.is_none() => Encoding::of_blocks(kind),
+            _ => None,
         }
     }
 }

@@ -37,7 +37,7 @@ impl Pool {
         &self.values
     }
 
-    /// Stores `keys` and `values` (`[slots.len(), kv_heads * head_dim]`) of new tokens, in place.
+    /// Stores `keys` and `values` (`[slots.len(), kv_heads * head_dim]`) of new tokens, in place and in the pool's type.
     ///
     /// # Errors
     /// If shapes or types do not fit.
@@ -95,7 +95,7 @@ impl Place {
 }
 
 fn write(pool: &Tensor, rows: &Tensor, slots: &[u32], place: Place) -> Result<()> {
-    let (rows, device) = (rows.contiguous()?, pool.device());
+    let (rows, device) = (rows.to_dtype(pool.dtype())?.contiguous()?, pool.device());
     if device.is_cpu() {
         return pool.inplace_op2(&rows, &Write { slots, place });
     }

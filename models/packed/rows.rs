@@ -1,0 +1,26 @@
+//! Activations as the inner loops read them, and calls for a constant number of rows.
+
+use std::ops::Range;
+
+/// Calls for a constant number of rows: sums are in registers only if the compiler knows how many there are.
+macro_rules! with_rows {
+    ($rows:expr, $R:ident => $call:expr) => {
+        with_rows!($rows, $R => $call, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+    };
+    ($rows:expr, $R:ident => $call:expr, $($n:literal)*) => {
+        match $rows {
+            $($n => { const $R: usize = $n; $call })*
+            _ => unreachable!("so many rows never share registers"),
+        }
+    };
+}
+pub(super) use with_rows;
+
+/// Appends the numbers `part` of `R` rows of `inner` numbers: first all first ones, then all second ones.
+pub(super) fn interleave<const R: usize>(x: &[f32], inner: usize, part: &Range<usize>, to: &mut Vec<f32>) {
+    let mut rows = [&[][..]; R];
+    for (row, x) in rows.iter_mut().zip(x.chunks_exact(inner)) {
+        *row = &x[part.clone()];
+    }
+    to.extend((0..part.len()).flat_map(|k| rows.map(|row| row[k])));
+}
