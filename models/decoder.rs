@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use candle_core::{DType, Device, Result, Tensor};
 
 use crate::attention::Span;
+use crate::awake::awake;
 use crate::cache::{Cache, Sequence};
 use crate::config::Config;
 use crate::linear::Linear;
@@ -164,8 +165,7 @@ impl Decoder {
         if !self.device().is_cpu() {
             return self.last_logits(cache, feeds);
         }
-        // Inside the pool a parallel loop starts at once; from outside each one wakes a thread and sleeps.
-        rayon::scope(|_| self.last_logits(cache, feeds))
+        awake(|| self.last_logits(cache, feeds))
     }
 
     fn last_logits(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {

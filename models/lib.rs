@@ -1,6 +1,7 @@
 //! What generates.
 
 pub mod attention;
+mod awake;
 pub mod bundled;
 pub mod cache;
 pub mod calibrate;

@@ -1,6 +1,8 @@
 //! A few rows of activations: weights are multiplied as they come out of their words, so that reading them from memory never
 //! pauses.
 
+use std::marker::PhantomData;
+
 use pulp::{NullaryFnOnce, Simd};
 
 use super::rows::{interleave, with_rows};
@@ -38,34 +40,42 @@ impl Few {
 #[inline(never)]
 fn multiply<S: Simd, K: Kind, const R: usize>(simd: S, x: &[f32], panel: &[Words], sums: &mut [f32]) {
     assert!(x.len() >= panel.len() / K::LAYOUT.rows() * K::LAYOUT.numbers * R);
-    simd.vectorize(Multiply::<S, K, R> { simd, x, panel, sums, kind: std::marker::PhantomData });
+    // As many vectors side by side as leave registers: so memory is read in order.
+    if 2 * R <= most_rows::<S>() {
+        simd.vectorize(Multiply::<S, K, R, 2> { simd, x, panel, sums, kind: PhantomData });
+    } else {
+        simd.vectorize(Multiply::<S, K, R, 1> { simd, x, panel, sums, kind: PhantomData });
+    }
 }
 
-struct Multiply<'a, S, K, const R: usize> {
+struct Multiply<'a, S, K, const R: usize, const V: usize> {
     simd: S,
     x: &'a [f32],
     panel: &'a [Words],
     sums: &'a mut [f32],
-    kind: std::marker::PhantomData<K>,
+    kind: PhantomData<K>,
 }
 
-impl<S: Simd, K: Kind, const R: usize> NullaryFnOnce for Multiply<'_, S, K, R> {
+impl<S: Simd, K: Kind, const R: usize, const V: usize> NullaryFnOnce for Multiply<'_, S, K, R, V> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
         let (simd, lanes) = (self.simd, S::F32_LANES);
-        for v in 0..PANEL / lanes {
-            let mut sink = Accumulate { simd, x: self.x, sums: [simd.splat_f32s(0.0); R] };
-            unpack::<S, K>(simd, self.panel, v, &mut sink);
+        for first in (0..PANEL / lanes).step_by(V) {
+            let mut sinks = [Accumulate { simd, x: self.x, sums: [simd.splat_f32s(0.0); R] }; V];
+            unpack::<S, K, _, V>(simd, self.panel, first, &mut sinks);
             for r in 0..R {
-                set_lanes_at(self.sums, r * PANEL + v * lanes, lanes, sink.sums[r]);
+                for v in 0..V {
+                    set_lanes_at(self.sums, r * PANEL + (first + v) * lanes, lanes, sinks[v].sums[r]);
+                }
             }
         }
     }
 }
 
 /// Sums of products for a vector of columns.
+#[derive(Clone, Copy)]
 struct Accumulate<'a, S: Simd, const R: usize> {
     simd: S,
     x: &'a [f32],

@@ -100,7 +100,8 @@ impl<S: Simd, K: Kind> NullaryFnOnce for Fill<'_, S, K> {
     #[inline(always)]
     fn call(self) {
         for v in 0..PANEL / S::F32_LANES {
-            unpack::<S, K>(self.simd, self.blocks, v, &mut Store { out: self.out, column: v * S::F32_LANES });
+            let mut sink = [Store { out: self.out, column: v * S::F32_LANES }];
+            unpack::<S, K, _, 1>(self.simd, self.blocks, v, &mut sink);
         }
     }
 }

@@ -66,11 +66,19 @@ macro_rules! with_kind {
 }
 pub(crate) use with_kind;
 
-/// Hands the numbers of the columns of vector `v` of whole blocks to `sink`, counted from 0.
+/// Hands the numbers of whole blocks, counted from 0, to `sinks`: those of the columns of vector `first` to the first one,
+/// those of the next vector to the next.
 #[inline(always)]
-pub(crate) fn unpack<S: Simd, K: Kind>(simd: S, blocks: &[Words], v: usize, sink: &mut impl Sink<S>) {
+pub(crate) fn unpack<S: Simd, K: Kind, T: Sink<S>, const V: usize>(
+    simd: S,
+    blocks: &[Words],
+    first: usize,
+    sinks: &mut [T; V],
+) {
     for (i, rows) in blocks.chunks_exact(K::LAYOUT.rows()).enumerate() {
-        K::unpack(Block { simd, rows, v }, i * K::LAYOUT.numbers, sink);
+        for v in 0..V {
+            K::unpack(Block { simd, rows, v: first + v }, i * K::LAYOUT.numbers, &mut sinks[v]);
+        }
     }
 }
 
