@@ -8,38 +8,251 @@ use pulp::Simd;
 
 use super::{Encoding, Layout, Words};
 
-/// Takes the numbers of a vector's columns, in order.
+/// Takes the numbers of a vector's columns.
 pub(crate) trait Sink<S: Simd> {
     /// Number `k` of each of the columns.
     fn take(&mut self, k: usize, numbers: S::f32s);
 }
 
-/// A kind of blocks that can be unpacked; each is a type, so that each gets a function of its own: they would not fit
-/// one's registers together.
+/// A kind of blocks: groups of numbers with a scale in common, in a few rows of words each. It is a type, so that what
+/// is done with each kind gets a function of its own: they would not fit one's registers together.
 pub(crate) trait Kind {
     /// How its blocks lie.
     const LAYOUT: Layout;
+    /// Groups of a block.
+    const GROUPS: usize;
+    /// Rows of words of a group.
+    const WORDS: usize;
+    /// What the numbers of a group have in common.
+    type Scale<S: Simd>: Copy;
 
-    /// Hands over a block's numbers, from `k` on.
-    fn unpack<S: Simd>(block: Block<S>, k: usize, sink: &mut impl Sink<S>);
+    /// What the numbers of a group have in common.
+    fn scale<S: Simd>(block: Block<S>, group: usize) -> Self::Scale<S>;
+
+    /// Hands over the numbers in a group's row of words, from `k` on.
+    fn word<S: Simd>(
+        block: Block<S>,
+        scale: Self::Scale<S>,
+        place: (usize, usize),
+        k: usize,
+        sink: &mut impl Sink<S>,
+    );
 }
 
-macro_rules! kinds {
-    ($($kind:ident $method:ident),*) => {$(
+/// Hands the numbers of whole blocks, counted from 0, to `sinks`: those of the columns of vector `first` to the first one,
+/// those of the next vector to the next. Memory is read in order, as processors expect it.
+#[inline(always)]
+pub(crate) fn unpack<S: Simd, K: Kind, T: Sink<S>, const V: usize>(
+    simd: S,
+    blocks: &[Words],
+    first: usize,
+    sinks: &mut [T; V],
+) {
+    let numbers = K::LAYOUT.numbers / (K::GROUPS * K::WORDS);
+    for (i, rows) in blocks.chunks_exact(K::LAYOUT.rows()).enumerate() {
+        for group in 0..K::GROUPS {
+            let mut blocks = [Block { simd, rows, v: first }; V];
+            for v in 0..V {
+                blocks[v].v = first + v;
+            }
+            let mut scales = [K::scale(blocks[0], group); V];
+            for v in 1..V {
+                scales[v] = K::scale(blocks[v], group);
+            }
+            for word in 0..K::WORDS {
+                let k = i * K::LAYOUT.numbers + (group * K::WORDS + word) * numbers;
+                for v in 0..V {
+                    K::word(blocks[v], scales[v], (group, word), k, &mut sinks[v]);
+                }
+            }
+        }
+    }
+}
+
+/// A vector's columns of a block.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a, S> {
+    simd: S,
+    rows: &'a [Words],
+    v: usize,
+}
+
+impl<S: Simd> Block<'_, S> {
+    #[inline(always)]
+    fn row(self, row: usize) -> S::u32s {
+        lanes_at(&self.rows[row].0, self.v * S::F32_LANES, S::F32_LANES)
+    }
+
+    /// Half `i` of the first word, a scale.
+    #[inline(always)]
+    fn half(self, i: usize) -> S::f32s {
+        half(self.simd, shr(self.simd, self.row(0), 16 * i as u32))
+    }
+
+    /// Scale and offset of 32 numbers in q4_K and q5_K.
+    #[inline(always)]
+    fn affine(self, group: usize) -> (S::f32s, S::f32s) {
+        let simd = self.simd;
+        let bytes = shr(simd, self.row(1 + group / 2), 16 * (group as u32 % 2));
+        let offset = simd.mul_f32s(self.half(1), integer(simd, shr(simd, bytes, 8), 63, 0.0));
+        (simd.mul_f32s(self.half(0), integer(simd, bytes, 63, 0.0)), simd.neg_f32s(offset))
+    }
+
+    /// Eight numbers of 4 bits in one row: `scale * (number - zero) + offset`, with the scales of [`fourths`].
+    #[inline(always)]
+    fn nibbles(self, row: usize, zero: f32, scale: Nibbles<S>, k: usize, sink: &mut impl Sink<S>) {
+        let (simd, mut words) = (self.simd, self.row(row));
+        for four in 0..2 {
+            for b in 0..4 {
+                let number = integer(simd, words, 15 << (4 * b), zero * (1 << (4 * b)) as f32);
+                sink.take(k + 4 * four + b, simd.mul_add_f32s(number, scale.by[b], scale.offset));
+            }
+            words = shr(simd, words, 16);
+        }
+    }
+
+    /// Eight numbers of 5 bits, the lower ones in one row: `scale * (number - zero) + offset`.
+    #[inline(always)]
+    fn fives(self, row: usize, zero: f32, scale: Fives<S>, word: usize, k: usize, sink: &mut impl Sink<S>) {
+        let (simd, low) = (self.simd, self.row(row));
+        for i in 0..8 {
+            let high = moved(simd, scale.high, 4 - (8 * word + i) as i32);
+            let number = joined(simd, shr(simd, low, 4 * i as u32), high, 0x10, zero);
+            sink.take(k + i, simd.mul_add_f32s(number, scale.by, scale.offset));
+        }
+    }
+}
+
+/// Of numbers of 4 bits: a scale for each place in half a word.
+pub(crate) struct Nibbles<S: Simd> {
+    by: [S::f32s; 4],
+    offset: S::f32s,
+}
+
+/// Of numbers of 5 bits.
+pub(crate) struct Fives<S: Simd> {
+    by: S::f32s,
+    offset: S::f32s,
+    /// Their fifth bits.
+    high: S::u32s,
+}
+
+impl<S: Simd> Clone for Nibbles<S> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: Simd> Copy for Nibbles<S> {}
+
+impl<S: Simd> Clone for Fives<S> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: Simd> Copy for Fives<S> {}
+
+/// A number that was not shifted down by `4 i` bits is 16^i times too large.
+#[inline(always)]
+fn fourths<S: Simd>(simd: S, (scale, offset): (S::f32s, S::f32s)) -> Nibbles<S> {
+    let scaled = |b: u32| simd.mul_f32s(scale, simd.splat_f32s(1.0 / (1 << b) as f32));
+    Nibbles { by: [scale, scaled(4), scaled(8), scaled(12)], offset }
+}
+
+/// A kind: groups, rows of words of a group, what a group's numbers have in common, and a row's numbers.
+macro_rules! kind {
+    ($kind:ident, $groups:literal x $words:literal, $scale:ty,
+     |$block:ident, $group:ident| $make:expr, |$s:ident, $word:ident, $k:ident, $sink:ident| $give:expr) => {
         /// See [`Encoding`].
         pub(crate) struct $kind;
 
+        // Plain numbers have no scale.
+        #[allow(unused_variables)]
         impl Kind for $kind {
             const LAYOUT: Layout = Encoding::$kind.layout();
+            const GROUPS: usize = $groups;
+            const WORDS: usize = $words;
+            type Scale<S: Simd> = $scale;
 
             #[inline(always)]
-            fn unpack<S: Simd>(block: Block<S>, k: usize, sink: &mut impl Sink<S>) {
-                block.$method(k, sink);
+            fn scale<S: Simd>($block: Block<S>, $group: usize) -> $scale {
+                $make
+            }
+
+            #[inline(always)]
+            fn word<S: Simd>(
+                $block: Block<S>,
+                $s: $scale,
+                ($group, $word): (usize, usize),
+                $k: usize,
+                $sink: &mut impl Sink<S>,
+            ) {
+                $give
             }
         }
-    )*};
+    };
 }
-kinds!(F32 f32, F16 f16, Bf16 bf16, Q4_0 q4_0, Q5_0 q5_0, Q8_0 q8_0, Q4K q4_k, Q5K q5_k, Q6K q6_k);
+
+kind!(F32, 1 x 1, (), |block, _group| (), |_scale, _word, k, sink| {
+    sink.take(k, block.simd.transmute_f32s_u32s(block.row(0)));
+});
+kind!(F16, 1 x 1, (), |block, _group| (), |_scale, _word, k, sink| {
+    sink.take(k, block.half(0));
+    sink.take(k + 1, block.half(1));
+});
+kind!(Bf16, 1 x 1, (), |block, _group| (), |_scale, _word, k, sink| {
+    let (simd, words) = (block.simd, block.row(0));
+    let high = simd.and_u32s(words, simd.splat_u32s(0xffff_0000));
+    sink.take(k, simd.transmute_f32s_u32s(shl(simd, words, 16)));
+    sink.take(k + 1, simd.transmute_f32s_u32s(high));
+});
+kind!(Q4_0, 2 x 4, Nibbles<S>,
+    |block, group| fourths(block.simd, (block.half(group), block.simd.splat_f32s(0.0))),
+    |scale, word, k, sink| block.nibbles(1 + 4 * group + word, 8.0, scale, k, sink));
+kind!(Q4K, 8 x 4, Nibbles<S>,
+    |block, group| fourths(block.simd, block.affine(group)),
+    |scale, word, k, sink| block.nibbles(5 + 4 * group + word, 0.0, scale, k, sink));
+kind!(Q5_0, 2 x 4, Fives<S>,
+    |block, group| Fives { by: block.half(group), offset: block.simd.splat_f32s(0.0), high: block.row(9 + group) },
+    |scale, word, k, sink| block.fives(1 + 4 * group + word, 16.0, scale, word, k, sink));
+kind!(Q5K, 8 x 4, Fives<S>,
+    |block, group| {
+        let (by, offset) = block.affine(group);
+        Fives { by, offset, high: block.row(37 + group) }
+    },
+    |scale, word, k, sink| block.fives(5 + 4 * group + word, 0.0, scale, word, k, sink));
+kind!(Q8_0, 2 x 8, [S::f32s; 2],
+|block, group| {
+    let scale = block.half(group);
+    [scale, block.simd.mul_f32s(scale, block.simd.splat_f32s(1.0 / 256.0))]
+},
+|scale, word, k, sink| {
+    let (simd, mut words) = (block.simd, block.row(1 + 8 * group + word));
+    for pair in 0..2 {
+        for b in 0..2 {
+            let number = integer(simd, words, 255 << (8 * b), (128 << (8 * b)) as f32);
+            sink.take(k + 2 * pair + b, simd.mul_f32s(number, scale[b]));
+        }
+        words = shr(simd, words, 16);
+    }
+});
+kind!(Q6K, 16 x 2, (S::f32s, S::u32s),
+|block, group| {
+    let simd = block.simd;
+    let bytes = shr(simd, block.row(1 + group / 4), 8 * (group as u32 % 4));
+    (simd.mul_f32s(block.half(0), integer(simd, bytes, 255, 128.0)), block.row(37 + group))
+},
+|scale, word, k, sink| {
+    let (simd, low) = (block.simd, block.row(5 + 2 * group + word));
+    for i in 0..8 {
+        let high = moved(simd, scale.1, 4 - 2 * (8 * word + i) as i32);
+        let number = joined(simd, shr(simd, low, 4 * i as u32), high, 0x30, 32.0);
+        sink.take(k + i, simd.mul_f32s(number, scale.0));
+    }
+});
 
 /// Calls a function of a kind.
 macro_rules! with_kind {
@@ -65,188 +278,6 @@ macro_rules! with_kind {
     }};
 }
 pub(crate) use with_kind;
-
-/// Hands the numbers of whole blocks, counted from 0, to `sinks`: those of the columns of vector `first` to the first one,
-/// those of the next vector to the next.
-#[inline(always)]
-pub(crate) fn unpack<S: Simd, K: Kind, T: Sink<S>, const V: usize>(
-    simd: S,
-    blocks: &[Words],
-    first: usize,
-    sinks: &mut [T; V],
-) {
-    for (i, rows) in blocks.chunks_exact(K::LAYOUT.rows()).enumerate() {
-        for v in 0..V {
-            K::unpack(Block { simd, rows, v: first + v }, i * K::LAYOUT.numbers, &mut sinks[v]);
-        }
-    }
-}
-
-/// A vector's columns of a block.
-#[derive(Clone, Copy)]
-pub(crate) struct Block<'a, S> {
-    simd: S,
-    rows: &'a [Words],
-    v: usize,
-}
-
-impl<S: Simd> Block<'_, S> {
-    #[inline(always)]
-    fn row(self, row: usize) -> S::u32s {
-        lanes_at(&self.rows[row].0, self.v * S::F32_LANES, S::F32_LANES)
-    }
-
-    #[inline(always)]
-    fn f32(self, k: usize, sink: &mut impl Sink<S>) {
-        sink.take(k, self.simd.transmute_f32s_u32s(self.row(0)));
-    }
-
-    #[inline(always)]
-    fn bf16(self, k: usize, sink: &mut impl Sink<S>) {
-        let (simd, words) = (self.simd, self.row(0));
-        let high = simd.and_u32s(words, simd.splat_u32s(0xffff_0000));
-        sink.take(k, simd.transmute_f32s_u32s(shl(simd, words, 16)));
-        sink.take(k + 1, simd.transmute_f32s_u32s(high));
-    }
-
-    #[inline(always)]
-    fn f16(self, k: usize, sink: &mut impl Sink<S>) {
-        let (simd, words) = (self.simd, self.row(0));
-        sink.take(k, half(simd, words));
-        sink.take(k + 1, half(simd, shr(simd, words, 16)));
-    }
-
-    #[inline(always)]
-    fn q4_0(self, k: usize, sink: &mut impl Sink<S>) {
-        let zero = self.simd.splat_f32s(0.0);
-        for (i, scale) in self.two_scales().into_iter().enumerate() {
-            self.nibbles(1 + 4 * i, 8.0, (scale, zero), k + 32 * i, sink);
-        }
-    }
-
-    #[inline(always)]
-    fn q5_0(self, k: usize, sink: &mut impl Sink<S>) {
-        let zero = self.simd.splat_f32s(0.0);
-        for (i, scale) in self.two_scales().into_iter().enumerate() {
-            let high = self.row(9 + i);
-            self.fives(1 + 4 * i, high, 16.0, (scale, zero), k + 32 * i, sink);
-        }
-    }
-
-    #[inline(always)]
-    fn q8_0(self, k: usize, sink: &mut impl Sink<S>) {
-        let simd = self.simd;
-        for (i, scale) in self.two_scales().into_iter().enumerate() {
-            let scales = [scale, simd.mul_f32s(scale, simd.splat_f32s(1.0 / 256.0))];
-            for word in 0..8 {
-                let mut words = self.row(1 + 8 * i + word);
-                for pair in 0..2 {
-                    for b in 0..2 {
-                        let number = integer(simd, words, 255 << (8 * b), (128 << (8 * b)) as f32);
-                        sink.take(k + 32 * i + 4 * word + 2 * pair + b, simd.mul_f32s(number, scales[b]));
-                    }
-                    words = shr(simd, words, 16);
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn q4_k(self, k: usize, sink: &mut impl Sink<S>) {
-        for group in 0..8 {
-            self.nibbles(5 + 4 * group, 0.0, self.affine(group), k + 32 * group, sink);
-        }
-    }
-
-    #[inline(always)]
-    fn q5_k(self, k: usize, sink: &mut impl Sink<S>) {
-        for group in 0..8 {
-            self.fives(5 + 4 * group, self.row(37 + group), 0.0, self.affine(group), k + 32 * group, sink);
-        }
-    }
-
-    #[inline(always)]
-    fn q6_k(self, k: usize, sink: &mut impl Sink<S>) {
-        let simd = self.simd;
-        let all = half(simd, self.row(0));
-        for group in 0..16 {
-            let bytes = shr(simd, self.row(1 + group / 4), 8 * (group as u32 % 4));
-            let scale = simd.mul_f32s(all, integer(simd, bytes, 255, 128.0));
-            let high = self.row(37 + group);
-            for word in 0..2 {
-                let low = self.row(5 + 2 * group + word);
-                for i in 0..8 {
-                    let high = moved(simd, high, 4 - 2 * (8 * word + i) as i32);
-                    let number = joined(simd, shr(simd, low, 4 * i as u32), high, 0x30, 32.0);
-                    sink.take(k + 16 * group + 8 * word + i, simd.mul_f32s(number, scale));
-                }
-            }
-        }
-    }
-
-    /// Scales of two groups of 32 numbers, halves of one word.
-    #[inline(always)]
-    fn two_scales(self) -> [S::f32s; 2] {
-        [half(self.simd, self.row(0)), half(self.simd, shr(self.simd, self.row(0), 16))]
-    }
-
-    /// Scale and offset of 32 numbers in q4_K and q5_K.
-    #[inline(always)]
-    fn affine(self, group: usize) -> (S::f32s, S::f32s) {
-        let simd = self.simd;
-        let bytes = shr(simd, self.row(1 + group / 2), 16 * (group as u32 % 2));
-        let (scale, least) = (half(simd, self.row(0)), half(simd, shr(simd, self.row(0), 16)));
-        let offset = simd.mul_f32s(least, integer(simd, shr(simd, bytes, 8), 63, 0.0));
-        (simd.mul_f32s(scale, integer(simd, bytes, 63, 0.0)), simd.neg_f32s(offset))
-    }
-
-    /// 32 numbers of 4 bits in four rows from `row` on: `scale * (number - zero) + offset`.
-    #[inline(always)]
-    fn nibbles(
-        self,
-        row: usize,
-        zero: f32,
-        (scale, offset): (S::f32s, S::f32s),
-        k: usize,
-        sink: &mut impl Sink<S>,
-    ) {
-        let simd = self.simd;
-        let scaled = |b: u32| simd.mul_f32s(scale, simd.splat_f32s(1.0 / (1 << b) as f32));
-        let scales = [scale, scaled(4), scaled(8), scaled(12)];
-        for word in 0..4 {
-            let mut words = self.row(row + word);
-            for four in 0..2 {
-                for b in 0..4 {
-                    let number = integer(simd, words, 15 << (4 * b), zero * (1 << (4 * b)) as f32);
-                    sink.take(k + 8 * word + 4 * four + b, simd.mul_add_f32s(number, scales[b], offset));
-                }
-                words = shr(simd, words, 16);
-            }
-        }
-    }
-
-    /// 32 numbers of 5 bits, the lower ones in four rows from `row` on: `scale * (number - zero) + offset`.
-    #[inline(always)]
-    fn fives(
-        self,
-        row: usize,
-        high: S::u32s,
-        zero: f32,
-        (scale, offset): (S::f32s, S::f32s),
-        k: usize,
-        sink: &mut impl Sink<S>,
-    ) {
-        let simd = self.simd;
-        for word in 0..4 {
-            let low = self.row(row + word);
-            for i in 0..8 {
-                let high = moved(simd, high, 4 - (8 * word + i) as i32);
-                let number = joined(simd, shr(simd, low, 4 * i as u32), high, 0x10, zero);
-                sink.take(k + 8 * word + i, simd.mul_add_f32s(number, scale, offset));
-            }
-        }
-    }
-}
 
 const TWO_23: f32 = 8_388_608.0;
 
