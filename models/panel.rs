@@ -3,8 +3,8 @@
 //! A matrix is cut into panels of [`PANEL`] output columns. Neighbouring columns are neighbouring lanes of a vector, so a
 //! product never sums lanes, and every output is one chain of multiply-adds along the inner dimension whatever
 //! the batch is. Along that dimension a panel is a run of blocks, and a block is some rows of [`PANEL`] words of 32
-//! bits, one for each column: first `head` rows that say how large its numbers are, then the numbers' low bits, then, where
-//! they have more than fit there, their high bits. As many numbers as fit share a word, the first in its lowest bits, so
+//! bits, one for each column: first `head` rows that say how large its numbers are, then, group by group, the numbers' high bits,
+//! where they have any, and their low bits. As many as fit share a word, the first number's in its lowest bits, so
 //! that they are taken apart with shifts and masks and no lane ever moves. Nothing is rounded: the numbers are those of the
 //! file, and take as much memory as there, up to 3 % more.
 
@@ -56,6 +56,8 @@ pub(crate) struct Layout {
     pub(crate) numbers: usize,
     /// Rows of words before the numbers.
     head: usize,
+    /// Numbers with a scale in common.
+    group: usize,
     low_bits: usize,
     high_bits: usize,
 }
@@ -92,17 +94,17 @@ impl Encoding {
 
     /// The layout of a block.
     pub(crate) const fn layout(self) -> Layout {
-        let (numbers, head, low_bits, high_bits) = match self {
-            Self::F32 => (1, 0, 32, 0),
-            Self::F16 | Self::Bf16 => (2, 0, 16, 0),
-            Self::Q4_0 => (64, 1, 4, 0),
-            Self::Q5_0 => (64, 1, 4, 1),
-            Self::Q8_0 => (64, 1, 8, 0),
-            Self::Q4K => (256, 5, 4, 0),
-            Self::Q5K => (256, 5, 4, 1),
-            Self::Q6K => (256, 5, 4, 2),
+        let (numbers, head, group, low_bits, high_bits) = match self {
+            Self::F32 => (1, 0, 1, 32, 0),
+            Self::F16 | Self::Bf16 => (2, 0, 2, 16, 0),
+            Self::Q4_0 => (64, 1, 32, 4, 0),
+            Self::Q5_0 => (64, 1, 32, 4, 1),
+            Self::Q8_0 => (64, 1, 32, 8, 0),
+            Self::Q4K => (256, 5, 32, 4, 0),
+            Self::Q5K => (256, 5, 32, 4, 1),
+            Self::Q6K => (256, 5, 16, 4, 2),
         };
-        Layout { numbers, head, low_bits, high_bits }
+        Layout { numbers, head, group, low_bits, high_bits }
     }
 
     /// Rows of words of a panel with `inner` numbers in each column.
@@ -113,30 +115,42 @@ impl Encoding {
 }
 
 impl Layout {
-    const fn low_rows(self) -> usize {
-        self.numbers * self.low_bits / 32
+    /// Rows of words of a group: high bits before low ones.
+    const fn group_rows(self) -> (usize, usize) {
+        (self.group * self.high_bits / 32, self.group * self.low_bits / 32)
+    }
+
+    /// Groups of a block.
+    const fn groups(self) -> usize {
+        self.numbers / self.group
     }
 
     /// Rows of words of a block.
     pub(crate) const fn rows(self) -> usize {
-        self.head + self.low_rows() + self.numbers * self.high_bits / 32
+        let (high, low) = self.group_rows();
+        self.head + self.groups() * (high + low)
     }
 
     fn put(self, block: &Block, column: usize, rows: &mut [Words]) {
         for (word, row) in block.head.iter().zip(&mut rows[..self.head]) {
             row.0[column] = *word;
         }
-        let (low, high) = rows[self.head..].split_at_mut(self.low_rows());
-        let mask = u32::MAX >> (32 - self.low_bits);
-        for (words, bits, shift, mask) in [(low, self.low_bits, 0, mask), (high, self.high_bits, 4, u32::MAX)]
-        {
-            if bits > 0 {
-                for (numbers, row) in block.numbers[..self.numbers].chunks_exact(32 / bits).zip(words) {
-                    let parts = numbers.iter().enumerate().map(|(i, n)| (n >> shift & mask) << (i * bits));
-                    row.0[column] = parts.fold(0, |word, part| word | part);
-                }
-            }
+        let (high, low) = self.group_rows();
+        let groups = rows[self.head..].chunks_exact_mut(high + low);
+        for (numbers, rows) in block.numbers.chunks_exact(self.group).zip(groups) {
+            let (high, low) = rows.split_at_mut(high);
+            put_bits(numbers, self.high_bits, 4, column, high);
+            put_bits(numbers, self.low_bits, 0, column, low);
         }
+    }
+}
+
+/// Writes `bits` bits of each number, from bit `first` on, into the words of a column.
+fn put_bits(numbers: &[u32], bits: usize, first: usize, column: usize, rows: &mut [Words]) {
+    for (numbers, row) in numbers.chunks_exact(32 / bits.max(1)).zip(rows) {
+        let parts = numbers.iter().enumerate();
+        let mask = u32::MAX >> (32 - bits);
+        row.0[column] = parts.fold(0, |word, (i, n)| word | (n >> first & mask) << (i * bits));
     }
 }
 

@@ -19,10 +19,6 @@ pub(crate) trait Sink<S: Simd> {
 pub(crate) trait Kind {
     /// How its blocks lie.
     const LAYOUT: Layout;
-    /// Groups of a block.
-    const GROUPS: usize;
-    /// Rows of words of a group.
-    const WORDS: usize;
     /// What the numbers of a group have in common.
     type Scale<S: Simd>: Copy;
 
@@ -48,9 +44,10 @@ pub(crate) fn unpack<S: Simd, K: Kind, T: Sink<S>, const V: usize>(
     first: usize,
     sinks: &mut [T; V],
 ) {
-    let numbers = K::LAYOUT.numbers / (K::GROUPS * K::WORDS);
+    let (_, words) = K::LAYOUT.group_rows();
+    let numbers = K::LAYOUT.group / words;
     for (i, rows) in blocks.chunks_exact(K::LAYOUT.rows()).enumerate() {
-        for group in 0..K::GROUPS {
+        for group in 0..K::LAYOUT.groups() {
             let mut blocks = [Block { simd, rows, v: first }; V];
             for v in 0..V {
                 blocks[v].v = first + v;
@@ -59,8 +56,8 @@ pub(crate) fn unpack<S: Simd, K: Kind, T: Sink<S>, const V: usize>(
             for v in 1..V {
                 scales[v] = K::scale(blocks[v], group);
             }
-            for word in 0..K::WORDS {
-                let k = i * K::LAYOUT.numbers + (group * K::WORDS + word) * numbers;
+            for word in 0..words {
+                let k = i * K::LAYOUT.numbers + (group * words + word) * numbers;
                 for v in 0..V {
                     K::word(blocks[v], scales[v], (group, word), k, &mut sinks[v]);
                 }
@@ -83,6 +80,20 @@ impl<S: Simd> Block<'_, S> {
         lanes_at(&self.rows[row].0, self.v * S::F32_LANES, S::F32_LANES)
     }
 
+    /// The high bits of a group's numbers, or the first low ones where there are none.
+    #[inline(always)]
+    fn high(self, layout: Layout, group: usize) -> S::u32s {
+        let (high, low) = layout.group_rows();
+        self.row(layout.head + group * (high + low))
+    }
+
+    /// A row of low bits of a group's numbers.
+    #[inline(always)]
+    fn low(self, layout: Layout, (group, word): (usize, usize)) -> S::u32s {
+        let (high, low) = layout.group_rows();
+        self.row(layout.head + group * (high + low) + high + word)
+    }
+
     /// Half `i` of the first word, a scale.
     #[inline(always)]
     fn half(self, i: usize) -> S::f32s {
@@ -98,10 +109,10 @@ impl<S: Simd> Block<'_, S> {
         (simd.mul_f32s(self.half(0), integer(simd, bytes, 63, 0.0)), simd.neg_f32s(offset))
     }
 
-    /// Eight numbers of 4 bits in one row: `scale * (number - zero) + offset`, with the scales of [`fourths`].
+    /// Eight numbers of 4 bits: `scale * (number - zero) + offset`.
     #[inline(always)]
-    fn nibbles(self, row: usize, zero: f32, scale: Nibbles<S>, k: usize, sink: &mut impl Sink<S>) {
-        let (simd, mut words) = (self.simd, self.row(row));
+    fn nibbles(self, mut words: S::u32s, zero: f32, scale: Nibbles<S>, k: usize, sink: &mut impl Sink<S>) {
+        let simd = self.simd;
         for four in 0..2 {
             for b in 0..4 {
                 let number = integer(simd, words, 15 << (4 * b), zero * (1 << (4 * b)) as f32);
@@ -111,12 +122,13 @@ impl<S: Simd> Block<'_, S> {
         }
     }
 
-    /// Eight numbers of 5 bits, the lower ones in one row: `scale * (number - zero) + offset`.
+    /// The eight numbers of 5 bits in row `word` of a group: `scale * (number - zero) + offset`.
     #[inline(always)]
-    fn fives(self, row: usize, zero: f32, scale: Fives<S>, word: usize, k: usize, sink: &mut impl Sink<S>) {
-        let (simd, low) = (self.simd, self.row(row));
+    fn fives(self, low: S::u32s, zero: f32, scale: Fives<S>, word: usize, k: usize, sink: &mut impl Sink<S>) {
+        let simd = self.simd;
+        let high = shr(simd, scale.high, 8 * word as u32);
         for i in 0..8 {
-            let high = moved(simd, scale.high, 4 - (8 * word + i) as i32);
+            let high = moved(simd, high, 4 - i as i32);
             let number = joined(simd, shr(simd, low, 4 * i as u32), high, 0x10, zero);
             sink.take(k + i, simd.mul_add_f32s(number, scale.by, scale.offset));
         }
@@ -162,10 +174,10 @@ fn fourths<S: Simd>(simd: S, (scale, offset): (S::f32s, S::f32s)) -> Nibbles<S> 
     Nibbles { by: [scale, scaled(4), scaled(8), scaled(12)], offset }
 }
 
-/// A kind: groups, rows of words of a group, what a group's numbers have in common, and a row's numbers.
+/// A kind: what a group's numbers have in common, and the numbers in a row of words.
 macro_rules! kind {
-    ($kind:ident, $groups:literal x $words:literal, $scale:ty,
-     |$block:ident, $group:ident| $make:expr, |$s:ident, $word:ident, $k:ident, $sink:ident| $give:expr) => {
+    ($kind:ident, $scale:ty,
+     |$block:ident, $group:ident| $make:expr, |$s:ident, $place:ident, $k:ident, $sink:ident| $give:expr) => {
         /// See [`Encoding`].
         pub(crate) struct $kind;
 
@@ -173,8 +185,6 @@ macro_rules! kind {
         #[allow(unused_variables)]
         impl Kind for $kind {
             const LAYOUT: Layout = Encoding::$kind.layout();
-            const GROUPS: usize = $groups;
-            const WORDS: usize = $words;
             type Scale<S: Simd> = $scale;
 
             #[inline(always)]
@@ -186,7 +196,7 @@ macro_rules! kind {
             fn word<S: Simd>(
                 $block: Block<S>,
                 $s: $scale,
-                ($group, $word): (usize, usize),
+                $place: (usize, usize),
                 $k: usize,
                 $sink: &mut impl Sink<S>,
             ) {
@@ -196,63 +206,83 @@ macro_rules! kind {
     };
 }
 
-kind!(F32, 1 x 1, (), |block, _group| (), |_scale, _word, k, sink| {
+kind!(F32, (), |block, group| (), |scale, place, k, sink| {
     sink.take(k, block.simd.transmute_f32s_u32s(block.row(0)));
 });
-kind!(F16, 1 x 1, (), |block, _group| (), |_scale, _word, k, sink| {
+kind!(F16, (), |block, group| (), |scale, place, k, sink| {
     sink.take(k, block.half(0));
     sink.take(k + 1, block.half(1));
 });
-kind!(Bf16, 1 x 1, (), |block, _group| (), |_scale, _word, k, sink| {
+kind!(Bf16, (), |block, group| (), |scale, place, k, sink| {
     let (simd, words) = (block.simd, block.row(0));
     let high = simd.and_u32s(words, simd.splat_u32s(0xffff_0000));
     sink.take(k, simd.transmute_f32s_u32s(shl(simd, words, 16)));
     sink.take(k + 1, simd.transmute_f32s_u32s(high));
 });
-kind!(Q4_0, 2 x 4, Nibbles<S>,
+kind!(
+    Q4_0,
+    Nibbles<S>,
     |block, group| fourths(block.simd, (block.half(group), block.simd.splat_f32s(0.0))),
-    |scale, word, k, sink| block.nibbles(1 + 4 * group + word, 8.0, scale, k, sink));
-kind!(Q4K, 8 x 4, Nibbles<S>,
-    |block, group| fourths(block.simd, block.affine(group)),
-    |scale, word, k, sink| block.nibbles(5 + 4 * group + word, 0.0, scale, k, sink));
-kind!(Q5_0, 2 x 4, Fives<S>,
-    |block, group| Fives { by: block.half(group), offset: block.simd.splat_f32s(0.0), high: block.row(9 + group) },
-    |scale, word, k, sink| block.fives(1 + 4 * group + word, 16.0, scale, word, k, sink));
-kind!(Q5K, 8 x 4, Fives<S>,
+    |scale, place, k, sink| block.nibbles(block.low(Self::LAYOUT, place), 8.0, scale, k, sink)
+);
+kind!(Q4K, Nibbles<S>, |block, group| fourths(block.simd, block.affine(group)), |scale, place, k, sink| {
+    block.nibbles(block.low(Self::LAYOUT, place), 0.0, scale, k, sink)
+});
+kind!(
+    Q5_0,
+    Fives<S>,
+    |block, group| {
+        let (by, offset) = (block.half(group), block.simd.splat_f32s(0.0));
+        Fives { by, offset, high: block.high(Self::LAYOUT, group) }
+    },
+    |scale, place, k, sink| block.fives(block.low(Self::LAYOUT, place), 16.0, scale, place.1, k, sink)
+);
+kind!(
+    Q5K,
+    Fives<S>,
     |block, group| {
         let (by, offset) = block.affine(group);
-        Fives { by, offset, high: block.row(37 + group) }
+        Fives { by, offset, high: block.high(Self::LAYOUT, group) }
     },
-    |scale, word, k, sink| block.fives(5 + 4 * group + word, 0.0, scale, word, k, sink));
-kind!(Q8_0, 2 x 8, [S::f32s; 2],
-|block, group| {
-    let scale = block.half(group);
-    [scale, block.simd.mul_f32s(scale, block.simd.splat_f32s(1.0 / 256.0))]
-},
-|scale, word, k, sink| {
-    let (simd, mut words) = (block.simd, block.row(1 + 8 * group + word));
-    for pair in 0..2 {
-        for b in 0..2 {
-            let number = integer(simd, words, 255 << (8 * b), (128 << (8 * b)) as f32);
-            sink.take(k + 2 * pair + b, simd.mul_f32s(number, scale[b]));
+    |scale, place, k, sink| block.fives(block.low(Self::LAYOUT, place), 0.0, scale, place.1, k, sink)
+);
+kind!(
+    Q8_0,
+    [S::f32s; 2],
+    |block, group| {
+        let scale = block.half(group);
+        [scale, block.simd.mul_f32s(scale, block.simd.splat_f32s(1.0 / 256.0))]
+    },
+    |scale, place, k, sink| {
+        let (simd, mut words) = (block.simd, block.low(Self::LAYOUT, place));
+        for pair in 0..2 {
+            for b in 0..2 {
+                let number = integer(simd, words, 255 << (8 * b), (128 << (8 * b)) as f32);
+                sink.take(k + 2 * pair + b, simd.mul_f32s(number, scale[b]));
+            }
+            words = shr(simd, words, 16);
         }
-        words = shr(simd, words, 16);
     }
-});
-kind!(Q6K, 16 x 2, (S::f32s, S::u32s),
-|block, group| {
-    let simd = block.simd;
-    let bytes = shr(simd, block.row(1 + group / 4), 8 * (group as u32 % 4));
-    (simd.mul_f32s(block.half(0), integer(simd, bytes, 255, 128.0)), block.row(37 + group))
-},
-|scale, word, k, sink| {
-    let (simd, low) = (block.simd, block.row(5 + 2 * group + word));
-    for i in 0..8 {
-        let high = moved(simd, scale.1, 4 - 2 * (8 * word + i) as i32);
-        let number = joined(simd, shr(simd, low, 4 * i as u32), high, 0x30, 32.0);
-        sink.take(k + i, simd.mul_f32s(number, scale.0));
+);
+kind!(
+    Q6K,
+    (S::f32s, S::u32s),
+    |block, group| {
+        let simd = block.simd;
+        let bytes = shr(simd, block.row(1 + group / 4), 8 * (group as u32 % 4));
+        let scale = simd.mul_f32s(block.half(0), integer(simd, bytes, 255, 128.0));
+        (scale, block.high(Self::LAYOUT, group))
+    },
+    |scale, place, k, sink| {
+        let (simd, low) = (block.simd, block.low(Self::LAYOUT, place));
+        let high = shr(simd, scale.1, 16 * place.1 as u32);
+        for i in 0..8 {
+            let high = moved(simd, high, 4 - 2 * i as i32);
+            let number = joined(simd, shr(simd, low, 4 * i as u32), high, 0x30, 32.0);
+            sink.take(k + i, simd.mul_f32s(number, scale.0));
+        }
     }
-});
+);
 
 /// Calls a function of a kind.
 macro_rules! with_kind {
