@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::linear::Linear;
 use crate::load::LoadError;
 use crate::matrix::Matrix;
+use crate::memory;
 use crate::rope::Rope;
 use crate::weights::Weights;
 use layer::{Batch, Layer};
@@ -123,6 +124,9 @@ impl Decoder {
         let dtype = weights.dtype()?;
         let head = Linear::new(head, None);
         let is_small = device.is_cpu() && is_small(&config, dtype);
+        if device.is_cpu() {
+            memory::keep_freed_memory();
+        }
         Ok(Self { embedding, layers, norm, head, ropes, dtype, config, is_small })
     }
 

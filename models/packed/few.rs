@@ -24,9 +24,8 @@ impl Few {
     pub(super) fn new(x: &[f32], inner: usize, encoding: Encoding) -> Self {
         let rows = x.len() / inner;
         let padded = inner.next_multiple_of(encoding.layout().numbers);
-        let mut numbers = Vec::with_capacity(rows * padded);
+        let mut numbers = vec![0f32; rows * padded];
         with_rows!(rows, R => interleave::<R>(x, inner, &(0..inner), &mut numbers));
-        numbers.resize(rows * padded, 0.0);
         Self { numbers, rows }
     }
 

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use pulp::{NullaryFnOnce, Simd};
+use rayon::prelude::*;
 
 use super::rows::{interleave, with_rows};
 use crate::panel::{Encoding, Kind, PANEL, Sink, Words, floats, lanes_at, set_lanes_at, unpack, with_kind};
@@ -34,14 +35,16 @@ impl Many {
         let rows = x.len() / inner;
         let count = rows.div_ceil(most_rows::<S>());
         let tiles: Vec<usize> = (0..count).map(|i| (rows + i) / count).collect();
-        let mut numbers = Vec::with_capacity(x.len());
-        for part in parts(inner) {
+        let mut numbers = vec![0f32; x.len()];
+        numbers.par_chunks_mut(PART * rows).zip(parts(inner)).for_each(|(mut numbers, part)| {
             let mut x = x;
             for &tile in &tiles {
-                with_rows!(tile, R => interleave::<R>(x, inner, &part, &mut numbers), 1 2 3 4 5 6 7 8 9 10 11 12);
+                let to;
+                (to, numbers) = numbers.split_at_mut(tile * part.len());
+                with_rows!(tile, R => interleave::<R>(x, inner, &part, to), 1 2 3 4 5 6 7 8 9 10 11 12);
                 x = &x[tile * inner..];
             }
-        }
+        });
         Self { numbers, tiles, rows, inner }
     }
 
@@ -77,8 +80,8 @@ impl Many {
     }
 }
 
-fn parts(inner: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..inner).step_by(PART).map(move |start| start..inner.min(start + PART))
+fn parts(inner: usize) -> Vec<Range<usize>> {
+    (0..inner).step_by(PART).map(|start| start..inner.min(start + PART)).collect()
 }
 
 /// Unpacks some blocks of a panel, row-major `[numbers, PANEL]`.

@@ -16,11 +16,15 @@ macro_rules! with_rows {
 }
 pub(super) use with_rows;
 
-/// Appends the numbers `part` of `R` rows of `inner` numbers: first all first ones, then all second ones.
-pub(super) fn interleave<const R: usize>(x: &[f32], inner: usize, part: &Range<usize>, to: &mut Vec<f32>) {
+/// Writes the numbers `part` of `R` rows of `inner` numbers: first all first ones, then all second ones.
+pub(super) fn interleave<const R: usize>(x: &[f32], inner: usize, part: &Range<usize>, to: &mut [f32]) {
     let mut rows = [&[][..]; R];
     for (row, x) in rows.iter_mut().zip(x.chunks_exact(inner)) {
         *row = &x[part.clone()];
     }
-    to.extend((0..part.len()).flat_map(|k| rows.map(|row| row[k])));
+    for (k, to) in to.as_chunks_mut::<R>().0.iter_mut().enumerate().take(part.len()) {
+        for r in 0..R {
+            to[r] = rows[r][k];
+        }
+    }
 }
