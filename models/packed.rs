@@ -143,7 +143,7 @@ impl WithSimd for Product<'_> {
         for (group, x) in self.x.chunks(GROUP * inner).enumerate() {
             let rows = x.len() / inner;
             let x = if rows <= few::most_rows::<S>() {
-                Activations::Few(Few::new(x, *inner, self.weights.encoding))
+                Activations::Few(Few::new::<S>(x, *inner, self.weights.encoding))
             } else {
                 Activations::Many(Many::new::<S>(x, *inner))
             };

@@ -8,30 +8,63 @@ use pulp::{NullaryFnOnce, Simd};
 use super::rows::{interleave, with_rows};
 use crate::panel::{Encoding, Kind, PANEL, Sink, Words, set_lanes_at, unpack, with_kind};
 
-/// Rows whose sums leave registers for unpacking.
-pub(super) const fn most_rows<S: Simd>() -> usize {
-    if S::REGISTER_COUNT >= 32 { 16 } else { 6 }
+/// Vectors of columns side by side: with two of them, memory is read in order.
+const VECTORS: usize = 2;
+
+/// Rows of a tile whose sums leave registers for unpacking.
+const fn tile_rows<S: Simd>() -> usize {
+    if S::REGISTER_COUNT >= 32 { 8 } else { 4 }
 }
 
-/// A few rows, interleaved. Behind the last number of a row stand zeros for those that fill up a block.
+/// Rows for which it is cheaper to unpack weights for each tile than to keep what was unpacked.
+pub(super) const fn most_rows<S: Simd>() -> usize {
+    2 * tile_rows::<S>()
+}
+
+/// A few rows in tiles, interleaved. Behind the last number of a row stand zeros for those that fill up a block.
 pub(super) struct Few {
+    tiles: Vec<Tile>,
+}
+
+struct Tile {
     numbers: Vec<f32>,
     rows: usize,
 }
 
 impl Few {
     /// From row-major `[rows, inner]`, for weights of an encoding.
-    pub(super) fn new(x: &[f32], inner: usize, encoding: Encoding) -> Self {
+    pub(super) fn new<S: Simd>(x: &[f32], inner: usize, encoding: Encoding) -> Self {
         let rows = x.len() / inner;
+        let of_a_tile = rows.div_ceil(rows.div_ceil(tile_rows::<S>()));
         let padded = inner.next_multiple_of(encoding.layout().numbers);
-        let mut numbers = vec![0f32; rows * padded];
-        with_rows!(rows, R => interleave::<R>(x, inner, &(0..inner), &mut numbers));
-        Self { numbers, rows }
+        let tiles = x.chunks(of_a_tile * inner).map(|x| Tile::new(x, inner, padded)).collect();
+        Self { tiles }
     }
 
     /// The outputs of one panel, row-major `[rows, PANEL]`.
-    pub(super) fn multiply<S: Simd>(&self, simd: S, panel: &[Words], encoding: Encoding, sums: &mut [f32]) {
-        with_kind!(encoding, K => with_rows!(self.rows, R => multiply::<S, K, R>(simd, &self.numbers, panel, sums)));
+    pub(super) fn multiply<S: Simd>(
+        &self,
+        simd: S,
+        panel: &[Words],
+        encoding: Encoding,
+        mut sums: &mut [f32],
+    ) {
+        for Tile { numbers, rows } in &self.tiles {
+            let of_tile;
+            (of_tile, sums) = sums.split_at_mut(rows * PANEL);
+            with_kind!(encoding, K => {
+                with_rows!(*rows, R => multiply::<S, K, R>(simd, numbers, panel, of_tile), 1 2 3 4 5 6 7 8)
+            });
+        }
+    }
+}
+
+impl Tile {
+    fn new(x: &[f32], inner: usize, padded: usize) -> Self {
+        let rows = x.len() / inner;
+        let mut numbers = vec![0f32; rows * padded];
+        with_rows!(rows, R => interleave::<R>(x, inner, &(0..inner), &mut numbers), 1 2 3 4 5 6 7 8);
+        Self { numbers, rows }
     }
 }
 
@@ -39,15 +72,10 @@ impl Few {
 #[inline(never)]
 fn multiply<S: Simd, K: Kind, const R: usize>(simd: S, x: &[f32], panel: &[Words], sums: &mut [f32]) {
     assert!(x.len() >= panel.len() / K::LAYOUT.rows() * K::LAYOUT.numbers * R);
-    // As many vectors side by side as leave registers: so memory is read in order.
-    if 2 * R <= most_rows::<S>() {
-        simd.vectorize(Multiply::<S, K, R, 2> { simd, x, panel, sums, kind: PhantomData });
-    } else {
-        simd.vectorize(Multiply::<S, K, R, 1> { simd, x, panel, sums, kind: PhantomData });
-    }
+    simd.vectorize(Multiply::<S, K, R> { simd, x, panel, sums, kind: PhantomData });
 }
 
-struct Multiply<'a, S, K, const R: usize, const V: usize> {
+struct Multiply<'a, S, K, const R: usize> {
     simd: S,
     x: &'a [f32],
     panel: &'a [Words],
@@ -55,17 +83,17 @@ struct Multiply<'a, S, K, const R: usize, const V: usize> {
     kind: PhantomData<K>,
 }
 
-impl<S: Simd, K: Kind, const R: usize, const V: usize> NullaryFnOnce for Multiply<'_, S, K, R, V> {
+impl<S: Simd, K: Kind, const R: usize> NullaryFnOnce for Multiply<'_, S, K, R> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
         let (simd, lanes) = (self.simd, S::F32_LANES);
-        for first in (0..PANEL / lanes).step_by(V) {
-            let mut sinks = [Accumulate { simd, x: self.x, sums: [simd.splat_f32s(0.0); R] }; V];
-            unpack::<S, K, _, V>(simd, self.panel, first, &mut sinks);
+        for first in (0..PANEL / lanes).step_by(VECTORS) {
+            let mut sinks = [Accumulate { simd, x: self.x, sums: [simd.splat_f32s(0.0); R] }; VECTORS];
+            unpack::<S, K, _, VECTORS>(simd, self.panel, first, &mut sinks);
             for r in 0..R {
-                for v in 0..V {
+                for v in 0..VECTORS {
                     set_lanes_at(self.sums, r * PANEL + (first + v) * lanes, lanes, sinks[v].sums[r]);
                 }
             }

@@ -4,9 +4,6 @@ use std::ops::Range;
 
 /// Calls for a constant number of rows: sums are in registers only if the compiler knows how many there are.
 macro_rules! with_rows {
-    ($rows:expr, $R:ident => $call:expr) => {
-        with_rows!($rows, $R => $call, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
-    };
     ($rows:expr, $R:ident => $call:expr, $($n:literal)*) => {
         match $rows {
             $($n => { const $R: usize = $n; $call })*
