@@ -12,6 +12,8 @@ use candle_core::{DType, Device};
 use crate::card::Card;
 use crate::chat::{ChatError, ChatTemplate};
 use crate::config::Config;
+use crate::conversation::Conversation;
+use crate::decoder::Decoder;
 use crate::gguf::Header;
 use crate::load::LoadError;
 use crate::source::Source;
@@ -24,16 +26,13 @@ pub struct Checkpoint {
     pub config: Config,
     /// Mapped weights.
     pub weights: Weights,
-    /// From text to ids and back.
-    pub tokenizer: Tokenizer,
-    /// From a conversation to text; a base model has none.
-    pub template: Option<ChatTemplate>,
-    /// How it thinks and what ends its thoughts.
-    pub card: Card,
+    /// How it is spoken to.
+    pub conversation: Conversation,
 }
 
 impl Checkpoint {
-    /// Opens a model. Without a `dtype` weights keep the type they are stored in.
+    /// Opens a model and checks that its parts agree; nothing is loaded. Without a `dtype` weights keep the type they
+    /// are stored in.
     ///
     /// # Errors
     /// [`LoadError`]: one line with the file and the remedy.
@@ -46,11 +45,9 @@ impl Checkpoint {
         } else {
             return Err(LoadError::read(path, &"there is no such model folder"));
         };
-        let tokens = if source.is_gguf() { path.clone() } else { path.join("tokenizer.json") };
-        let fits = opened.tokenizer.check_fits(opened.config.vocab);
-        fits.map_err(|e| LoadError::malformed(&tokens, &e))?;
-        let thinking = opened.card.thinking();
-        Ok(Self { template: opened.template.map(|template| template.with_thinking(thinking)), ..opened })
+        // A configuration that contradicts the weights is known now, not when the model's turn comes.
+        Decoder::load(opened.config.clone(), &opened.weights.described())?;
+        Ok(opened)
     }
 
     fn open_folder(source: &Source, dtype: Option<DType>, device: &Device) -> Result<Self, LoadError> {
@@ -69,7 +66,8 @@ impl Checkpoint {
         } else {
             card(&[&source.name], template.as_ref(), &tokenizer)
         };
-        Ok(Self { config, weights, tokenizer, template, card })
+        let conversation = Conversation::new(folder, &config, tokenizer, template, card)?;
+        Ok(Self { config, weights, conversation })
     }
 
     fn open_gguf(source: &Source, dtype: Option<DType>, device: &Device) -> Result<Self, LoadError> {
@@ -81,7 +79,8 @@ impl Checkpoint {
         let title = header.text("general.name").unwrap_or_default().replace(' ', "-");
         let card = card(&[&source.name, &title], template.as_ref(), &tokenizer);
         let (config, weights) = Self::gguf_network(path, &header, dtype, device)?;
-        Ok(Self { config, weights, tokenizer, template, card })
+        let conversation = Conversation::new(path, &config, tokenizer, template, card)?;
+        Ok(Self { config, weights, conversation })
     }
 
     /// Configuration and weights of a GGUF file, which its header describes.

@@ -90,7 +90,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
             for one in &completions.generated {
                 print(&mut out, &engine, one, args.logprobs)?;
             }
-            eprintln!("{}", summary(&engine, &completions, &timing));
+            eprintln!("{}", summary(&engine, &device::describe(&on), &completions, &timing));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -174,10 +174,10 @@ fn print(out: &mut impl Write, engine: &LocalEngine, one: &Generated, logprobs: 
     Ok(())
 }
 
-fn summary(engine: &LocalEngine, completions: &Completions, timing: &Timing) -> String {
+fn summary(engine: &LocalEngine, device: &str, completions: &Completions, timing: &Timing) -> String {
     let each: Vec<String> = completions.generated.iter().map(describe).collect();
     format!(
-        "{} in {} on cpu, loaded in {:.2} s; prompt of {} tokens in {:.2} s; {}; {:.1} tokens/s",
+        "{} in {} on {device}, loaded in {:.2} s; prompt of {} tokens in {:.2} s; {}; {:.1} tokens/s",
         engine.config().family,
         engine.dtype_name(),
         timing.load_s,
