@@ -52,7 +52,7 @@ impl Checkpoint {
 
     fn open_folder(source: &Source, dtype: Option<DType>, device: &Device) -> Result<Self, LoadError> {
         let folder = &source.path;
-        let config = Config::read(&folder.join("config.json"))?;
+        let config = Config::read(&folder.join("config.json")).map_err(|e| only_gguf(folder).unwrap_or(e))?;
         let weights = Weights::open(folder, dtype, device)?;
         let tokenizer = Tokenizer::from_folder(folder).map_err(|e| LoadError::other(&e))?;
         let template = match ChatTemplate::from_folder(folder) {
@@ -98,6 +98,15 @@ impl Checkpoint {
         let divisors = entry.map(|entry| divisors(&weights, &entry.shape, path)).transpose()?;
         Ok((Config::from_gguf(header, divisors, path)?, weights))
     }
+}
+
+/// A folder of GGUF files, of which one must be named.
+fn only_gguf(folder: &Path) -> Option<LoadError> {
+    let mut paths = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let file = paths.find(|path| path.extension().is_some_and(|end| end == "gguf"))?;
+    let lacks = !folder.join("config.json").exists();
+    let message = format!("{}: has GGUF files and no config.json: name the file", folder.display());
+    lacks.then(|| LoadError::other(&format!("{message}, as in {}", file.display())))
 }
 
 /// Llama 3's rope scaling: what each frequency is divided by.

@@ -56,7 +56,8 @@ fn refused(folder: &Path) -> String {
 #[cfg(target_os = "linux")]
 fn peak_bytes(sources: &[&str]) -> u64 {
     let folder = workplace(sources);
-    let mut child = isocost(folder.path()).stderr(Stdio::null()).spawn().unwrap();
+    let said = folder.path().join("stderr");
+    let mut child = isocost(folder.path()).stderr(std::fs::File::create(&said).unwrap()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
     while child.try_wait().unwrap().is_none() {
@@ -66,7 +67,8 @@ fn peak_bytes(sources: &[&str]) -> u64 {
         peak = peak.max(kib.unwrap_or(0) << 10);
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
-    assert!(child.wait().unwrap().success());
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{status}: {}", std::fs::read_to_string(said).unwrap());
     peak
 }
 
