@@ -7,6 +7,7 @@
 mod gguf;
 mod mapped;
 mod shards;
+mod stored;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,7 +15,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::quantized::GgmlDType;
 use candle_core::quantized::ggml_file::qtensor_from_ggml;
 use candle_core::{DType, Device, Tensor};
 
@@ -28,6 +28,7 @@ use mapped::Mapped;
 use shards::Shards;
 #[cfg(feature = "hub")]
 pub(crate) use shards::weight_files;
+use stored::{Raw, Stored};
 
 /// Mapped weights.
 pub struct Weights {
@@ -44,40 +45,6 @@ enum Source {
     Gguf(GgufFile),
     /// Drawn when they are asked for.
     Random,
-}
-
-/// A weight as its file has it.
-struct Raw<'a> {
-    stored: Stored,
-    shape: Vec<usize>,
-    bytes: &'a [u8],
-    file: &'a Mapped,
-}
-
-/// How a file stores numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Stored {
-    /// One by one.
-    Numbers(DType),
-    /// As quantised blocks along each row.
-    Blocks(GgmlDType),
-}
-
-impl Raw<'_> {
-    fn elements(&self) -> u64 {
-        self.shape.iter().map(|n| *n as u64).product()
-    }
-}
-
-impl Stored {
-    fn of(dtype: GgmlDType) -> Self {
-        match dtype {
-            GgmlDType::F32 => Self::Numbers(DType::F32),
-            GgmlDType::F16 => Self::Numbers(DType::F16),
-            GgmlDType::BF16 => Self::Numbers(DType::BF16),
-            blocks => Self::Blocks(blocks),
-        }
-    }
 }
 
 impl Weights {

@@ -1,7 +1,8 @@
 //! GGUF files against the dequantised model in the reference implementation, and against llama.cpp.
 //!
-//! Dequantised, the logits must be those of the reference. Kept in blocks, activations are rounded to 8 bits
-//! a block, here and in llama.cpp: then the error must be like llama.cpp's own.
+//! Dequantised, the logits must be those of the reference. Kept in blocks, most kinds meet activations of full precision
+//! here; the others, and all of them in llama.cpp, meet activations that are rounded to 8 bits a block: then the error must be
+//! no more than llama.cpp's own.
 
 use std::collections::HashMap;
 use std::path::Path;

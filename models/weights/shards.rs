@@ -9,7 +9,7 @@ use safetensors::tensor::TensorInfo;
 use serde::Deserialize;
 
 use super::mapped::Mapped;
-use super::{Raw, Stored};
+use super::stored::{Raw, Stored};
 use crate::load::LoadError;
 
 /// The largest published index has 100 kB a hundred layers.
