@@ -10,10 +10,12 @@ pub mod chat;
 pub mod checkpoint;
 pub mod config;
 pub mod contention;
+pub mod conversation;
 pub mod decoder;
 pub mod device;
 pub mod device_rates;
 pub mod engine;
+pub mod facts;
 pub mod generate;
 pub mod gguf;
 #[cfg(feature = "hub")]

@@ -7,6 +7,7 @@
 mod gguf;
 mod mapped;
 mod shards;
+mod stored;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,7 +15,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::quantized::GgmlDType;
 use candle_core::quantized::ggml_file::qtensor_from_ggml;
 use candle_core::{DType, Device, Tensor};
 
@@ -28,13 +28,16 @@ use mapped::Mapped;
 use shards::Shards;
 #[cfg(feature = "hub")]
 pub(crate) use shards::weight_files;
+use stored::{Raw, Stored};
 
 /// Mapped weights.
 pub struct Weights {
-    source: Source,
+    source: Arc<Source>,
     dtype: Option<DType>,
     device: Device,
     asked: RefCell<BTreeSet<String>>,
+    /// Whether names, shapes and types are all that is wanted.
+    only_described: bool,
 }
 
 enum Source {
@@ -42,40 +45,6 @@ enum Source {
     Gguf(GgufFile),
     /// Drawn when they are asked for.
     Random,
-}
-
-/// A weight as its file has it.
-struct Raw<'a> {
-    stored: Stored,
-    shape: Vec<usize>,
-    bytes: &'a [u8],
-    file: &'a Mapped,
-}
-
-/// How a file stores numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Stored {
-    /// One by one.
-    Numbers(DType),
-    /// As quantised blocks along each row.
-    Blocks(GgmlDType),
-}
-
-impl Raw<'_> {
-    fn elements(&self) -> u64 {
-        self.shape.iter().map(|n| *n as u64).product()
-    }
-}
-
-impl Stored {
-    fn of(dtype: GgmlDType) -> Self {
-        match dtype {
-            GgmlDType::F32 => Self::Numbers(DType::F32),
-            GgmlDType::F16 => Self::Numbers(DType::F16),
-            GgmlDType::BF16 => Self::Numbers(DType::BF16),
-            blocks => Self::Blocks(blocks),
-        }
-    }
 }
 
 impl Weights {
@@ -107,8 +76,15 @@ impl Weights {
         Self::new(Source::Random, Some(dtype), device)
     }
 
+    /// The same names and shapes with zeros that take no memory, to see whether a configuration fits them.
+    pub(crate) fn described(&self) -> Self {
+        let (source, asked) = (self.source.clone(), self.asked.clone());
+        Self { source, dtype: self.dtype, device: Device::Cpu, asked, only_described: true }
+    }
+
     fn new(source: Source, dtype: Option<DType>, device: &Device) -> Self {
-        Self { source, dtype, device: device.clone(), asked: RefCell::default() }
+        let (source, device) = (Arc::new(source), device.clone());
+        Self { source, dtype, device, asked: RefCell::default(), only_described: false }
     }
 
     /// The type of activations, and of all weights that are not kept as blocks.
@@ -119,7 +95,7 @@ impl Weights {
         if let Some(dtype) = self.dtype {
             return Ok(dtype);
         }
-        match (&self.source, self.raw("model.embed_tokens.weight")?.stored) {
+        match (&*self.source, self.raw("model.embed_tokens.weight")?.stored) {
             (Source::Shards(_), Stored::Numbers(dtype)) => Ok(dtype),
             _ => Ok(DType::F32),
         }
@@ -127,7 +103,7 @@ impl Weights {
 
     /// Whether there is a weight of this name.
     pub fn contains(&self, name: &str) -> bool {
-        match &self.source {
+        match &*self.source {
             Source::Shards(shards) => shards.names().any(|known| known == name),
             Source::Gguf(file) => file.names().any(|known| known == name),
             Source::Random => true,
@@ -139,7 +115,7 @@ impl Weights {
     /// # Errors
     /// [`LoadError`] if it is missing or shaped otherwise.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, LoadError> {
-        if matches!(self.source, Source::Random) {
+        if matches!(*self.source, Source::Random) {
             return self.draw(shape).map_err(|e| LoadError::other(&e));
         }
         self.load(name, shape, 0..shape[0], |stored, bytes, shape| self.numbers(stored, bytes, shape))
@@ -158,7 +134,7 @@ impl Weights {
     /// # Errors
     /// As [`Weights::tensor`].
     pub fn rows(&self, name: &str, shape: [usize; 2], rows: Range<usize>) -> Result<Matrix, LoadError> {
-        if matches!(self.source, Source::Random) {
+        if matches!(*self.source, Source::Random) {
             let drawn = self.draw(&[rows.len(), shape[1]]).and_then(Matrix::new);
             return drawn.map_err(|e| LoadError::other(&e));
         }
@@ -174,7 +150,7 @@ impl Weights {
         let ignored =
             |name: &str| name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
         let left_over = |name: &String| !asked.contains(name) && !ignored(name);
-        let first = match &self.source {
+        let first = match &*self.source {
             Source::Shards(shards) => shards.names().find(|name| left_over(name)).cloned(),
             Source::Gguf(file) => file.names().find(left_over),
             Source::Random => None,
@@ -222,7 +198,7 @@ impl Weights {
     }
 
     fn names(&self) -> Vec<String> {
-        match &self.source {
+        match &*self.source {
             Source::Shards(shards) => shards.names().cloned().collect(),
             Source::Gguf(file) => file.names().filter(|name| name != "rope_freqs.weight").collect(),
             Source::Random => vec![],
@@ -231,7 +207,7 @@ impl Weights {
 
     /// The weight files, in order.
     pub fn files(&self) -> Vec<PathBuf> {
-        match &self.source {
+        match &*self.source {
             Source::Shards(shards) => shards.files().iter().map(|file| file.path().to_owned()).collect(),
             Source::Gguf(file) => vec![file.file().path().to_owned()],
             Source::Random => vec![],
@@ -239,7 +215,7 @@ impl Weights {
     }
 
     fn path(&self) -> &Path {
-        match &self.source {
+        match &*self.source {
             Source::Shards(shards) => shards.files()[0].path(),
             Source::Gguf(file) => file.file().path(),
             Source::Random => Path::new("random weights"),
@@ -251,7 +227,7 @@ impl Weights {
     }
 
     fn raw(&self, name: &str) -> Result<Raw<'_>, LoadError> {
-        let raw = match &self.source {
+        let raw = match &*self.source {
             Source::Shards(shards) => shards.raw(name)?,
             Source::Gguf(file) => file.raw(name)?,
             Source::Random => None,
@@ -299,14 +275,17 @@ impl Weights {
     }
 
     fn interleaved_heads(&self, name: &str) -> Option<usize> {
-        match &self.source {
-            Source::Gguf(file) => file.interleaved_heads(name),
+        match &*self.source {
+            Source::Gguf(file) if !self.only_described => file.interleaved_heads(name),
             _ => None,
         }
     }
 
     /// A weight's numbers on the device.
     fn numbers(&self, stored: Stored, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Tensor> {
+        if self.only_described {
+            return zeros(shape);
+        }
         let (numbers, own) = match stored {
             Stored::Numbers(dtype) => (Tensor::from_raw_buffer(bytes, dtype, shape, &self.device)?, dtype),
             Stored::Blocks(kind) => {
@@ -319,6 +298,9 @@ impl Weights {
 
     /// A matrix on the device, in the type that was asked for or else as it is stored.
     fn place(&self, stored: Stored, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Matrix> {
+        if self.only_described {
+            return zeros(shape).map(Matrix::Dense);
+        }
         if let (true, Some(encoding)) = (self.device.is_cpu(), self.kept(stored)) {
             return Ok(Matrix::Packed(Arc::new(Packed::new(bytes, encoding, shape[0], shape[1]))));
         }
@@ -340,7 +322,7 @@ impl Weights {
 
     /// The type that numbers stored as `own` are used in; between quantised blocks that is `f32`.
     fn wanted(&self, own: DType) -> DType {
-        let own = if matches!(self.source, Source::Gguf(_)) { DType::F32 } else { own };
+        let own = if matches!(*self.source, Source::Gguf(_)) { DType::F32 } else { own };
         self.dtype.unwrap_or(own)
     }
 
@@ -354,4 +336,9 @@ impl Weights {
             _ => None,
         }
     }
+}
+
+/// Zeros that all lie in the same place.
+fn zeros(shape: &[usize]) -> candle_core::Result<Tensor> {
+    Tensor::zeros(1, DType::F32, &Device::Cpu)?.broadcast_as(shape)
 }

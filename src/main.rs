@@ -28,6 +28,7 @@ mod workload;
 use std::process::ExitCode;
 
 use clap::Parser;
+use isocost_harness::escape::visible;
 use isocost_harness::import::Names;
 use isocost_harness::source::Library;
 
@@ -68,7 +69,8 @@ fn main() -> ExitCode {
         Command::Grade { task } => grade::grade(task.as_deref()),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("isocost: {error:#}");
+        // A message may quote a file from anywhere.
+        eprintln!("isocost: {}", visible(&format!("{error:#}")));
         ExitCode::from(2)
     })
 }
