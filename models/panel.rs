@@ -157,7 +157,7 @@ fn put_bits(numbers: &[u32], bits: usize, first: usize, column: usize, rows: &mu
 /// Panels of row-major weights, `out` rows in the encoding's own bytes. Columns beyond the last, and numbers beyond the
 /// last of a column, are zeros.
 pub(crate) fn pack(weights: &[u8], encoding: Encoding, out: usize) -> Vec<Words> {
-    let width = weights.len() / out;
+    let width = weights.len() / out.max(1);
     let rows = width.div_ceil(ggml::bytes(encoding)) * encoding.layout().rows();
     let mut panels = vec![Words([0; PANEL]); out.div_ceil(PANEL) * rows];
     panels.par_chunks_exact_mut(rows).zip(weights.par_chunks(width * PANEL)).for_each(|(panel, weights)| {

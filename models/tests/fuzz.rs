@@ -46,7 +46,7 @@ fn readers_survive_whatever_a_file_says() {
     for target in &targets {
         let (started, mut inputs, mut accepted) = (Instant::now(), 0u64, 0u64);
         // On a slow disk, too, a few inputs more than luck needs.
-        while inputs < 100 || started.elapsed() < share {
+        while inputs < 400 || started.elapsed() < share {
             let input = mutated(&mut rng, target);
             let begun = Instant::now();
             let answer = catch_unwind(AssertUnwindSafe(|| (target.read)(folder.path(), &input)));
