@@ -165,7 +165,7 @@ struct Cut {
   u64 weight;
 };
 
-// One block of whole warps works on one row.
+// One block of 32 warps works on one row.
 struct Pick {
   const float *row;
   unsigned vocab;
@@ -177,28 +177,35 @@ struct Pick {
   __device__ u64 weigh(unsigned key) const { return whole(weight_of(key, temperature)); }
 
   // From the last bin down, the first one with which the sum of `weights` (or of `counts`) reaches the target. Returns its
-  // number, and takes from the target what lies above it; `weight` is the weight above. Every warp does the same.
+  // number, and takes from the target what lies above it; the weight above is added to `above`. Each warp adds up 64
+  // bins; then every warp does the same.
   __device__ unsigned bin(const unsigned *counts, const u64 *weights, bool counting, u64 &target, u64 &above) const {
-    unsigned lane = threadIdx.x % 32;
-    unsigned last = 0;
-    for (unsigned group = BINS / 32; group-- > 0;) {
-      unsigned i = group * 32 + 31 - lane;
-      u64 w = weights[i], size = counting ? counts[i] : w;
-      u64 sum = before(size) + size;
-      unsigned reached = __ballot_sync(ALL, size > 0 && sum >= target);
-      u64 weight_before = before(w);
-      if (size > 0) last = i;
-      if (reached) {
-        unsigned first = __ffs(reached) - 1;
-        target -= __shfl_sync(ALL, sum - size, first);
-        above += __shfl_sync(ALL, weight_before, first);
-        return group * 32 + 31 - first;
-      }
-      target -= __shfl_sync(ALL, sum, 31);
-      above += __shfl_sync(ALL, weight_before + w, 31);
+    SHARED(u64, 32, sizes);
+    SHARED(u64, 32, loads);
+    unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32, reached;
+    unsigned first = BINS - 1 - warp * 64 - lane, second = first - 32;
+    u64 load = warp_total(weights[first] + weights[second]);
+    u64 size = counting ? warp_total(u64(counts[first]) + counts[second]) : load;
+    __syncthreads();
+    if (lane == 0) sizes[warp] = size, loads[warp] = load;
+    __syncthreads();
+    unsigned begin = 0;
+    for (unsigned round = 0; round < 3; round++) {
+      // First the 64 bins of a warp, then 32 of them twice.
+      unsigned i = BINS - 1 - (begin + (round == 2 ? 32 : 0)) - lane;
+      load = round ? weights[i] : loads[lane];
+      size = round == 0 ? sizes[lane] : counting ? counts[i] : load;
+      u64 ahead = before(size), lighter = before(load);
+      reached = __ballot_sync(ALL, size > 0 && ahead + size >= target);
+      unsigned at = reached ? __ffs(reached) - 1 : 31;
+      // If it is not among these, all of them lie above.
+      target -= __shfl_sync(ALL, reached ? ahead : ahead + size, at);
+      above += __shfl_sync(ALL, reached ? lighter : lighter + load, at);
+      if (round && reached) return BINS - 1 - (begin + (round == 2 ? 32 : 0)) - at;
+      if (!round) begin = at * 64;
     }
-    // Not reached: only if the target was more than there is.
-    return last;
+    // The target was more than there is.
+    return BINS - 1 - begin;
   }
 
   // The histogram of the tokens whose keys begin with `prefix`, by the bits after it.
