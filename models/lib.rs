@@ -9,6 +9,7 @@ pub mod chat;
 pub mod checkpoint;
 pub mod config;
 pub mod contention;
+pub mod cuda;
 pub mod decoder;
 pub mod device;
 pub mod device_rates;

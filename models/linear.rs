@@ -42,6 +42,21 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
+    /// The weights, if they are numbers that the library multiplies.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn numbers(&self) -> Option<&Tensor> {
+        match &self.weight {
+            Weight::Plain(Matrix::Dense(numbers)) => Some(numbers),
+            _ => None,
+        }
+    }
+
+    /// `[out]`.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
     /// `[tokens, in]` to `[tokens, out]`.
     ///
     /// # Errors

@@ -52,6 +52,8 @@ template <class T> __device__ void gate(const T *both, T *out, unsigned inner, u
 
 // The highest bit of a position: this token's sequence uses the second set of frequencies.
 const unsigned FAR = 0x80000000u;
+// The slot of a token that is not kept.
+const unsigned NO_SLOT = 0xffffffffu;
 
 // Queries, keys and values of one token, `qkv[token]`, are given their bias, norm and rotation. Queries are put back;
 // keys and values go to the token's slot in the pool. One warp for each head, blockDim.x / 32 heads at a time.
@@ -79,6 +81,7 @@ template <class T> struct Place {
     const T *norm = h < heads ? q_norm : k_norm;
     if (!is_value && norm) normalise(at, norm, lane);
     if (!is_value && turned) turn(at, token, lane);
+    if (h >= heads && slots[token] == NO_SLOT) return;
     for (unsigned j = 0, d = lane; d < dim; d += 32, j++) *place(x, h, d, slots[token]) = narrow<T>(at[j]);
   }
 
@@ -120,6 +123,14 @@ template <class T> struct Place {
   }
 };
 
+// One block of the pool becomes a copy of another.
+template <class T> __device__ void copy_block(T *keys, T *values, unsigned from, unsigned to, unsigned count) {
+  for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
+    keys[size_t(to) * count + i] = keys[size_t(from) * count + i];
+    values[size_t(to) * count + i] = values[size_t(from) * count + i];
+  }
+}
+
 // out = x in 32 bits.
 template <class T> __device__ void widen(const T *x, float *out, unsigned count) {
   unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -140,6 +151,9 @@ template <class T> __device__ void widen(const T *x, float *out, unsigned count)
     Place<T>{qkv, bias, q_norm, k_norm, frequencies, positions, slots, keys, values, heads, kv, dim, turned, magnitude,  \
              eps}                                                                                                        \
         .run();                                                                                                          \
+  }                                                                                                                      \
+  KERNEL copy_block_##T(T *keys, T *values, unsigned from, unsigned to, unsigned count) {                                \
+    copy_block<T>(keys, values, from, to, count);                                                                        \
   }                                                                                                                      \
   KERNEL widen_##T(const T *x, float *out, unsigned count) { widen<T>(x, out, count); }
 

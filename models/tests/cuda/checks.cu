@@ -382,6 +382,7 @@ template <class T, class K> void check_place(const char *type, K kernel) {
   std::iota(slot.begin(), slot.end(), 0u);
   std::shuffle(slot.begin(), slot.end(), random_bits);
   slot.resize(tokens);
+  if (below(3) == 0) slot[below(tokens)] = NO_SLOT;
   Buffer<unsigned> positions(where), slots(slot);
   Buffer<T> keys(std::vector<T>(blocks * 16 * width, store<T>(7))), values(keys.host);
   std::vector<T> before = qkv.host;
@@ -397,6 +398,7 @@ template <class T, class K> void check_place(const char *type, K kernel) {
         x[d] = load(before[(t * all + h) * dim + d]);
         if (has_bias) x[d] = rounded<T>(x[d] + load(bias.host[h * dim + d]));
       }
+      if (h >= heads && slot[t] == NO_SLOT) continue;
       bool value = h >= heads + kv;
       if (has_norm && !value) {
         double sum = 0;
@@ -449,9 +451,22 @@ template <class T, class K> void check_widen(const char *type, K kernel) {
   for (unsigned i = 0; i < count; i++) expect(out.host[i], load(x.host[i]), 0, "number");
 }
 
+template <class T, class K> void check_copy_block(const char *type, K kernel) {
+  doing = std::string("copy_block ") + type;
+  unsigned blocks = between(2, 5), count = 16 * between(1, 80), from = below(blocks), to = (from + 1) % blocks;
+  Buffer<T> keys(numbers<T>(blocks * count)), values(numbers<T>(blocks * count));
+  std::vector<T> k = keys.host, v = values.host;
+  LAUNCH(kernel, (Size{(count + 255) / 256, 1, 1}), (Size{256, 1, 1}), 0, keys.device, values.device, from, to, count);
+  keys.fetch(), values.fetch();
+  for (unsigned i = 0; i < blocks * count; i++) {
+    unsigned source = i / count == to ? from * count + i % count : i;
+    expect(load(keys.host[i]), load(k[source]), 0, "key"), expect(load(values.host[i]), load(v[source]), 0, "value");
+  }
+}
+
 #define CHECK_ELEMENTWISE(T)                                                                    \
   check_gather<T>(#T, gather_##T), check_add_norm<T>(#T, add_norm_##T), check_gate<T>(#T, gate_##T); \
-  check_place<T>(#T, place_##T), check_widen<T>(#T, widen_##T);                                 \
+  check_place<T>(#T, place_##T), check_widen<T>(#T, widen_##T), check_copy_block<T>(#T, copy_block_##T); \
   check_product<T>(#T, 1, product_1_##T), check_product<T>(#T, 2, product_2_##T);               \
   check_product<T>(#T, 3, product_3_##T), check_product<T>(#T, 4, product_4_##T);
 
