@@ -3,6 +3,7 @@
 #
 #   scripts/gpu.sh pack          on any machine with the toolkit (see cuda-toolkit.sh): build, and pack into target/gpu/
 #   scripts/gpu.sh run [OUT]     on the machine with the GPU: take what was packed, or else build; check; measure
+#   scripts/gpu.sh emulate       without a GPU: the same checks of whole models, with kernels run by the processor (minutes)
 #
 # `run` needs no network and at most ten minutes: every command has a limit of its own, and none starts when the time is
 # up. Results go to OUT (default results/gpu), surfaces to results/surfaces. It fails if a check fails, and
@@ -119,8 +120,19 @@ run() {
   measure
 }
 
+# A driver that runs kernels here stands in for the real one (see models/tests/cuda).
+emulate() {
+  local folder=$PWD/target/gpu/emulated
+  mkdir -p "$folder"
+  "${CXX:-g++}" -std=c++17 -O2 -w -DEMULATED -Imodels/tests/cuda -shared -fPIC -o "$folder/libcuda.so.1" models/tests/cuda/driver.cpp
+  for name in libcublas.so.13 libcurand.so.10; do ln -sf libcuda.so.1 "$folder/$name"; done
+  CUDA_LAZY_LIB_DIR=$folder ISOCOST_TEST_DEVICE=cuda \
+    cargo test --release --workspace --features cuda --test device -- --nocapture --test-threads 1
+}
+
 case ${1:-} in
   pack) pack ;;
+  emulate) emulate ;;
   run) run "${2:-}" ;;
-  *) sed -n '2,11p' "$0"; exit 2 ;;
+  *) sed -n '2,12p' "$0"; exit 2 ;;
 esac
