@@ -5,6 +5,8 @@
 //! (`[tokens, width]`); only [`crate::attention`] knows which tokens belong together. What sets a family apart is
 //! read from [`Config`]; its weights are in [`layer`].
 
+#[cfg(feature = "cuda")]
+mod joined;
 mod layer;
 
 use std::collections::BTreeSet;
@@ -34,6 +36,9 @@ pub struct Decoder {
     dtype: DType,
     /// On the CPU, with weights that its caches hold: reading them twice costs nothing.
     is_small: bool,
+    /// The same weights for the kernels of this project, if these can do it.
+    #[cfg(feature = "cuda")]
+    network: Option<crate::cuda::Network>,
 }
 
 /// Bytes of weights that a processor's caches hold.
@@ -111,12 +116,13 @@ impl Decoder {
         let embedding = weights.matrix("model.embed_tokens.weight", [c.vocab, c.width])?;
         let head =
             if c.tied { embedding.clone() } else { weights.matrix("lm_head.weight", [c.vocab, c.width])? };
-        let layers = c
+        #[cfg_attr(not(feature = "cuda"), expect(unused_mut))]
+        let mut layers = c
             .layers
             .iter()
             .enumerate()
             .map(|(i, kind)| Layer::load(c, *kind, weights, i))
-            .collect::<std::result::Result<_, _>>()?;
+            .collect::<std::result::Result<Vec<_>, _>>()?;
         let norm = layer::norm(c, weights, "model.norm.weight", c.width)?;
         weights.check_all_asked(c.tied)?;
         let device = embedding.device();
@@ -127,7 +133,31 @@ impl Decoder {
         if device.is_cpu() {
             memory::keep_freed_memory();
         }
-        Ok(Self { embedding, layers, norm, head, ropes, dtype, config, is_small })
+        #[cfg(feature = "cuda")]
+        let network = joined::network(&config, dtype, &embedding, &mut layers, &norm, &head)
+            .map_err(|e| LoadError::other(&e))?;
+        Ok(Self {
+            embedding,
+            layers,
+            norm,
+            head,
+            ropes,
+            dtype,
+            config,
+            is_small,
+            #[cfg(feature = "cuda")]
+            network,
+        })
+    }
+
+    /// The same decoder with the library's operations alone, which is slow on a GPU and what kernels are tested against.
+    #[must_use]
+    pub fn with_plain_operations(self) -> Self {
+        #[cfg(feature = "cuda")]
+        let this = Self { network: None, ..self };
+        #[cfg(not(feature = "cuda"))]
+        let this = self;
+        this
     }
 
     /// Sizes and variations.
@@ -174,6 +204,10 @@ impl Decoder {
 
     fn last_logits(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
         let tokens = self.place(cache, feeds)?;
+        #[cfg(feature = "cuda")]
+        if let Some(network) = &self.network {
+            return network.logits(cache, &tokens.ids, &tokens.slots, &tokens.spans);
+        }
         let ends = tokens.spans.iter().scan(0, |end, span| {
             *end += span.len as u32;
             Some(*end - 1)

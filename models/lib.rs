@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod contention;
 pub mod conversation;
+pub mod cuda;
 pub mod decoder;
 pub mod device;
 pub mod device_rates;

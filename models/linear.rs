@@ -27,6 +27,21 @@ impl Linear {
         self.weight.stored_as()
     }
 
+    /// The weights, if they are numbers that the library multiplies.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn numbers(&self) -> Option<&Tensor> {
+        match &self.weight {
+            Matrix::Dense(numbers) => Some(numbers),
+            _ => None,
+        }
+    }
+
+    /// `[out]`.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
     /// `[tokens, in]` to `[tokens, out]`.
     ///
     /// # Errors

@@ -52,6 +52,10 @@ impl Pool {
     /// # Errors
     /// If the device fails.
     pub fn copy_block(&self, from: u32, to: u32) -> Result<()> {
+        #[cfg(feature = "cuda")]
+        if self.keys.device().is_cuda() {
+            return crate::cuda::copy_block(&self.keys, &self.values, from, to);
+        }
         for pool in [&self.keys, &self.values] {
             // A selection copies this block; `narrow` and `copy` would copy the whole pool.
             let block = pool.index_select(&Tensor::new(&[from], pool.device())?, 0)?;

@@ -13,21 +13,21 @@ use crate::weights::Weights;
 
 /// A layer's weights.
 pub(super) struct Layer {
-    kind: LayerKind,
-    attention_norm: Tensor,
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    o: Linear,
-    qk_norm: Option<(Tensor, Tensor)>,
+    pub(super) kind: LayerKind,
+    pub(super) attention_norm: Tensor,
+    pub(super) q: Linear,
+    pub(super) k: Linear,
+    pub(super) v: Linear,
+    pub(super) o: Linear,
+    pub(super) qk_norm: Option<(Tensor, Tensor)>,
     /// Behind attention (Gemma).
-    attention_out_norm: Option<Tensor>,
-    mlp_norm: Tensor,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
+    pub(super) attention_out_norm: Option<Tensor>,
+    pub(super) mlp_norm: Tensor,
+    pub(super) gate: Linear,
+    pub(super) up: Linear,
+    pub(super) down: Linear,
     /// Behind the feed-forward block (Gemma).
-    mlp_out_norm: Option<Tensor>,
+    pub(super) mlp_out_norm: Option<Tensor>,
 }
 
 /// What the layers of one step share.
