@@ -161,8 +161,11 @@ pub(crate) fn pack(weights: &[u8], encoding: Encoding, out: usize) -> Vec<Words>
     let rows = width.div_ceil(ggml::bytes(encoding)) * encoding.layout().rows();
     let mut panels = vec![Words([0; PANEL]); out.div_ceil(PANEL) * rows];
     panels.par_chunks_exact_mut(rows).zip(weights.par_chunks(width * PANEL)).for_each(|(panel, weights)| {
-        for (column, weights) in weights.chunks_exact(width).enumerate() {
-            pack_column(weights, encoding, column, panel);
+        match encoding {
+            Encoding::F32 | Encoding::F16 | Encoding::Bf16 => transpose(weights, width, panel),
+            _ => weights.chunks_exact(width).enumerate().for_each(|(column, weights)| {
+                pack_column(weights, encoding, column, panel);
+            }),
         }
     });
     panels
@@ -171,6 +174,18 @@ pub(crate) fn pack(weights: &[u8], encoding: Encoding, out: usize) -> Vec<Words>
 /// Words that are `f32`.
 pub(crate) fn floats(rows: &[Words]) -> &[f32] {
     cast_slice(rows)
+}
+
+/// Plain numbers share words in a file as they do in a panel. A few rows of words at a time, so that both stay in a cache.
+fn transpose(weights: &[u8], width: usize, panel: &mut [Words]) {
+    const ROWS: usize = 16;
+    for (rows, start) in panel.chunks_mut(ROWS).zip((0..).step_by(4 * ROWS)) {
+        for (column, weights) in weights.chunks_exact(width).enumerate() {
+            for (row, bytes) in rows.iter_mut().zip(weights[start..].chunks(4)) {
+                row.0[column] = ggml::word(bytes);
+            }
+        }
+    }
 }
 
 fn pack_column(weights: &[u8], encoding: Encoding, column: usize, panel: &mut [Words]) {

@@ -1,6 +1,8 @@
 //! A few rows of activations: weights are multiplied as they come out of their words, so that reading them from memory never
 //! pauses.
 
+#![allow(clippy::needless_range_loop, reason = "indices are registers: their loops must be constant")]
+
 use std::marker::PhantomData;
 
 use pulp::{NullaryFnOnce, Simd};

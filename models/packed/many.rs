@@ -1,6 +1,8 @@
 //! Many rows of activations: a part of a panel is unpacked once, into a buffer that stays in a first-level cache, and all
 //! rows are multiplied with it, a tile of them at a time.
 
+#![allow(clippy::needless_range_loop, reason = "indices are registers: their loops must be constant")]
+
 use std::marker::PhantomData;
 use std::ops::Range;
 

@@ -1,5 +1,7 @@
 //! Activations as the inner loops read them, and calls for a constant number of rows.
 
+#![allow(clippy::needless_range_loop, reason = "indices are registers: their loops must be constant")]
+
 use std::ops::Range;
 
 /// Calls for a constant number of rows: sums are in registers only if the compiler knows how many there are.

@@ -21,15 +21,10 @@ pub(super) const fn bytes(encoding: Encoding) -> usize {
 /// Reads a block; at a row's end it may be the first half of one.
 pub(super) fn read(stored: &[u8], encoding: Encoding, block: &mut Block) {
     match encoding {
-        Encoding::F32 => block.numbers[0] = word(stored),
-        Encoding::F16 | Encoding::Bf16 => {
-            for (number, bytes) in block.numbers[..2].iter_mut().zip(stored.chunks(2)) {
-                *number = half(bytes);
-            }
-        }
+        Encoding::F32 | Encoding::F16 | Encoding::Bf16 => unreachable!("plain numbers are words already"),
         Encoding::Q4_0 => pair(stored, 18, block, |q, i| q[2 + i % 16] >> (i / 16 * 4) & 15),
         Encoding::Q5_0 => pair(stored, 22, block, |q, i| {
-            q[6 + i % 16] >> (i / 16 * 4) & 15 | (word(&q[2..]) >> i & 1) as u8 * 16
+            q[6 + i % 16] >> (i / 16 * 4) & 15 | ((word(&q[2..]) >> i & 1) as u8) << 4
         }),
         // From 0 to 255 instead of from -128 to 127.
         Encoding::Q8_0 => pair(stored, 34, block, |q, i| q[2 + i] ^ 128),
@@ -51,8 +46,13 @@ pub(super) fn read(stored: &[u8], encoding: Encoding, block: &mut Block) {
     }
 }
 
-fn word(bytes: &[u8]) -> u32 {
-    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+/// A word; at a row's end it may be half of one.
+#[inline]
+pub(super) fn word(bytes: &[u8]) -> u32 {
+    match bytes {
+        [a, b, c, d, ..] => u32::from_le_bytes([*a, *b, *c, *d]),
+        _ => half(bytes),
+    }
 }
 
 fn half(bytes: &[u8]) -> u32 {

@@ -4,6 +4,8 @@
 //! bit `b` of its word need not be shifted for that: it comes out 2^b times too large, and its scale is divided by 2^b. All
 //! of this is exact; what is rounded is the product with the scale, and its sum with the offset, once.
 
+#![allow(clippy::needless_range_loop, reason = "indices are registers: their loops must be constant")]
+
 use pulp::Simd;
 
 use super::{Encoding, Layout, Words};
