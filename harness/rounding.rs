@@ -2,7 +2,8 @@
 //!
 //! The digits of an estimate follow from its interval by the rule of the Particle Data Group (Review of Particle
 //! Physics, Introduction 5.3): of the half-width, two digits are kept when its first three lie between 100 and
-//! 354, one when they lie between 355 and 949, else two after rounding up. What is absent or not finite is a dash.
+//! 354, one when they lie between 355 and 949, else two after rounding up. An estimate keeps one digit all the same: what is not
+//! zero is never written as 0. What is absent or not finite is a dash.
 
 use crate::statistics::Estimate;
 
@@ -74,8 +75,11 @@ fn bracketed(estimate: Option<&Estimate>, limit: impl Fn(i32) -> i32, scale: f64
     let Some(decimals) = supported_decimals((high - low) / 2.0) else {
         return format!("{0} [{0}, {0}]", significant(value));
     };
-    let [value, low, high] = [value, low, high].map(|number| at(number, limit(decimals)));
-    format!("{value} [{low}, {high}]")
+    let decimals = limit(decimals);
+    // Beyond a millionth of the interval a number is a rounding error.
+    let first_digit = (-value.abs().log10().floor()).clamp(f64::from(decimals), f64::from(decimals + 6));
+    let [low, high] = [low, high].map(|number| at(number, decimals));
+    format!("{} [{low}, {high}]", at(value, if value == 0.0 { decimals } else { first_digit as i32 }))
 }
 
 /// A number rounded at a decimal place, which may lie before the point.
@@ -107,6 +111,13 @@ mod tests {
         assert_eq!(amount(Some(&estimate(0.0123, 0.0101, 0.0145)), 1000.0), "12.3 [10.1, 14.5]");
         assert_eq!(amount(Some(&estimate(12345.0, 11000.0, 13600.0)), 1.0), "12300 [11000, 13600]");
         assert_eq!(amount(Some(&estimate(12345.0, 8000.0, 21000.0)), 1.0), "12000 [8000, 21000]");
+    }
+
+    #[test]
+    fn what_is_not_zero_is_not_written_as_zero_however_wide_its_interval() {
+        assert_eq!(amount(Some(&estimate(0.42, 0.03, 2200.0)), 1.0), "0.4 [0, 2200]");
+        assert_eq!(amount(Some(&estimate(0.0, 0.0, 30.0)), 1.0), "0 [0, 30]");
+        assert_eq!(share(Some(&estimate(0.0004, 0.0, 0.3))), "0.0004 [0.00, 0.30]");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::matrix::Matrix;
+use crate::matrix::{Matrix, products};
 
 /// A linear layer.
 pub struct Linear {
@@ -47,10 +47,20 @@ impl Linear {
     /// # Errors
     /// If the shapes do not fit or the device fails.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = self.weight.product(x)?;
-        match &self.bias {
-            None => Ok(y),
-            Some(bias) => y.broadcast_add(bias),
+        Self::forward_all([self], x).map(|[y]| y)
+    }
+
+    /// What several layers make of the same numbers.
+    ///
+    /// # Errors
+    /// As [`Linear::forward`].
+    pub(crate) fn forward_all<const N: usize>(linears: [&Self; N], x: &Tensor) -> Result<[Tensor; N]> {
+        let mut all = products(linears.map(|linear| &linear.weight), x)?;
+        for (y, linear) in all.iter_mut().zip(linears) {
+            if let Some(bias) = &linear.bias {
+                *y = y.broadcast_add(bias)?;
+            }
         }
+        Ok(all)
     }
 }

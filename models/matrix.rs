@@ -37,6 +37,13 @@ impl Matrix {
         Ok(Self::Dense(numbers))
     }
 
+    fn packed(&self) -> Option<&Packed> {
+        match self {
+            Self::Packed(packed) => Some(packed),
+            _ => None,
+        }
+    }
+
     /// Where the weights are.
     pub fn device(&self) -> Device {
         match self {
@@ -88,17 +95,40 @@ impl Matrix {
     /// If the shapes do not fit or the device fails.
     pub fn product(&self, x: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Packed(packed) => {
-                let y = x.to_dtype(DType::F32)?.contiguous()?.apply_op1_no_bwd(&Multiply(packed))?;
-                y.to_dtype(x.dtype())
-            }
+            Self::Packed(_) => products([self], x).map(|[product]| product),
             Self::Dense(w) => x.matmul(&w.t()?),
             Self::Quantised(blocks) => QMatMul::QTensor(blocks.clone()).forward(&x.contiguous()?),
         }
     }
 }
 
-struct Multiply<'a>(&'a Packed);
+/// The products of one `x` with several matrices of the same width.
+///
+/// # Errors
+/// If the shapes do not fit or the device fails.
+pub(crate) fn products<const N: usize>(matrices: [&Matrix; N], x: &Tensor) -> Result<[Tensor; N]> {
+    let packed: Vec<&Packed> = matrices.iter().filter_map(|matrix| matrix.packed()).collect();
+    let products = if packed.len() == N {
+        let (tokens, mut from) = (x.dim(0)?, 0);
+        let y = x
+            .to_dtype(DType::F32)?
+            .contiguous()?
+            .apply_op1_no_bwd(&Multiply(&packed))?
+            .to_dtype(x.dtype())?;
+        let part = |packed: &&Packed| {
+            let part = y.narrow(0, from, tokens * packed.out())?.reshape((tokens, packed.out()));
+            from += tokens * packed.out();
+            part
+        };
+        packed.iter().map(part).collect::<Result<Vec<_>>>()?
+    } else {
+        matrices.iter().map(|matrix| matrix.product(x)).collect::<Result<Vec<_>>>()?
+    };
+    Ok(products.try_into().unwrap_or_else(|_| unreachable!("one for each matrix")))
+}
+
+/// Products one after another, as one row of numbers.
+struct Multiply<'a>(&'a [&'a Packed]);
 
 impl CustomOp1 for Multiply<'_> {
     fn name(&self) -> &'static str {
@@ -107,11 +137,13 @@ impl CustomOp1 for Multiply<'_> {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (tokens, inner) = layout.shape().dims2()?;
-        if inner != self.0.inner() {
-            candle_core::bail!("{inner} numbers do not fit weights of {}", self.0.inner())
+        if let Some(other) = self.0.iter().find(|packed| packed.inner() != inner) {
+            candle_core::bail!("{inner} numbers do not fit weights of {}", other.inner())
         }
         let x = &x.as_slice::<f32>()?[layout.start_offset()..][..tokens * inner];
-        Ok((CpuStorage::F32(self.0.multiply(x)), Shape::from((tokens, self.0.out()))))
+        let y = Packed::multiply(self.0, x);
+        let shape = Shape::from(y.len());
+        Ok((CpuStorage::F32(y), shape))
     }
 }
 
@@ -166,13 +198,14 @@ mod tests {
     }
 
     #[test]
-    fn products_of_every_encoding_and_shape_agree_with_the_library() {
+    fn products_of_every_encoding_and_shape_agree_with_those_of_64_bits() {
         for (tokens, inner) in
             [(1, 96), (2, 24), (5, 256), (7, 768), (12, 768), (13, 25), (50, 896), (400, 32)]
         {
             let x = tensor(tokens, inner, 0.3);
             for (name, matrix, meant) in encodings(inner) {
-                let slow = x.matmul(&meant.t().unwrap()).unwrap();
+                let long = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
+                let slow = long(&x).matmul(&long(&meant).t().unwrap()).unwrap().to_dtype(DType::F32).unwrap();
                 let difference = largest_difference(&matrix.product(&x).unwrap(), &slow);
                 assert!(difference < 2e-4, "{name} {tokens}x{inner}: {difference}");
             }
@@ -194,13 +227,16 @@ mod tests {
     }
 
     #[test]
-    fn an_output_is_one_chain_of_multiply_adds() {
+    fn an_output_is_the_sum_over_groups_of_32_of_a_chain_of_multiply_adds() {
         let (x, w) = (tensor(3, 200, 0.3), tensor(40, 200, 1.1));
         let fast = Matrix::new(w.clone()).unwrap().product(&x).unwrap().to_vec2::<f32>().unwrap();
         let (x, w) = (x.to_vec2::<f32>().unwrap(), w.to_vec2::<f32>().unwrap());
         for (x, fast) in x.iter().zip(&fast) {
             for (w, fast) in w.iter().zip(fast) {
-                assert_eq!(*fast, x.iter().zip(w).fold(0f32, |sum, (x, w)| x.mul_add(*w, sum)));
+                let chain =
+                    |(x, w): (&[f32], &[f32])| x.iter().zip(w).fold(0f32, |sum, (x, w)| x.mul_add(*w, sum));
+                let groups = x.chunks(32).zip(w.chunks(32));
+                assert_eq!(*fast, groups.map(chain).fold(0f32, |sum, group| sum + group));
             }
         }
     }

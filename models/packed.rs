@@ -5,23 +5,22 @@
 //! `f32` whatever the weights are.
 //!
 //! Matrix libraries choose their order of summation by the shape of the product: a row's last bits would depend on how
-//! many other rows share the batch, and once in a long while a sampled token with them. Here every output is one chain of
-//! fused multiply-adds over the inner dimension, whatever the batch, the number of threads and the instruction set are.
+//! many other rows share the batch, and once in a long while a sampled token with them. Here every output is the sum, in order, over
+//! groups of the inner dimension, of one chain of fused multiply-adds times the group's scale, whatever the batch, the number
+//! of threads and the instruction set are.
 
 mod few;
 mod many;
 mod rows;
-
-use std::marker::PhantomData;
 
 use bytemuck::cast_slice;
 use candle_core::{CpuStorage, Storage, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::panel::{Encoding, PANEL, Words, pack, with_kind};
+use crate::panel::{Encoding, PANEL, Words, pack};
 use few::Few;
-use many::Many;
+use many::{Many, Unpacked};
 
 /// Rows of activations that meet a task's panels in one go: a part of them fits a second-level cache.
 const GROUP: usize = 384;
@@ -92,9 +91,10 @@ impl Packed {
         rows
     }
 
-    /// `x W^T`: row-major `[tokens, inner]` to `[tokens, out]`.
-    pub(crate) fn multiply(&self, x: &[f32]) -> Vec<f32> {
-        Arch::new().dispatch(Product { weights: self, x })
+    /// `x W^T` of matrices with the same `inner`, side by side: row-major `[tokens, inner]` to `[tokens, out]` of the first one,
+    /// then of the next. Threads that are done with one go on with the next one at once.
+    pub(crate) fn multiply(weights: &[&Self], x: &[f32]) -> Vec<f32> {
+        Arch::new().dispatch(Product { weights, x })
     }
 
     fn rows_of_a_panel(&self) -> usize {
@@ -116,17 +116,17 @@ impl WithSimd for Row<'_> {
         let Self { weights, id, row } = self;
         let (rows, layout) = (weights.rows_of_a_panel(), weights.encoding.layout());
         let panel = &weights.panels[id / PANEL * rows..][..rows];
-        let mut unpacked = vec![0f32; weights.inner.next_multiple_of(layout.numbers) * PANEL];
-        with_kind!(weights.encoding, K => many::fill::<S, K>(simd, panel, &mut unpacked));
-        for (to, numbers) in row.iter_mut().zip(unpacked.chunks_exact(PANEL)) {
-            *to = numbers[id % PANEL];
+        let mut unpacked = Unpacked::new(layout, weights.inner);
+        unpacked.fill(simd, panel, weights.encoding);
+        for (k, to) in row.iter_mut().enumerate() {
+            *to = unpacked.number(k, id % PANEL);
         }
     }
 }
 
 /// All rows of activations times all panels.
 struct Product<'a> {
-    weights: &'a Packed,
+    weights: &'a [&'a Packed],
     x: &'a [f32],
 }
 
@@ -134,39 +134,66 @@ impl WithSimd for Product<'_> {
     type Output = Vec<f32>;
 
     fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        let Packed { panels, inner, out, .. } = self.weights;
-        let tokens = self.x.len() / inner;
+        let inner = self.weights[0].inner;
+        let (tokens, out) =
+            (self.x.len() / inner, self.weights.iter().map(|weights| weights.out).sum::<usize>());
         let mut y = Vec::with_capacity(tokens * out);
-        let output = Output { start: y.as_mut_ptr(), out: *out, lifetime: PhantomData };
-        let per_task = self.panels_of_a_task();
-        let panel_rows = self.weights.rows_of_a_panel();
         for (group, x) in self.x.chunks(GROUP * inner).enumerate() {
-            let rows = x.len() / inner;
-            let x = if rows <= few::most_rows::<S>() {
-                Activations::Few(Few::new::<S>(x, *inner, self.weights.encoding))
+            let activations = self.activations::<S>(x);
+            let tasks = self.tasks(&activations, y.as_mut_ptr(), group * GROUP, x.len() / inner);
+            if x.len() * out < 2 * WORTH_A_THREAD {
+                tasks.iter().for_each(|task| task.run(simd));
             } else {
-                Activations::Many(Many::new::<S>(x, *inner))
-            };
-            let task = |(task, panels): (usize, &[Words])| {
-                let place = Place { row: group * GROUP, column: task * per_task * PANEL };
-                Task { weights: self.weights, x: &x, rows, panels, place, output: &output }.run(simd);
-            };
-            let panels_of_task = per_task * panel_rows;
-            if rows * inner * out < 2 * WORTH_A_THREAD {
-                panels.chunks(panels_of_task).enumerate().for_each(task);
-            } else {
-                panels.par_chunks(panels_of_task).enumerate().for_each(task);
+                tasks.par_iter().for_each(|task| task.run(simd));
             }
         }
-        // SAFETY: every group of rows has met every panel, and each writes all its outputs.
+        // SAFETY: every group of rows has met every panel of every matrix, and each writes all its outputs.
         unsafe { y.set_len(tokens * out) };
         y
     }
 }
 
 impl Product<'_> {
+    /// A group of rows as each encoding of the weights wants it.
+    fn activations<S: Simd>(&self, x: &[f32]) -> Vec<(Encoding, Activations)> {
+        let mut all: Vec<(Encoding, Activations)> = Vec::new();
+        for weights in self.weights {
+            if all.iter().all(|(encoding, _)| *encoding != weights.encoding) {
+                all.push((weights.encoding, Activations::new::<S>(x, weights.inner, weights.encoding)));
+            }
+        }
+        all
+    }
+
+    /// A few panels each, of one matrix after the other.
+    fn tasks<'a>(
+        &'a self,
+        activations: &'a [(Encoding, Activations)],
+        start: *mut f32,
+        row: usize,
+        rows: usize,
+    ) -> Vec<Task<'a>> {
+        let tokens = self.x.len() / self.weights[0].inner;
+        let (panels, mut tasks, mut before) = (self.panels_of_a_task(), Vec::new(), 0);
+        for weights in self.weights {
+            let (_, x) = activations
+                .iter()
+                .find(|(encoding, _)| *encoding == weights.encoding)
+                .expect("all are there");
+            // SAFETY: the outputs of the matrices before end here.
+            let output = Output { start: unsafe { start.add(tokens * before) }, out: weights.out };
+            let parts = weights.panels.chunks(panels * weights.rows_of_a_panel()).enumerate();
+            tasks.extend(parts.map(|(i, part)| {
+                let place = Place { row, column: i * panels * PANEL };
+                Task { weights, x, rows, panels: part, place, output }
+            }));
+            before += weights.out;
+        }
+        tasks
+    }
+
     fn panels_of_a_task(&self) -> usize {
-        let panels = self.weights.out.div_ceil(PANEL);
+        let panels: usize = self.weights.iter().map(|weights| weights.out.div_ceil(PANEL)).sum();
         (panels / (rayon::current_num_threads() * TASKS)).clamp(1, MOST_PANELS)
     }
 }
@@ -179,16 +206,18 @@ struct Place {
 }
 
 /// Row-major `[tokens, out]` of which tasks write disjoint parts.
-struct Output<'a> {
+#[derive(Clone, Copy)]
+struct Output {
     start: *mut f32,
     out: usize,
-    lifetime: PhantomData<&'a mut [f32]>,
 }
 
 // SAFETY: tasks have panels of their own, so no two of them write the same column.
-unsafe impl Sync for Output<'_> {}
+unsafe impl Send for Output {}
+// SAFETY: as above.
+unsafe impl Sync for Output {}
 
-impl Output<'_> {
+impl Output {
     /// Writes sums as far as there are columns for them.
     fn write(&self, row: usize, column: usize, sums: &[f32]) {
         let width = sums.len().min(self.out.saturating_sub(column));
@@ -206,6 +235,16 @@ enum Activations {
     Many(Many),
 }
 
+impl Activations {
+    fn new<S: Simd>(x: &[f32], inner: usize, encoding: Encoding) -> Self {
+        if x.len() / inner <= few::most_rows::<S>() {
+            Self::Few(Few::new::<S>(x, inner, encoding))
+        } else {
+            Self::Many(Many::new::<S>(x, inner, encoding))
+        }
+    }
+}
+
 /// A group of rows times a few panels.
 struct Task<'a> {
     weights: &'a Packed,
@@ -213,11 +252,11 @@ struct Task<'a> {
     rows: usize,
     panels: &'a [Words],
     place: Place,
-    output: &'a Output<'a>,
+    output: Output,
 }
 
 impl Task<'_> {
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Simd>(&self, simd: S) {
         let (rows, encoding) = (self.weights.rows_of_a_panel(), self.weights.encoding);
         let mut sums = vec![0f32; self.panels.len() / rows * self.rows * PANEL];
         match self.x {
@@ -228,7 +267,7 @@ impl Task<'_> {
                     x.multiply(simd, panel, encoding, sums);
                 }
             }
-            Activations::Many(x) => x.multiply(simd, self.panels, encoding, &mut sums),
+            Activations::Many(x) => x.multiply(simd, self.panels, (encoding, rows), &mut sums),
         }
         for (panel, sums) in sums.chunks_exact(self.rows * PANEL).enumerate() {
             for (row, sums) in sums.chunks_exact(PANEL).enumerate() {

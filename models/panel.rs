@@ -16,7 +16,7 @@ use candle_core::DType;
 use candle_core::quantized::GgmlDType;
 use rayon::prelude::*;
 
-pub(crate) use unpack::{Kind, Sink, lanes_at, set_lanes_at, unpack, with_kind};
+pub(crate) use unpack::{Block, Kind, each_number, lanes_at, set_lanes_at, with_kind};
 
 /// Output columns of a panel: two AVX-512 vectors, four of AVX2, eight of NEON.
 pub(crate) const PANEL: usize = 32;
@@ -57,13 +57,15 @@ pub(crate) struct Layout {
     /// Rows of words before the numbers.
     head: usize,
     /// Numbers with a scale in common.
-    group: usize,
+    pub(crate) group: usize,
     low_bits: usize,
     high_bits: usize,
+    /// The integer that stands for 0.
+    zero: u32,
 }
 
 /// One column's block.
-struct Block {
+struct Column {
     head: [u32; 5],
     numbers: [u32; 256],
 }
@@ -94,17 +96,17 @@ impl Encoding {
 
     /// The layout of a block.
     pub(crate) const fn layout(self) -> Layout {
-        let (numbers, head, group, low_bits, high_bits) = match self {
-            Self::F32 => (1, 0, 1, 32, 0),
-            Self::F16 | Self::Bf16 => (2, 0, 2, 16, 0),
-            Self::Q4_0 => (64, 1, 32, 4, 0),
-            Self::Q5_0 => (64, 1, 32, 4, 1),
-            Self::Q8_0 => (64, 1, 32, 8, 0),
-            Self::Q4K => (256, 5, 32, 4, 0),
-            Self::Q5K => (256, 5, 32, 4, 1),
-            Self::Q6K => (256, 5, 16, 4, 2),
+        let (numbers, head, group, low_bits, high_bits, zero) = match self {
+            Self::F32 => (32, 0, 32, 32, 0, 0),
+            Self::F16 | Self::Bf16 => (32, 0, 32, 16, 0, 0),
+            Self::Q4_0 => (64, 1, 32, 4, 0, 8),
+            Self::Q5_0 => (64, 1, 32, 4, 1, 16),
+            Self::Q8_0 => (64, 1, 32, 8, 0, 128),
+            Self::Q4K => (256, 5, 32, 4, 0, 0),
+            Self::Q5K => (256, 5, 32, 4, 1, 0),
+            Self::Q6K => (256, 5, 16, 4, 2, 32),
         };
-        Layout { numbers, head, group, low_bits, high_bits }
+        Layout { numbers, head, group, low_bits, high_bits, zero }
     }
 
     /// Rows of words of a panel with `inner` numbers in each column.
@@ -121,8 +123,37 @@ impl Layout {
     }
 
     /// Groups of a block.
-    const fn groups(self) -> usize {
+    pub(crate) const fn groups(self) -> usize {
         self.numbers / self.group
+    }
+
+    /// What a group's numbers have in common: nothing, a scale, or a scale and an offset.
+    pub(crate) const fn factors(self) -> usize {
+        match self.head {
+            0 => 0,
+            _ if self.zero > 0 => 1,
+            _ => 2,
+        }
+    }
+
+    /// Words of a group, not counting those of high bits.
+    pub(crate) const fn words_of_a_group(self) -> usize {
+        self.group * self.low_bits / 32
+    }
+
+    /// Numbers in such a word.
+    pub(crate) const fn numbers_of_a_word(self) -> usize {
+        32 / self.low_bits
+    }
+
+    /// Bits from one number to the next when high bits have joined low ones.
+    const fn spacing(self) -> usize {
+        if self.high_bits > 0 { 8 } else { self.low_bits }
+    }
+
+    /// A number's value, divided by what it is unpacked to: a power of two, or 1 for plain numbers.
+    pub(crate) fn place(self, number: usize) -> f32 {
+        if self.low_bits > 8 { 1.0 } else { 1.0 / (1 << (number * self.spacing() % 16)) as f32 }
     }
 
     /// Rows of words of a block.
@@ -131,26 +162,37 @@ impl Layout {
         self.head + self.groups() * (high + low)
     }
 
-    fn put(self, block: &Block, column: usize, rows: &mut [Words]) {
+    fn put(self, block: &Column, column: usize, rows: &mut [Words]) {
         for (word, row) in block.head.iter().zip(&mut rows[..self.head]) {
             row.0[column] = *word;
         }
         let (high, low) = self.group_rows();
         let groups = rows[self.head..].chunks_exact_mut(high + low);
         for (numbers, rows) in block.numbers.chunks_exact(self.group).zip(groups) {
-            let (high, low) = rows.split_at_mut(high);
-            put_bits(numbers, self.high_bits, 4, column, high);
-            put_bits(numbers, self.low_bits, 0, column, low);
+            let mut highs = 0;
+            for (word, numbers) in numbers.chunks_exact(self.numbers_of_a_word()).enumerate() {
+                let mut lows = 0;
+                for (i, number) in numbers.iter().enumerate() {
+                    let (low_bit, high_bit) = self.bits_of(word, i);
+                    lows |= (number & (u32::MAX >> (32 - self.low_bits))) << low_bit;
+                    highs |= (number >> self.low_bits) << high_bit;
+                }
+                rows[high + word].0[column] = lows;
+            }
+            if high > 0 {
+                rows[0].0[column] = highs;
+            }
         }
     }
-}
 
-/// Writes `bits` bits of each number, from bit `first` on, into the words of a column.
-fn put_bits(numbers: &[u32], bits: usize, first: usize, column: usize, rows: &mut [Words]) {
-    for (numbers, row) in numbers.chunks_exact(32 / bits.max(1)).zip(rows) {
-        let parts = numbers.iter().enumerate();
-        let mask = u32::MAX >> (32 - bits);
-        row.0[column] = parts.fold(0, |word, (i, n)| word | (n >> first & mask) << (i * bits));
+    /// Where number `i` of a word has its bits: the low ones in order, or as joining them with the high ones leaves them in order,
+    /// numbers 0 to 3 in the lower halves of bytes, and 4 to 7 in the upper ones.
+    const fn bits_of(self, word: usize, i: usize) -> (usize, usize) {
+        if self.high_bits == 0 {
+            return (i * self.low_bits, 0);
+        }
+        let (byte, half) = (i % 4, i / 4);
+        (8 * byte + 4 * half, 8 * byte + (2 * word + half) * self.high_bits)
     }
 }
 
@@ -181,7 +223,8 @@ fn transpose(weights: &[u8], width: usize, panel: &mut [Words]) {
     const ROWS: usize = 16;
     for (rows, start) in panel.chunks_mut(ROWS).zip((0..).step_by(4 * ROWS)) {
         for (column, weights) in weights.chunks_exact(width).enumerate() {
-            for (row, bytes) in rows.iter_mut().zip(weights[start..].chunks(4)) {
+            let weights = weights.get(start..).unwrap_or_default();
+            for (row, bytes) in rows.iter_mut().zip(weights.chunks(4)) {
                 row.0[column] = ggml::word(bytes);
             }
         }
@@ -191,7 +234,7 @@ fn transpose(weights: &[u8], width: usize, panel: &mut [Words]) {
 fn pack_column(weights: &[u8], encoding: Encoding, column: usize, panel: &mut [Words]) {
     let layout = encoding.layout();
     let blocks = weights.chunks(ggml::bytes(encoding));
-    let mut block = Block { head: [0; 5], numbers: [0; 256] };
+    let mut block = Column { head: [0; 5], numbers: [0; 256] };
     for (weights, rows) in blocks.zip(panel.chunks_exact_mut(layout.rows())) {
         ggml::read(weights, encoding, &mut block);
         layout.put(&block, column, rows);

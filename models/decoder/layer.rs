@@ -151,16 +151,17 @@ impl Layer {
         let h = rms_norm(x, &self.attention_norm, eps)?;
         let x = (x + behind(&self.attention_out_norm, self.attention(&h, c, cached, batch)?)?)?;
         let h = rms_norm(&x, &self.mlp_norm, eps)?;
-        let gate = self.gate.forward(&h)?;
+        let [gate, up] = Linear::forward_all([&self.gate, &self.up], &h)?;
         let gate = if c.gemma.is_some() { gate.gelu()? } else { candle_nn::ops::silu(&gate)? };
-        let h = (gate * self.up.forward(&h)?)?;
+        let h = (gate * up)?;
         &x + behind(&self.mlp_out_norm, self.down.forward(&h)?)?
     }
 
     fn attention(&self, h: &Tensor, c: &Config, cached: &Pool, batch: &Batch) -> Result<Tensor> {
         let (tokens, eps) = (h.dim(0)?, c.norm_eps as f32);
-        let project = |linear: &Linear, heads: usize| linear.forward(h)?.reshape((tokens, heads, c.head_dim));
-        let (mut q, mut k) = (project(&self.q, c.heads)?, project(&self.k, c.kv_heads)?);
+        let [q, k, v] = Linear::forward_all([&self.q, &self.k, &self.v], h)?;
+        let mut q = q.reshape((tokens, c.heads, c.head_dim))?;
+        let mut k = k.reshape((tokens, c.kv_heads, c.head_dim))?;
         if let Some((q_norm, k_norm)) = &self.qk_norm {
             q = rms_norm(&q.contiguous()?, q_norm, eps)?;
             k = rms_norm(&k.contiguous()?, k_norm, eps)?;
@@ -168,7 +169,7 @@ impl Layer {
         if let Some(rotation) = self.kind.rotation {
             (q, k) = (batch.angles[rotation].turn(&q)?, batch.angles[rotation].turn(&k)?);
         }
-        cached.write(batch.slots, &k.flatten_from(1)?, &self.v.forward(h)?)?;
+        cached.write(batch.slots, &k.flatten_from(1)?, &v)?;
         let scale = c.gemma.map_or(c.head_dim as f64, |gemma| gemma.query_scale).sqrt().recip() as f32;
         let (queries, kv, dim, window) = (c.heads, c.kv_heads, c.head_dim, self.kind.window);
         let heads = Heads { queries, kv, dim, scale, window };

@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 
 use pulp::{NullaryFnOnce, Simd};
 
-use super::rows::{interleave, with_rows};
-use crate::panel::{Encoding, Kind, PANEL, Sink, Words, set_lanes_at, unpack, with_kind};
+use super::rows::{add_group, group_sums, interleave, with_rows};
+use crate::panel::{Block, Encoding, Kind, PANEL, Words, each_number, lanes_at, set_lanes_at, with_kind};
 
 /// Vectors of columns side by side: with two of them, memory is read in order.
 const VECTORS: usize = 2;
@@ -23,13 +23,16 @@ pub(super) const fn most_rows<S: Simd>() -> usize {
     2 * tile_rows::<S>()
 }
 
-/// A few rows in tiles, interleaved. Behind the last number of a row stand zeros for those that fill up a block.
+/// A few rows in tiles.
 pub(super) struct Few {
     tiles: Vec<Tile>,
 }
 
+/// Rows interleaved. Behind the last number of a row stand zeros for those that fill up a block.
 struct Tile {
     numbers: Vec<f32>,
+    /// Of each group, for encodings with offsets.
+    group_sums: Vec<f32>,
     rows: usize,
 }
 
@@ -38,12 +41,10 @@ impl Few {
     pub(super) fn new<S: Simd>(x: &[f32], inner: usize, encoding: Encoding) -> Self {
         let rows = x.len() / inner;
         let of_a_tile = rows.div_ceil(rows.div_ceil(tile_rows::<S>()));
-        let padded = inner.next_multiple_of(encoding.layout().numbers);
-        let tiles = x.chunks(of_a_tile * inner).map(|x| Tile::new(x, inner, padded)).collect();
-        Self { tiles }
+        Self { tiles: x.chunks(of_a_tile * inner).map(|x| Tile::new(x, inner, encoding)).collect() }
     }
 
-    /// The outputs of one panel, row-major `[rows, PANEL]`.
+    /// The outputs of one panel, row-major `[rows, PANEL]`, added to zeros.
     pub(super) fn multiply<S: Simd>(
         &self,
         simd: S,
@@ -51,35 +52,37 @@ impl Few {
         encoding: Encoding,
         mut sums: &mut [f32],
     ) {
-        for Tile { numbers, rows } in &self.tiles {
+        for tile in &self.tiles {
             let of_tile;
-            (of_tile, sums) = sums.split_at_mut(rows * PANEL);
+            (of_tile, sums) = sums.split_at_mut(tile.rows * PANEL);
             with_kind!(encoding, K => {
-                with_rows!(*rows, R => multiply::<S, K, R>(simd, numbers, panel, of_tile), 1 2 3 4 5 6 7 8)
+                with_rows!(tile.rows, R => multiply::<S, K, R>(simd, tile, panel, of_tile), 1 2 3 4 5 6 7 8)
             });
         }
     }
 }
 
 impl Tile {
-    fn new(x: &[f32], inner: usize, padded: usize) -> Self {
+    fn new(x: &[f32], inner: usize, encoding: Encoding) -> Self {
         let rows = x.len() / inner;
-        let mut numbers = vec![0f32; rows * padded];
-        with_rows!(rows, R => interleave::<R>(x, inner, &(0..inner), &mut numbers), 1 2 3 4 5 6 7 8);
-        Self { numbers, rows }
+        let mut numbers = vec![0f32; rows * inner.next_multiple_of(encoding.layout().numbers)];
+        let part = 0..inner;
+        with_rows!(rows, R => interleave::<R>(x, inner, &part, encoding, &mut numbers), 1 2 3 4 5 6 7 8);
+        Self { numbers, group_sums: group_sums(x, inner, &part, encoding), rows }
     }
 }
 
 /// A function for every kind of blocks and number of rows: they would not fit one's registers together.
 #[inline(never)]
-fn multiply<S: Simd, K: Kind, const R: usize>(simd: S, x: &[f32], panel: &[Words], sums: &mut [f32]) {
-    assert!(x.len() >= panel.len() / K::LAYOUT.rows() * K::LAYOUT.numbers * R);
+fn multiply<S: Simd, K: Kind, const R: usize>(simd: S, x: &Tile, panel: &[Words], sums: &mut [f32]) {
+    let groups = panel.len() / K::LAYOUT.rows() * K::LAYOUT.groups();
+    assert!(x.numbers.len() == groups * K::LAYOUT.group * R && sums.len() == R * PANEL);
     simd.vectorize(Multiply::<S, K, R> { simd, x, panel, sums, kind: PhantomData });
 }
 
 struct Multiply<'a, S, K, const R: usize> {
     simd: S,
-    x: &'a [f32],
+    x: &'a Tile,
     panel: &'a [Words],
     sums: &'a mut [f32],
     kind: PhantomData<K>,
@@ -89,36 +92,65 @@ impl<S: Simd, K: Kind, const R: usize> NullaryFnOnce for Multiply<'_, S, K, R> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
-        let (simd, lanes) = (self.simd, S::F32_LANES);
-        for first in (0..PANEL / lanes).step_by(VECTORS) {
-            let mut sinks = [Accumulate { simd, x: self.x, sums: [simd.splat_f32s(0.0); R] }; VECTORS];
-            unpack::<S, K, _, VECTORS>(simd, self.panel, first, &mut sinks);
-            for r in 0..R {
-                for v in 0..VECTORS {
-                    set_lanes_at(self.sums, r * PANEL + (first + v) * lanes, lanes, sinks[v].sums[r]);
+    fn call(mut self) {
+        for first in (0..PANEL / S::F32_LANES).step_by(VECTORS) {
+            for (i, rows) in self.panel.chunks_exact(K::LAYOUT.rows()).enumerate() {
+                let mut blocks = [Block::<S, K>::new(self.simd, rows, first); VECTORS];
+                let mut heads = [blocks[0].head(); VECTORS];
+                for v in 1..VECTORS {
+                    blocks[v] = Block::new(self.simd, rows, first + v);
+                    heads[v] = blocks[v].head();
+                }
+                for group in 0..K::LAYOUT.groups() {
+                    self.add(&blocks, &heads, first, (i, group));
                 }
             }
         }
     }
 }
 
-/// Sums of products for a vector of columns.
-#[derive(Clone, Copy)]
-struct Accumulate<'a, S: Simd, const R: usize> {
-    simd: S,
-    x: &'a [f32],
-    sums: [S::f32s; R],
-}
-
-impl<S: Simd, const R: usize> Sink<S> for Accumulate<'_, S, R> {
+impl<S: Simd, K: Kind, const R: usize> Multiply<'_, S, K, R> {
+    /// A chain of multiply-adds for each row and column, which then meets the group's scale.
     #[inline(always)]
-    fn take(&mut self, k: usize, numbers: S::f32s) {
-        for r in 0..R {
-            debug_assert!(k * R + r < self.x.len());
-            // SAFETY: there is a number of each row for every one of the panel's blocks, which `multiply` asserts.
-            let x = self.simd.splat_f32s(unsafe { *self.x.get_unchecked(k * R + r) });
-            self.sums[r] = self.simd.mul_add_f32s(x, numbers, self.sums[r]);
+    fn add(
+        &mut self,
+        blocks: &[Block<S, K>; VECTORS],
+        heads: &[[S::f32s; 2]; VECTORS],
+        first: usize,
+        (i, group): (usize, usize),
+    ) {
+        let simd = self.simd;
+        let mut products = [[simd.splat_f32s(0.0); VECTORS]; R];
+        let at = i * K::LAYOUT.groups() + group;
+        for word in 0..K::LAYOUT.words_of_a_group() {
+            let mut words = [blocks[0].words(group, word); VECTORS];
+            for v in 1..VECTORS {
+                words[v] = blocks[v].words(group, word);
+            }
+            let k = (at * K::LAYOUT.group + word * K::LAYOUT.numbers_of_a_word()) * R;
+            each_number!(K::LAYOUT, I => {
+                let mut numbers = [blocks[0].number::<I>(words[0]); VECTORS];
+                for v in 1..VECTORS {
+                    numbers[v] = blocks[v].number::<I>(words[v]);
+                }
+                for r in 0..R {
+                    // SAFETY: there is a number of each row for every one of the panel's blocks, which `multiply` asserts.
+                    let x = simd.splat_f32s(unsafe { *self.x.numbers.get_unchecked(k + I * R + r) });
+                    for v in 0..VECTORS {
+                        products[r][v] = simd.mul_add_f32s(x, numbers[v], products[r][v]);
+                    }
+                }
+            });
+        }
+        for v in 0..VECTORS {
+            let scale = blocks[v].scale(heads[v], group);
+            for r in 0..R {
+                let at_sum = r * PANEL + (first + v) * S::F32_LANES;
+                let sum = lanes_at(self.sums, at_sum, S::F32_LANES);
+                let group_sum = || self.x.group_sums[at * R + r];
+                let sum = add_group(simd, K::LAYOUT.factors(), (sum, products[r][v]), scale, group_sum);
+                set_lanes_at(self.sums, at_sum, S::F32_LANES, sum);
+            }
         }
     }
 }

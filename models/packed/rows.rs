@@ -4,6 +4,10 @@
 
 use std::ops::Range;
 
+use pulp::Simd;
+
+use crate::panel::Encoding;
+
 /// Calls for a constant number of rows: sums are in registers only if the compiler knows how many there are.
 macro_rules! with_rows {
     ($rows:expr, $R:ident => $call:expr, $($n:literal)*) => {
@@ -15,15 +19,48 @@ macro_rules! with_rows {
 }
 pub(super) use with_rows;
 
-/// Writes the numbers `part` of `R` rows of `inner` numbers: first all first ones, then all second ones.
-pub(super) fn interleave<const R: usize>(x: &[f32], inner: usize, part: &Range<usize>, to: &mut [f32]) {
+/// Writes the numbers `part` of `R` rows of `inner` numbers, each times its place: first all first ones, then all second ones.
+pub(super) fn interleave<const R: usize>(
+    x: &[f32],
+    inner: usize,
+    part: &Range<usize>,
+    encoding: Encoding,
+    to: &mut [f32],
+) {
     let mut rows = [&[][..]; R];
     for (row, x) in rows.iter_mut().zip(x.chunks_exact(inner)) {
         *row = &x[part.clone()];
     }
+    let places: [f32; 4] = std::array::from_fn(|k| encoding.layout().place(k));
     for (k, to) in to.as_chunks_mut::<R>().0.iter_mut().enumerate().take(part.len()) {
         for r in 0..R {
-            to[r] = rows[r][k];
+            to[r] = rows[r][k] * places[k % 4];
         }
     }
+}
+
+/// For encodings with offsets, the sum over each group of `part`, as a row in [`interleave`]'s order; else nothing.
+pub(super) fn group_sums(x: &[f32], inner: usize, part: &Range<usize>, encoding: Encoding) -> Vec<f32> {
+    if encoding.layout().factors() < 2 {
+        return Vec::new();
+    }
+    let groups = part.clone().step_by(encoding.layout().group);
+    let sum = |start: usize, x: &[f32]| x[start..part.end.min(start + encoding.layout().group)].iter().sum();
+    groups.flat_map(|start| x.chunks_exact(inner).map(move |x| sum(start, x))).collect()
+}
+
+/// Adds a group's products to a sum: times its scale, and its offset times the sum over the group, if it has them.
+#[inline(always)]
+pub(super) fn add_group<S: Simd>(
+    simd: S,
+    factors: usize,
+    (sum, products): (S::f32s, S::f32s),
+    [scale, offset]: [S::f32s; 2],
+    group_sum: impl FnOnce() -> f32,
+) -> S::f32s {
+    if factors == 0 {
+        return simd.add_f32s(sum, products);
+    }
+    let sum = simd.mul_add_f32s(products, scale, sum);
+    if factors == 1 { sum } else { simd.mul_add_f32s(simd.splat_f32s(group_sum()), offset, sum) }
 }

@@ -3,12 +3,13 @@
 //! A block's numbers come out as unsigned integers, and what turns these into weights as words whose meaning
 //! [`super::unpack`] knows.
 
-use super::{Block, Encoding};
+use super::{Column, Encoding};
 
-/// Bytes of a panel's block of one column in a file: two of ggml's, for those of 32 numbers.
+/// Bytes of a panel's block of one column in a file: two of ggml's, for those of 32 numbers; 32 plain numbers.
 pub(super) const fn bytes(encoding: Encoding) -> usize {
     match encoding {
-        Encoding::F32 | Encoding::F16 | Encoding::Bf16 => 4,
+        Encoding::F32 => 4 * 32,
+        Encoding::F16 | Encoding::Bf16 => 2 * 32,
         Encoding::Q4_0 => 2 * 18,
         Encoding::Q5_0 => 2 * 22,
         Encoding::Q8_0 => 2 * 34,
@@ -19,7 +20,7 @@ pub(super) const fn bytes(encoding: Encoding) -> usize {
 }
 
 /// Reads a block; at a row's end it may be the first half of one.
-pub(super) fn read(stored: &[u8], encoding: Encoding, block: &mut Block) {
+pub(super) fn read(stored: &[u8], encoding: Encoding, block: &mut Column) {
     match encoding {
         Encoding::F32 | Encoding::F16 | Encoding::Bf16 => unreachable!("plain numbers are words already"),
         Encoding::Q4_0 => pair(stored, 18, block, |q, i| q[2 + i % 16] >> (i / 16 * 4) & 15),
@@ -59,14 +60,14 @@ fn half(bytes: &[u8]) -> u32 {
     u32::from(u16::from_le_bytes([bytes[0], bytes[1]]))
 }
 
-fn fill(block: &mut Block, number: impl Fn(usize) -> u8) {
+fn fill(block: &mut Column, number: impl Fn(usize) -> u8) {
     for (i, to) in block.numbers.iter_mut().enumerate() {
         *to = u32::from(number(i));
     }
 }
 
 /// Two blocks of 32 numbers that begin with their scales.
-fn pair(stored: &[u8], bytes: usize, block: &mut Block, number: impl Fn(&[u8], usize) -> u8) {
+fn pair(stored: &[u8], bytes: usize, block: &mut Column, number: impl Fn(&[u8], usize) -> u8) {
     (block.head[0], block.numbers) = (0, [0; 256]);
     for (i, stored) in stored.chunks_exact(bytes).enumerate() {
         block.head[0] |= half(stored) << (16 * i);
@@ -82,7 +83,7 @@ fn nibble(bytes: &[u8], i: usize) -> u8 {
 }
 
 /// Scales and offsets of q4_K and q5_K: two halves, then eight pairs of six bits in twelve bytes.
-fn affine(stored: &[u8], block: &mut Block) {
+fn affine(stored: &[u8], block: &mut Column) {
     block.head[0] = word(stored);
     let packed = &stored[4..16];
     let pair = |i: usize| match i {
