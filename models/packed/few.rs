@@ -75,6 +75,9 @@ impl Tile {
 /// A function for every kind of blocks and number of rows: they would not fit one's registers together.
 #[inline(never)]
 fn multiply<S: Simd, K: Kind, const R: usize>(simd: S, x: &Tile, panel: &[Words], sums: &mut [f32]) {
+    if const { R > tile_rows::<S>() } {
+        unreachable!("tiles are smaller: this saves the compiler the work");
+    }
     let groups = panel.len() / K::LAYOUT.rows() * K::LAYOUT.groups();
     assert!(x.numbers.len() == groups * K::LAYOUT.group * R && sums.len() == R * PANEL);
     simd.vectorize(Multiply::<S, K, R> { simd, x, panel, sums, kind: PhantomData });

@@ -222,6 +222,9 @@ fn add<S: Simd, const R: usize, const F: usize>(
     w: &Weights,
     sums: &mut [f32],
 ) {
+    if const { R > most_rows::<S>() } {
+        unreachable!("tiles are smaller: this saves the compiler the work");
+    }
     simd.vectorize(Add::<S, R, F> { simd, x, group_sums, w, sums });
 }
 
