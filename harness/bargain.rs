@@ -44,7 +44,10 @@ pub fn bargains<'a>(rows: &'a [Row], task: &str) -> Vec<Bargain<'a>> {
 pub fn cheapest_answer<'a>(rows: &'a [Row], task: &str, currency: Currency) -> Option<&'a Row> {
     let candidates = rows.iter().filter(|row| row.cell.task == task && is_candidate(row));
     let priced = candidates.filter_map(|row| Some((currency.per_correct(row)?.value, row)));
-    priced.filter(|(cost, _)| cost.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cell.cmp(&b.1.cell))).map(|(_, row)| row)
+    priced
+        .filter(|(cost, _)| cost.is_finite())
+        .min_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cell.cmp(&b.1.cell)))
+        .map(|(_, row)| row)
 }
 
 /// Tasks in the order of their first row.

@@ -1,6 +1,9 @@
 //! The Pareto front of a task's cells: those that no other beats on both cost and accuracy, and how surely.
 
+use std::collections::HashSet;
+
 use crate::bargain::is_candidate;
+use crate::cell::{Cell, Strategy};
 use crate::currency::Currency;
 use crate::row::Row;
 use crate::statistics::{Bootstrap, OnFront, PricedCell, Undefined, pareto_front};
@@ -19,13 +22,27 @@ pub struct Placed<'a> {
 /// # Errors
 /// As [`pareto_front`].
 pub fn front<'a>(rows: &'a [Row], task: &str, currency: Currency) -> Result<Vec<Placed<'a>>, Undefined> {
-    let candidates = rows.iter().filter(|row| row.cell.task == task && is_candidate(row));
-    let mut candidates: Vec<(&Row, PricedCell)> = candidates.filter_map(|row| Some((row, priced(row, currency)?))).collect();
+    let candidates = candidates(rows, task).into_iter();
+    let mut candidates: Vec<(&Row, PricedCell)> =
+        candidates.filter_map(|row| Some((row, priced(row, currency)?))).collect();
     let most = candidates.iter().map(|(row, _)| row.problems).max().unwrap_or(0);
     candidates.retain(|(row, _)| row.problems == most);
     let (rows, cells): (Vec<&Row>, Vec<PricedCell>) = candidates.into_iter().unzip();
     let placed = pareto_front(&cells, Bootstrap::default())?;
     Ok(rows.into_iter().zip(placed).map(|(row, on_front)| Placed { row, on_front }).collect())
+}
+
+/// Cells of a task that somebody could choose; one completion is one cell, whatever the strategy.
+pub fn candidates<'a>(rows: &'a [Row], task: &str) -> Vec<&'a Row> {
+    let of_task: Vec<&Row> = rows.iter().filter(|row| row.cell.task == task && is_candidate(row)).collect();
+    let single = |row: &Row| Cell { strategy: Strategy::First, ..row.cell.clone() };
+    let singles: HashSet<Cell> = of_task
+        .iter()
+        .filter(|row| row.cell.strategy == Strategy::First)
+        .map(|row| row.cell.clone())
+        .collect();
+    let is_repeat = |row: &Row| row.cell.strategy != Strategy::First && singles.contains(&single(row));
+    of_task.into_iter().filter(|row| !is_repeat(row)).collect()
 }
 
 fn priced(row: &Row, currency: Currency) -> Option<PricedCell> {

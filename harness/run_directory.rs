@@ -246,8 +246,12 @@ pub fn read_records(path: &Path) -> Result<Vec<Trajectory>, RunError> {
 ///
 /// # Errors
 /// As [`read_records`].
-pub fn read_records_where(path: &Path, wanted: impl Fn(&str, u32) -> bool) -> Result<Vec<Trajectory>, RunError> {
-    let is_wanted = |line: &[u8]| serde_json::from_slice::<Heading>(line).is_ok_and(|h| wanted(&h.problem, h.trajectory));
+pub fn read_records_where(
+    path: &Path,
+    wanted: impl Fn(&str, u32) -> bool,
+) -> Result<Vec<Trajectory>, RunError> {
+    let is_wanted =
+        |line: &[u8]| serde_json::from_slice::<Heading>(line).is_ok_and(|h| wanted(&h.problem, h.trajectory));
     let file = path.join("trajectories.jsonl");
     let reader = match File::open(&file) {
         Ok(open) => BufReader::new(open),

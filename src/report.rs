@@ -16,7 +16,7 @@ use isocost_harness::observation::Observations;
 use isocost_harness::plot;
 use isocost_harness::price::Price;
 use isocost_harness::replay::Serving;
-use isocost_harness::report_html::{Embedded, Page, report_html};
+use isocost_harness::report_html::{CHECKED, Embedded, Page, Waited, report_html};
 use isocost_harness::report_md::{Figure, Report, Section, report_md};
 use isocost_harness::row::Row;
 use isocost_harness::run_directory::{
@@ -25,6 +25,7 @@ use isocost_harness::run_directory::{
 use isocost_harness::steps_parquet::write_steps_parquet;
 use isocost_harness::surface::Surface;
 use isocost_harness::sweep::{ModelEntry, Sweep};
+use isocost_harness::table::Table;
 use isocost_harness::verification::Verification;
 use isocost_harness::verification_report;
 use rayon::prelude::*;
@@ -60,6 +61,7 @@ pub(crate) fn write(path: &Path, prices: &[String]) -> Result<Vec<Row>> {
     let claims = claims::verdicts(&manifest, &observations);
     claims::write(path, &claims)?;
     let further = Further::read(path, &manifest)?;
+    let waiting = further.waiting(&manifest);
     let figures = figures(&Facts {
         rows: &rows,
         claims: Some(&claims),
@@ -78,13 +80,14 @@ pub(crate) fn write(path: &Path, prices: &[String]) -> Result<Vec<Row>> {
         claims: Some(claims),
         economy,
         figures: figures.iter().filter(is_in_markdown).map(linked).collect(),
-        sections: further.sections(&manifest),
+        sections: further.sections(&waiting),
         rows,
     };
     write_whole(&path.join("report.md"), &report_md(&report))?;
     let page = Page {
         report: &report,
         figures: &figures,
+        waiting: &waiting,
         trajectories: &Embedded::read(path, &observations)?,
         manifest: &serde_json::to_string_pretty(&manifest)?,
     };
@@ -115,28 +118,35 @@ impl Further {
         Ok(Self { surfaces, latency, verification: verification.transpose()? })
     }
 
-    fn sections(self, manifest: &Manifest) -> Vec<Section> {
-        let checked = self.verification.map(|found| Section {
-            title: "Checked by running cells alone".into(),
-            tables: vec![verification_report::table(&found)],
-        });
-        let waiting = Some(self.latency).filter(|rows| !rows.is_empty()).map(|rows| Section {
-            title: "Waiting".into(),
-            tables: latency_tables(&ends(rows), serving(manifest)),
-        });
-        checked.into_iter().chain(waiting).collect()
+    /// A table for each task and model: one completion and the most of each budget; `latency.csv` holds the rest.
+    fn waiting(&self, manifest: &Manifest) -> Vec<Waited> {
+        let most = self.latency.iter().map(|row| row.asked.n).max().unwrap_or(1);
+        let ends = self.latency.iter().filter(|row| row.asked.n == 1 || row.asked.n == most).cloned();
+        let ends: Vec<LatencyRow> = ends.collect();
+        let groups = ends.chunk_by(|a, b| (&a.asked.task, &a.asked.model) == (&b.asked.task, &b.asked.model));
+        let waited = |rows: &[LatencyRow]| {
+            let (task, model) = (rows[0].asked.task.clone(), rows[0].asked.model.clone());
+            latency_tables(rows, serving(manifest)).into_iter().map(move |table| Waited {
+                task: task.clone(),
+                model: model.clone(),
+                table,
+            })
+        };
+        groups.flat_map(waited).collect()
+    }
+
+    fn sections(self, waiting: &[Waited]) -> Vec<Section> {
+        let checked = self
+            .verification
+            .map(|found| Section { title: CHECKED.into(), tables: vec![verification_report::table(&found)] });
+        let tables: Vec<Table> = waiting.iter().map(|waited| waited.table.clone()).collect();
+        let waiting = Section { title: "Waiting".into(), tables };
+        checked.into_iter().chain(Some(waiting).filter(|section| !section.tables.is_empty())).collect()
     }
 }
 
 fn serving(manifest: &Manifest) -> Serving {
     Serving::OneUser { rows: manifest.identity.sweep.rows as u32 }
-}
-
-/// One completion and the most of each budget; `latency.csv` holds what lies between.
-fn ends(mut rows: Vec<LatencyRow>) -> Vec<LatencyRow> {
-    let most = rows.iter().map(|row| row.asked.n).max().unwrap_or(1);
-    rows.retain(|row| row.asked.n == 1 || row.asked.n == most);
-    rows
 }
 
 fn add_prices(sweep: &mut Sweep, names: &[String]) -> Result<()> {

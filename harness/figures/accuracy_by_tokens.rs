@@ -32,13 +32,22 @@ pub(super) fn figure(facts: &Facts, task: &str) -> Option<Figure> {
     let points = || series.iter().flat_map(|line| &line.points);
     let chart = Chart {
         title: format!("{task}: accuracy by reasoning tokens"),
-        subtitle: format!("Solid: one completion, with its 95 % band over problems.{dashed} Dotted: straight in the logarithm."),
-        x: Axis::counts("mean reasoning tokens per problem, all completions (logarithmic)", points().map(|p| p.x)),
+        subtitle: format!(
+            "Solid: one completion, with its 95 % band over problems.{dashed} Dotted: straight in the logarithm."
+        ),
+        x: Axis::counts(
+            "mean reasoning tokens per problem, all completions (logarithmic)",
+            points().map(|p| p.x),
+        ),
         y: Axis::share("accuracy", points().map(|p| p.range.map_or(p.y, |range| range.1))),
         guides: Vec::new(),
         series,
     };
-    let slopes = if slopes.is_empty() { String::new() } else { format!(" Accuracy per tenfold tokens: {}.", slopes.join("; ")) };
+    let slopes = if slopes.is_empty() {
+        String::new()
+    } else {
+        format!(" Accuracy per tenfold tokens: {}.", slopes.join("; "))
+    };
     Some(Figure {
         name: file_name(&[task, "tokens"]),
         topic: Topic::Tokens,
@@ -57,7 +66,12 @@ fn by_tokens(rows: &[&Row], way: (Strategy, u32), model: &str, at: usize, form: 
 
 /// The least-squares line through the points of at least one token, as the claim fits it.
 fn fit(line: &Series, at: usize) -> Option<Series> {
-    let thinking: Vec<Measured> = line.points.iter().filter(|point| point.x > 0.0).map(|point| Measured { cost: point.x, accuracy: point.y }).collect();
+    let thinking: Vec<Measured> = line
+        .points
+        .iter()
+        .filter(|point| point.x > 0.0)
+        .map(|point| Measured { cost: point.x, accuracy: point.y })
+        .collect();
     let found = LogLine::fit(&thinking).filter(|_| thinking.len() > 2)?;
     let (low, high) = (thinking.first()?.cost, thinking.last()?.cost);
     let along = |step: u32| low * (high / low).powf(f64::from(step) / 24.0);

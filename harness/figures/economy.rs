@@ -22,7 +22,8 @@ pub(super) fn figure(facts: &Facts) -> Option<Figure> {
         ("cell by cell", Colour::Model(1), 1, |part| part.cell_by_cell_tokens),
         ("row by row", Colour::Grey, 3, |part| part.row_by_row_tokens),
     ];
-    let series: Vec<Series> = all.into_iter().filter_map(|(name, colour, shape, tokens)| of(name, colour, shape, tokens)).collect();
+    let series: Vec<Series> =
+        all.into_iter().filter_map(|(name, colour, shape, tokens)| of(name, colour, shape, tokens)).collect();
     let sum = |tokens: fn(&Economy) -> u64| facts.economy.iter().map(tokens).sum::<u64>() as f64;
     let times = sum(|part| part.cell_by_cell_tokens) / sum(|part| part.grid_tokens).max(1.0);
     let chart = Chart {

@@ -162,7 +162,9 @@ fn says(row: &Row) -> String {
     let mut lines = vec![cell_name(&row.cell), format!("accuracy {}", share(row.accuracy.as_ref()))];
     let tokens = row.reasoning_tokens_mean * f64::from(row.cell.n);
     lines.push(format!("{} reasoning tokens, {} a problem", significant(tokens), seconds(row.device_s_mean)));
-    lines.extend(row.prices.first().map(|priced| format!("{} per million problems", dollars(priced.usd_mean * 1e6))));
+    lines.extend(
+        row.prices.first().map(|priced| format!("{} per million problems", dollars(priced.usd_mean * 1e6))),
+    );
     lines.join("\n")
 }
 
@@ -203,7 +205,11 @@ fn cost(currency: Currency, row: &Row) -> f64 {
 /// The title of that axis, and how its amounts are written.
 fn cost_axis(currency: Currency, values: impl Iterator<Item = f64>) -> crate::plot::Axis {
     match currency {
-        Currency::Dollars => crate::plot::Axis::amounts("dollars per million problems (logarithmic)", values, |v| format!("${}", tick(v))),
+        Currency::Dollars => {
+            crate::plot::Axis::amounts("dollars per million problems (logarithmic)", values, |v| {
+                format!("${}", tick(v))
+            })
+        }
         _ => crate::plot::Axis::amounts("device time per problem (logarithmic)", values, seconds_tick),
     }
 }

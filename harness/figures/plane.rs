@@ -1,9 +1,8 @@
 //! Cost against accuracy: every cell, the front of those that no other beats, and lines of equal price.
 
 use super::{Facts, Figure, Topic, cost, cost_axis, file_name, models, point, says, tick};
-use crate::bargain::is_candidate;
 use crate::currency::Currency;
-use crate::front::{Placed, front};
+use crate::front::{Placed, candidates, front};
 use crate::plot::chart::{Chart, Form, Guide, Point, Series};
 use crate::plot::{Axis, Colour};
 use crate::rounding::percent;
@@ -14,11 +13,14 @@ const STEPS: i32 = 48;
 
 pub(super) fn figure(facts: &Facts, task: &str) -> Option<Figure> {
     let currency = Currency::of_charts(facts.rows);
-    let rows: Vec<&Row> =
-        facts.rows.iter().filter(|row| row.cell.task == task && is_candidate(row) && row.accuracy.is_some()).collect();
+    let mut rows = candidates(facts.rows, task);
+    rows.retain(|row| row.accuracy.is_some());
     let placed = front(facts.rows, task, currency).unwrap_or_default();
-    let mut series: Vec<Series> =
-        models(facts.rows).iter().enumerate().filter_map(|(at, model)| cells(&rows, &placed, currency, model, at)).collect();
+    let mut series: Vec<Series> = models(facts.rows)
+        .iter()
+        .enumerate()
+        .filter_map(|(at, model)| cells(&rows, &placed, currency, model, at))
+        .collect();
     if series.is_empty() {
         return None;
     }
@@ -59,7 +61,11 @@ fn cells(rows: &[&Row], placed: &[Placed], currency: Currency, model: &str, at: 
 fn front_line(placed: &[Placed], currency: Currency) -> Option<Series> {
     let on_front = placed.iter().filter(|placed| placed.on_front.observed);
     let line = on_front.filter_map(|placed| {
-        let says = format!("{}\non the front in {} % of resamplings", says(placed.row), percent(placed.on_front.probability));
+        let says = format!(
+            "{}\non the front in {} % of resamplings",
+            says(placed.row),
+            percent(placed.on_front.probability)
+        );
         Some(Point { says, ..point(cost(currency, placed.row), placed.row)? })
     });
     let mut line: Vec<Point> = line.collect();
@@ -81,7 +87,10 @@ fn equal_prices(rows: &[&Row], currency: Currency) -> Vec<Guide> {
             Currency::Dollars => format!("${}", tick(price)),
             _ => super::seconds_tick(price),
         };
-        let points = (0..=STEPS).map(along).filter(|cost| *cost >= low && *cost <= high).map(|cost| (cost, cost / price));
+        let points = (0..=STEPS)
+            .map(along)
+            .filter(|cost| *cost >= low && *cost <= high)
+            .map(|cost| (cost, cost / price));
         Guide { label, points: points.collect() }
     };
     let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;

@@ -17,7 +17,8 @@ pub(super) fn figure(facts: &Facts) -> Option<Figure> {
         Series::new(model, Colour::Model(at), at, Form::Dots, cells.map(point).collect())
     };
     let series: Vec<Series> = models.iter().filter_map(of).collect();
-    let both: Vec<f64> = found.cells.iter().flat_map(|cell| [cell.e2e_measured_s, cell.e2e_predicted_s]).collect();
+    let both: Vec<f64> =
+        found.cells.iter().flat_map(|cell| [cell.e2e_measured_s, cell.e2e_predicted_s]).collect();
     let low = both.iter().copied().fold(f64::INFINITY, f64::min);
     let high = both.iter().copied().fold(0.0, f64::max);
     let axis = |title: &str| Axis::amounts(title, both.iter().copied(), seconds_tick);
@@ -42,7 +43,13 @@ pub(super) fn figure(facts: &Facts) -> Option<Figure> {
 fn point(cell: &CellCheck) -> Point {
     let says = format!(
         "{} on {}, budget {}, n = {}\npredicted {}, measured {} ({:+.1} %)",
-        cell.model, cell.task, cell.budget, cell.n, seconds(cell.e2e_predicted_s), seconds(cell.e2e_measured_s), cell.e2e_error() * 100.0
+        cell.model,
+        cell.task,
+        cell.budget,
+        cell.n,
+        seconds(cell.e2e_predicted_s),
+        seconds(cell.e2e_measured_s),
+        cell.e2e_error() * 100.0
     );
     Point { x: cell.e2e_measured_s, y: cell.e2e_predicted_s, weight: 1.0, says, ..Point::default() }
 }

@@ -11,10 +11,20 @@ use crate::surface::{Point, Surface};
 pub(super) fn figure(surface: &Surface) -> Option<Figure> {
     let rates = surface.rates?;
     let of = |kind: StepKind, name: &str, at: usize| {
-        let points = surface.points.iter().filter(|point| point.step.kind == kind && point.step.load.forks == 0);
-        Series::new(name, Colour::Model(at), at, Form::Dust, points.filter_map(|point| placed(surface, point)).collect())
+        let points =
+            surface.points.iter().filter(|point| point.step.kind == kind && point.step.load.forks == 0);
+        Series::new(
+            name,
+            Colour::Model(at),
+            at,
+            Form::Dust,
+            points.filter_map(|point| placed(surface, point)).collect(),
+        )
     };
-    let series: Vec<Series> = [of(StepKind::Prefill, "prefill", 1), of(StepKind::Decode, "decode", 0)].into_iter().flatten().collect();
+    let series: Vec<Series> = [of(StepKind::Prefill, "prefill", 1), of(StepKind::Decode, "decode", 0)]
+        .into_iter()
+        .flatten()
+        .collect();
     let xs: Vec<f64> = series.iter().flat_map(|s| s.points.iter().map(|p| p.x)).collect();
     let (low, high) = (xs.iter().copied().reduce(f64::min)?, xs.iter().copied().reduce(f64::max)?);
     let (bandwidth, peak) = (rates.copy_bytes_per_s, rates.matrix_flop_per_s);
@@ -25,7 +35,13 @@ pub(super) fn figure(surface: &Surface) -> Option<Figure> {
     let ys = series.iter().flat_map(|s| s.points.iter().map(|p| p.y)).chain([peak / 1e9]);
     let chart = Chart {
         title: format!("{name}: roofline"),
-        subtitle: format!("Forward passes on {}, {}. Dotted: what {} GB/s copied and {} GFLOP/s multiplied, both measured, allow.", surface.name.device, surface.name.dtype, significant(bandwidth / 1e9), significant(peak / 1e9)),
+        subtitle: format!(
+            "Forward passes on {}, {}. Dotted: what {} GB/s copied and {} GFLOP/s multiplied, both measured, allow.",
+            surface.name.device,
+            surface.name.dtype,
+            significant(bandwidth / 1e9),
+            significant(peak / 1e9)
+        ),
         x: Axis::amounts("FLOP per byte that must move (logarithmic)", [low, high].into_iter(), tick),
         y: Axis::amounts("GFLOP/s (logarithmic)", ys, tick),
         guides: vec![Guide { points: roof, label: "roofline".into() }],
@@ -56,4 +72,3 @@ fn placed(surface: &Surface, point: &Point) -> Option<Drawn> {
     let (x, y) = (bound.flop as f64 / bound.bytes as f64, bound.flop as f64 / step.forward_s / 1e9);
     Some(Drawn { x, y, weight: 0.6, says, ..Drawn::default() })
 }
-

@@ -20,13 +20,16 @@ pub(super) fn figure(facts: &Facts, task: &str, model: &str) -> Option<Figure> {
     }
     let single = rows.iter().filter(|row| row.cell.strategy == Strategy::First);
     let serial: Vec<Point> = single.filter_map(|row| point(cost(currency, row), row)).collect();
-    let parallel = |(at, budget): (usize, &Budget)| parallel(&rows, strategy, *budget, currency, (at, budgets.len()));
+    let parallel =
+        |(at, budget): (usize, &Budget)| parallel(&rows, strategy, *budget, currency, (at, budgets.len()));
     let mut series: Vec<Series> = budgets.iter().enumerate().filter_map(parallel).collect();
     series.extend(Series::new("longer thought", Colour::Ink, 0, Form::Line, serial).map(Series::unlabelled));
     let points = || series.iter().flat_map(|line| &line.points);
     let chart = Chart {
         title: format!("{task}: {model}, serial against parallel"),
-        subtitle: format!("Black: one completion, thinking longer, with its 95 % band. Coloured: more completions of one budget, chosen by {strategy}. Hollow: n above half of the trajectories."),
+        subtitle: format!(
+            "Black: one completion, thinking longer, with its 95 % band. Coloured: more completions of one budget, chosen by {strategy}. Hollow: n above half of the trajectories."
+        ),
         x: cost_axis(currency, points().map(|p| p.x)),
         y: Axis::share("accuracy", points().map(|p| p.range.map_or(p.y, |range| range.1))),
         guides: Vec::new(),
@@ -39,17 +42,30 @@ pub(super) fn figure(facts: &Facts, task: &str, model: &str) -> Option<Figure> {
         topic: Topic::Serial,
         task: Some(task.into()),
         model: Some(model.into()),
-        caption: format!("Where a coloured line runs above the black one, sampling again buys more than thinking longer.{}", gain.unwrap_or_default()),
+        caption: format!(
+            "Where a coloured line runs above the black one, sampling again buys more than thinking longer.{}",
+            gain.unwrap_or_default()
+        ),
         drawing: chart.draw(),
     })
 }
 
 /// One budget over n; a single completion is every strategy's n = 1.
-fn parallel(rows: &[&Row], strategy: Strategy, budget: Budget, currency: Currency, (at, count): (usize, usize)) -> Option<Series> {
+fn parallel(
+    rows: &[&Row],
+    strategy: Strategy,
+    budget: Budget,
+    currency: Currency,
+    (at, count): (usize, usize),
+) -> Option<Series> {
     let is_shown = |row: &&&Row| {
         let cell = &row.cell;
-        cell.budget == budget && (cell.strategy == Strategy::First || (cell.strategy == strategy && cell.n > 1))
+        cell.budget == budget
+            && (cell.strategy == Strategy::First || (cell.strategy == strategy && cell.n > 1))
     };
-    let points = rows.iter().filter(is_shown).filter_map(|row| Some(Point { range: None, ..point(cost(currency, row), row)? }));
+    let points = rows
+        .iter()
+        .filter(is_shown)
+        .filter_map(|row| Some(Point { range: None, ..point(cost(currency, row), row)? }));
     Series::new(&format!("budget {budget}"), Colour::Rank(at, count), at, Form::Line, points.collect())
 }

@@ -13,16 +13,30 @@ const SAME: f64 = 1.5;
 pub(super) fn figure(surface: &Surface) -> Option<Figure> {
     let groups = by_context(surface);
     let count = groups.len();
-    let series: Vec<Series> = groups.iter().enumerate().flat_map(|(at, points)| lines(surface, points, (at, count))).flatten().collect();
+    let series: Vec<Series> = groups
+        .iter()
+        .enumerate()
+        .flat_map(|(at, points)| lines(surface, points, (at, count)))
+        .flatten()
+        .collect();
     if series.is_empty() {
         return None;
     }
     let points = || series.iter().flat_map(|line| &line.points);
     let name = surface.name.model.trim_start_matches("bundled:").to_owned();
-    let fit = surface.held_out.map_or(String::new(), |error| format!(" On workloads held out it is off by {} % in the median and {} % for nine of ten.", percent(error.median), percent(error.p90)));
+    let fit = surface.held_out.map_or(String::new(), |error| {
+        format!(
+            " On workloads held out it is off by {} % in the median and {} % for nine of ten.",
+            percent(error.median),
+            percent(error.p90)
+        )
+    });
     let chart = Chart {
         title: format!("{name}: cost of a decoding step"),
-        subtitle: format!("Points: measured on {}, {}. Dotted: the surface.", surface.name.device, surface.name.dtype),
+        subtitle: format!(
+            "Points: measured on {}, {}. Dotted: the surface.",
+            surface.name.device, surface.name.dtype
+        ),
         x: Axis::counts("rows in the batch (logarithmic)", points().map(|p| p.x)),
         y: Axis::amounts("time of a step (logarithmic)", points().map(|p| p.y), seconds_tick),
         guides: Vec::new(),
@@ -33,7 +47,9 @@ pub(super) fn figure(surface: &Surface) -> Option<Figure> {
         topic: Topic::Device,
         task: None,
         model: Some(name),
-        caption: format!("A surface prices any trajectory on its device without generating anything again.{fit}"),
+        caption: format!(
+            "A surface prices any trajectory on its device without generating anything again.{fit}"
+        ),
         drawing: chart.draw(),
     })
 }
@@ -59,10 +75,23 @@ fn lines(surface: &Surface, points: &[&Point], (at, count): (usize, usize)) -> [
     let (name, colour) = (format!("context {:.0}", mean_context(middle)), Colour::Rank(at, count));
     let measured = |point: &&Point| {
         let (load, predicted) = (&point.step.load, surface.cost.seconds(&point.step.load));
-        let says = format!("{} rows, context {:.0}\nmeasured {}, surface {}", load.rows, mean_context(point), seconds(point.step.seconds), seconds(predicted));
+        let says = format!(
+            "{} rows, context {:.0}\nmeasured {}, surface {}",
+            load.rows,
+            mean_context(point),
+            seconds(point.step.seconds),
+            seconds(predicted)
+        );
         Drawn { x: f64::from(load.rows), y: point.step.seconds, weight: 1.0, says, ..Drawn::default() }
     };
-    let mut fitted: Vec<Drawn> = points.iter().map(|point| Drawn { x: f64::from(point.step.load.rows), y: surface.cost.seconds(&point.step.load), ..Drawn::default() }).collect();
+    let mut fitted: Vec<Drawn> = points
+        .iter()
+        .map(|point| Drawn {
+            x: f64::from(point.step.load.rows),
+            y: surface.cost.seconds(&point.step.load),
+            ..Drawn::default()
+        })
+        .collect();
     fitted.sort_by(|a, b| a.x.total_cmp(&b.x));
     fitted.dedup_by_key(|point| point.x);
     [

@@ -42,7 +42,9 @@ pub(super) fn figure(facts: &Facts, task: &str) -> Option<Figure> {
 
 fn is_of(waited: &LatencyRow, row: &Row) -> bool {
     let (asked, cell) = (&waited.asked, &row.cell);
-    (asked.n, asked.budget, asked.waits) == (1, cell.budget, cell.waits) && asked.model == cell.model && asked.task == cell.task
+    (asked.n, asked.budget, asked.waits) == (1, cell.budget, cell.waits)
+        && asked.model == cell.model
+        && asked.task == cell.task
 }
 
 fn point(row: &Row, waited: &LatencyRow) -> Point {
@@ -50,9 +52,21 @@ fn point(row: &Row, waited: &LatencyRow) -> Point {
     let (asked, e2e) = (&waited.asked, latency.e2e_s);
     let mut says = format!(
         "{}, budget {}\nend to end: p50 {}, p90 {}, p99 {}\nTTFT p50 {}",
-        asked.model, asked.budget, seconds(e2e.p50), seconds(e2e.p90), seconds(e2e.p99), seconds(latency.ttft_s.p50)
+        asked.model,
+        asked.budget,
+        seconds(e2e.p50),
+        seconds(e2e.p90),
+        seconds(e2e.p99),
+        seconds(latency.ttft_s.p50)
     );
     says += &latency.ttfa_s.map_or(String::new(), |p| format!(", TTFA p50 {}", seconds(p.p50)));
     says += &latency.itl_s.map_or(String::new(), |p| format!(", ITL p50 {}", seconds(p.p50)));
-    Point { x: row.reasoning_tokens_mean, y: e2e.p50, range: Some((e2e.p50, e2e.p99)), weight: 1.0, says, is_hollow: false }
+    Point {
+        x: row.reasoning_tokens_mean,
+        y: e2e.p50,
+        range: Some((e2e.p50, e2e.p99)),
+        weight: 1.0,
+        says,
+        is_hollow: false,
+    }
 }

@@ -36,7 +36,8 @@ pub struct Axis {
 impl Axis {
     /// Shares from 0 up to the tenth above the largest value.
     pub fn share(title: &str, values: impl Iterator<Item = f64>) -> Self {
-        let tenths = (values.filter(|v| v.is_finite()).fold(0.0, f64::max) * 10.0 - 1e-9).ceil().clamp(1.0, 10.0);
+        let tenths =
+            (values.filter(|v| v.is_finite()).fold(0.0, f64::max) * 10.0 - 1e-9).ceil().clamp(1.0, 10.0);
         let step = if tenths > 5.0 { 2 } else { 1 };
         let tick = |tenth: u32| (f64::from(tenth) / 10.0, format!("{:.1}", f64::from(tenth) / 10.0));
         let ticks = (0..=tenths as u32).step_by(step).map(tick).collect();
@@ -106,6 +107,11 @@ impl Axis {
         &self.ticks
     }
 
+    /// Whether it holds amounts, which a grid helps to read.
+    pub(super) fn is_amounts(&self) -> bool {
+        matches!(self.scale, Scale::Log { .. })
+    }
+
     /// How many names the axis has, if it has names.
     pub(super) fn names_count(&self) -> Option<usize> {
         if let Scale::Names(count) = self.scale { Some(count) } else { None }
@@ -119,7 +125,8 @@ fn decades(low: f64, high: f64) -> Vec<f64> {
         let step = powers.len().div_ceil(6);
         return powers.into_iter().step_by(step).map(|power| 10f64.powi(power)).collect();
     }
-    let all = (low.floor() as i32..=high.ceil() as i32).flat_map(|p| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(p)));
+    let all =
+        (low.floor() as i32..=high.ceil() as i32).flat_map(|p| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(p)));
     all.filter(|value| (low..=high).contains(&value.log10())).collect()
 }
 
@@ -153,7 +160,9 @@ mod tests {
 
     #[test]
     fn no_value_at_all_still_gives_finite_positions() {
-        for axis in [Axis::counts("", std::iter::empty()), Axis::amounts("", std::iter::empty(), |v| v.to_string())] {
+        for axis in
+            [Axis::counts("", std::iter::empty()), Axis::amounts("", std::iter::empty(), |v| v.to_string())]
+        {
             assert!(axis.position(1.0).is_finite());
         }
     }
@@ -161,7 +170,11 @@ mod tests {
     #[test]
     fn amounts_are_labelled_at_powers_of_ten_or_finer() {
         let values = |low, high| -> Vec<f64> {
-            Axis::amounts("", [low, high].into_iter(), |v| v.to_string()).ticks().iter().map(|t| t.0).collect()
+            Axis::amounts("", [low, high].into_iter(), |v| v.to_string())
+                .ticks()
+                .iter()
+                .map(|t| t.0)
+                .collect()
         };
         assert_eq!(values(0.01, 10.0), [0.01, 0.1, 1.0, 10.0]);
         assert_eq!(values(1.0, 8.0), [1.0, 2.0, 5.0]);

@@ -142,6 +142,10 @@ impl Chart {
             let y = frame.y(&self.y, *value);
             pen.line(&[(frame.left, y), (frame.right, y)], 1.0, "");
         }
+        for (value, _) in self.x.ticks().iter().filter(|_| self.x.is_amounts()) {
+            let x = frame.x(&self.x, *value);
+            pen.line(&[(x, frame.top), (x, frame.bottom)], 1.0, "");
+        }
         pen.close();
         pen.open_colour("axis", Colour::Grey, "");
         for (value, label) in self.y.ticks() {
@@ -155,7 +159,12 @@ impl Chart {
         }
         pen.line(&[(frame.left, frame.bottom), (frame.right, frame.bottom)], 1.0, "");
         self.draw_break(pen, frame);
-        pen.text(&self.x.title, ((frame.left + frame.right) / 2.0, frame.bottom + 38.0), LABEL, Anchor::Middle);
+        pen.text(
+            &self.x.title,
+            ((frame.left + frame.right) / 2.0, frame.bottom + 38.0),
+            LABEL,
+            Anchor::Middle,
+        );
         if self.y.names_count().is_none() {
             pen.upright(&self.y.title, (15.0, (frame.top + frame.bottom) / 2.0));
         }
@@ -174,7 +183,8 @@ impl Chart {
 
     fn draw_guide(&self, pen: &mut Pen, frame: &Frame, guide: &Guide) {
         let inside = guide.points.iter().filter(|(x, y)| self.x.holds(*x) && self.y.holds(*y));
-        let pixels: Vec<(f64, f64)> = inside.map(|&(x, y)| (frame.x(&self.x, x), frame.y(&self.y, y))).collect();
+        let pixels: Vec<(f64, f64)> =
+            inside.map(|&(x, y)| (frame.x(&self.x, x), frame.y(&self.y, y))).collect();
         let Some(&(x, y)) = pixels.last() else { return };
         pen.open_colour("guide", Colour::Grey, "");
         pen.line(&pixels, 1.0, " stroke-dasharray=\"2 4\" opacity=\"0.75\"");
@@ -199,7 +209,10 @@ impl Chart {
             let is_key = series.form == Form::Dust;
             let text_x = frame.right + if is_key { 20.0 } else { 9.0 };
             if is_key {
-                pen.mark((frame.right + 11.0, y - 4.0), &Mark { says: String::new(), ..mark(series, &Point { weight: 1.0, ..Point::default() }) });
+                pen.mark(
+                    (frame.right + 11.0, y - 4.0),
+                    &Mark { says: String::new(), ..mark(series, &Point { weight: 1.0, ..Point::default() }) },
+                );
             }
             pen.text(&shortened(&series.name), (text_x, y), LABEL, Anchor::Start);
         }
@@ -216,8 +229,9 @@ impl Chart {
         let first = if series.form == Form::Line { self.near_zero(series) } else { series.points.len() };
         let (barred, banded) = series.points.split_at(first);
         let barred = if banded.len() == 1 { &series.points } else { barred };
+        let faint = if series.form == Form::Dashed { " opacity=\"0.3\"" } else { " opacity=\"0.55\"" };
         for (high, low) in barred.iter().filter_map(ends) {
-            pen.line(&[high, low], 1.2, " opacity=\"0.55\"");
+            pen.line(&[high, low], 1.2, faint);
         }
         let upper = banded.iter().filter_map(ends).map(|(high, _)| high);
         let lower = banded.iter().rev().filter_map(ends).map(|(_, low)| low);
@@ -229,7 +243,9 @@ impl Chart {
         let first = self.near_zero(series);
         match series.form {
             Form::Line | Form::Dashed => {
-                pen.line(&pixels[..pixels.len().min(first + 1)], 1.2, " opacity=\"0.4\"");
+                if series.form == Form::Line {
+                    pen.line(&pixels[..pixels.len().min(first + 1)], 1.2, " opacity=\"0.4\"");
+                }
                 let dash = if series.form == Form::Dashed { " stroke-dasharray=\"5 4\"" } else { "" };
                 pen.line(&pixels[first..], 2.0, dash);
             }
@@ -258,7 +274,8 @@ impl Chart {
         let named = |series: &&Series| series.is_labelled;
         let wanted: Vec<f64> = self.series.iter().filter(named).enumerate().map(wanted).collect();
         let mut placed = spread(&wanted, LABEL * 1.3, frame.top + 4.0, frame.bottom).into_iter();
-        let mut height = |series: &Series| if series.is_labelled { placed.next().map(|y| y + 4.0) } else { None };
+        let mut height =
+            |series: &Series| if series.is_labelled { placed.next().map(|y| y + 4.0) } else { None };
         self.series.iter().map(&mut height).collect()
     }
 }
@@ -308,7 +325,14 @@ mod tests {
     }
 
     fn point(x: f64, y: f64) -> Point {
-        Point { x, y, range: Some((y - 0.1, y + 0.1)), weight: 1.0, says: format!("at {x}"), ..Point::default() }
+        Point {
+            x,
+            y,
+            range: Some((y - 0.1, y + 0.1)),
+            weight: 1.0,
+            says: format!("at {x}"),
+            ..Point::default()
+        }
     }
 
     #[test]

@@ -46,12 +46,8 @@ impl Pen {
 
     /// Opens a group of one colour.
     pub(super) fn open_colour(&mut self, class: &str, colour: Colour, of: &str) {
-        let _ = write!(
-            self.body,
-            "<g class=\"{class} {}\" color=\"{}\"{of}>",
-            colour.class(),
-            colour.on_paper()
-        );
+        let _ =
+            write!(self.body, "<g class=\"{class} {}\" color=\"{}\"{of}>", colour.class(), colour.on_paper());
     }
 
     /// Closes a group.
@@ -93,7 +89,11 @@ impl Pen {
     /// A mark with a text that is shown on pointing at it: circle, square, triangle or diamond.
     pub(super) fn mark(&mut self, (x, y): (f64, f64), mark: &Mark) {
         let Mark { shape, size, is_hollow, opacity, says } = mark;
-        let fill = if *is_hollow { "class=\"pt hollow\" fill=\"#fff\"" } else { "class=\"pt\" fill=\"currentColor\"" };
+        let fill = if *is_hollow {
+            "class=\"pt hollow\" fill=\"#fff\""
+        } else {
+            "class=\"pt\" fill=\"currentColor\""
+        };
         let style = format!("{fill} stroke=\"currentColor\" stroke-width=\"1.6\"");
         let style = if *opacity < 1.0 { format!("{style} opacity=\"{opacity:.2}\"") } else { style };
         let corners: &[(f64, f64)] = match shape % 4 {
@@ -102,11 +102,16 @@ impl Pen {
             2 => &[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)],
             _ => &[(0.0, -1.25), (1.25, 0.0), (0.0, 1.25), (-1.25, 0.0)],
         };
-        let title = if says.is_empty() { String::new() } else { format!("<title>{}</title>", escape::xml(says)) };
+        let title =
+            if says.is_empty() { String::new() } else { format!("<title>{}</title>", escape::xml(says)) };
         if corners.is_empty() {
-            let _ = write!(self.body, "<circle {style} cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{size}\">{title}</circle>");
+            let _ = write!(
+                self.body,
+                "<circle {style} cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{size}\">{title}</circle>"
+            );
         } else {
-            let corners: Vec<(f64, f64)> = corners.iter().map(|(dx, dy)| (x + dx * size, y + dy * size)).collect();
+            let corners: Vec<(f64, f64)> =
+                corners.iter().map(|(dx, dy)| (x + dx * size, y + dy * size)).collect();
             let _ = write!(self.body, "<path {style} d=\"{}Z\">{title}</path>", path(&corners));
         }
     }
@@ -132,7 +137,13 @@ impl Pen {
 
     /// An upright text.
     pub(super) fn upright(&mut self, text: &str, (x, y): (f64, f64)) {
-        self.text_with(text, (x, y), LABEL, Anchor::Middle, &format!(" transform=\"rotate(-90 {x:.1} {y:.1})\""));
+        self.text_with(
+            text,
+            (x, y),
+            LABEL,
+            Anchor::Middle,
+            &format!(" transform=\"rotate(-90 {x:.1} {y:.1})\""),
+        );
     }
 
     /// The drawing, with its title and subtitle above.
@@ -236,7 +247,8 @@ mod tests {
     #[test]
     fn what_a_mark_says_cannot_leave_its_tag() {
         let mut pen = Pen::default();
-        let mark = Mark { shape: 0, size: 3.0, is_hollow: false, opacity: 1.0, says: "</title><script>".into() };
+        let mark =
+            Mark { shape: 0, size: 3.0, is_hollow: false, opacity: 1.0, says: "</title><script>".into() };
         pen.mark((1.0, 2.0), &mark);
         let text = pen.finish("<b>", "\"><script>", (40.0, 100.0));
         for svg in [text.file(), text.inline()] {

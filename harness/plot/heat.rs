@@ -56,9 +56,11 @@ impl Heat {
         let bottom = top + ROW * self.rows.1.len() as f64;
         let mut pen = Pen::default();
         self.draw_tiles(&mut pen, bottom);
-        self.draw_names(&mut pen, (top, bottom));
+        let dash = " stroke-dasharray=\"5 4\"";
         self.draw_contours(&mut pen, bottom, (&self.accuracies, "equal accuracy", ""));
-        self.draw_contours(&mut pen, bottom, (&self.costs, "equal cost", " stroke-dasharray=\"5 4\""));
+        self.draw_contours(&mut pen, bottom, (&self.costs, "equal cost", dash));
+        self.draw_shares(&mut pen, bottom);
+        self.draw_names(&mut pen, (top, bottom));
         pen.finish(&self.title, &self.subtitle, (head_height(&self.subtitle), bottom + BELOW))
     }
 
@@ -75,6 +77,16 @@ impl Heat {
                 pen.open_colour("tile", Colour::Heat, "");
                 pen.tile((x + 0.5, y + 0.5, width - 1.0, ROW - 1.0), 0.05 + 0.9 * tile.share, &tile.says);
                 pen.close();
+            }
+        }
+    }
+
+    fn draw_shares(&self, pen: &mut Pen, bottom: f64) {
+        let width = self.width();
+        for (row, tiles) in self.tiles.iter().enumerate() {
+            for (column, tile) in tiles.iter().enumerate() {
+                let Some(tile) = tile else { continue };
+                let (x, y) = (LEFT + width * column as f64, bottom - ROW * (row + 1) as f64);
                 let class = if tile.share > DARK { "on-dark" } else { "on-light" };
                 let colour = if tile.share > DARK { "#fff" } else { Colour::Ink.on_paper() };
                 pen.open(class, &format!(" color=\"{colour}\" pointer-events=\"none\""));
@@ -102,14 +114,23 @@ impl Heat {
         if contours.is_empty() {
             return;
         }
-        pen.open_colour("series contour", Colour::Model(1), &format!(" data-series=\"{name}\" pointer-events=\"none\""));
+        pen.open_colour(
+            "series contour",
+            Colour::Model(1),
+            &format!(" data-series=\"{name}\" pointer-events=\"none\""),
+        );
         for contour in contours {
-            let at = |&(column, row): &(f64, f64)| (LEFT + self.width() * (column + 0.5), bottom - ROW * (row + 0.5));
+            let at = |&(column, row): &(f64, f64)| {
+                (LEFT + self.width() * (column + 0.5), bottom - ROW * (row + 0.5))
+            };
             let pixels: Vec<(f64, f64)> = contour.points.iter().map(at).collect();
-            let Some(&(x, y)) = pixels.first() else { continue };
-            pen.line(&pixels, 1.8, dash);
+            let [first, second, ..] = pixels[..] else { continue };
+            pen.line(&pixels, 1.5, dash);
+            // Between two tiles, where no share is written.
+            let x = (first.0 + second.0) / 2.0;
+            let y = bottom - ((bottom - (first.1 + second.1) / 2.0) / ROW).round() * ROW;
             let halo = " class=\"halo\" paint-order=\"stroke\" stroke=\"#fff\" stroke-width=\"3.5\" stroke-linejoin=\"round\"";
-            pen.text_with(&contour.label, (x - 3.0, y + 13.0), 10.5, Anchor::Start, halo);
+            pen.text_with(&contour.label, (x, y + 3.5), 10.5, Anchor::Middle, halo);
         }
         pen.close();
     }

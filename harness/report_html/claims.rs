@@ -56,23 +56,33 @@ impl<'a> ClaimView<'a> {
             class: class(finding.verdict),
             verdict: finding.verdict.name(),
             estimate: finding.estimate.map(|estimate| amount(Some(&estimate), 1.0)),
-            threshold: format!("{side} {}", significant(claim.threshold)),
+            threshold: format!("{side} {}", plain(claim.threshold)),
             unit: &claim.unit,
             statistic: words(&claim.statistic),
             cannot_show: words(&claim.cannot_show),
             missing: &finding.missing,
-            strip: finding.estimate.and_then(|estimate| {
-                Strip::of(&estimate, claim.threshold, claim.direction, claim.scale)
-            }),
-            comparisons: finding.comparisons.iter().map(|found| ComparisonView {
-                name: &found.name,
-                class: class(found.verdict),
-                verdict: found.verdict.name(),
-                estimate: amount(Some(&found.estimate), 1.0),
-                note: found.note.as_deref(),
-            }).collect(),
+            strip: finding
+                .estimate
+                .and_then(|estimate| Strip::of(&estimate, claim.threshold, claim.direction, claim.scale)),
+            comparisons: finding
+                .comparisons
+                .iter()
+                .map(|found| ComparisonView {
+                    name: &found.name,
+                    class: class(found.verdict),
+                    verdict: found.verdict.name(),
+                    estimate: amount(Some(&found.estimate), 1.0),
+                    note: found.note.as_deref(),
+                })
+                .collect(),
         }
     }
+}
+
+/// A round number without the digits that a measured one would have.
+fn plain(threshold: f64) -> String {
+    let text = significant(threshold);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 fn class(verdict: Verdict) -> &'static str {
@@ -94,7 +104,8 @@ impl Strip {
         let margin = (last - first) * 0.15;
         let place = |x: f64| ((x - first + margin) / (last - first + 2.0 * margin) * 1000.0).round() / 10.0;
         let threshold = place(threshold);
-        let claimed = if direction == Direction::Above { (threshold, 100.0 - threshold) } else { (0.0, threshold) };
+        let claimed =
+            if direction == Direction::Above { (threshold, 100.0 - threshold) } else { (0.0, threshold) };
         let strip = Self { low: place(low), high: place(high), value: place(value), threshold, claimed };
         [strip.low, strip.high, strip.value, threshold].iter().all(|x| x.is_finite()).then_some(strip)
     }

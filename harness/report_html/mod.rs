@@ -38,6 +38,11 @@ const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 const PAGE: &str = include_str!("page.html");
 
+/// Title of the section on verification, here and in Markdown.
+pub const CHECKED: &str = "Checked by running cells alone";
+/// A cell with this share of the best accuracy is near it.
+const NEAR: f64 = 0.95;
+
 /// All that a page shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<'a> {
@@ -45,10 +50,23 @@ pub struct Page<'a> {
     pub report: &'a Report,
     /// The pictures.
     pub figures: &'a [Figure],
+    /// What users wait: of each task and model, a table.
+    pub waiting: &'a [Waited],
     /// The trajectories.
     pub trajectories: &'a Embedded,
     /// The run's manifest, as JSON.
     pub manifest: &'a str,
+}
+
+/// What users wait for one model on one task.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Waited {
+    /// The task's name.
+    pub task: String,
+    /// The model's name.
+    pub model: String,
+    /// Its budgets and percentiles.
+    pub table: Table,
 }
 
 #[derive(Serialize)]
@@ -84,9 +102,20 @@ struct Context<'a> {
 #[derive(Serialize)]
 struct Answer<'a> {
     task: &'a str,
+    /// The cheapest cell within a twentieth of the best accuracy.
+    hero: Option<Hero>,
     headline: String,
     values: Table,
     levels: Table,
+}
+
+/// Two large numbers with their intervals.
+#[derive(Serialize)]
+struct Hero {
+    cell: String,
+    accuracy: (String, String),
+    cost: (String, String),
+    unit: String,
 }
 
 /// Pictures and tables of one topic.
@@ -98,6 +127,9 @@ struct TopicView<'a> {
     /// Why there is nothing, and what to do about it.
     absent: &'static str,
     figures: Vec<FigureView<'a>>,
+    /// Beside the pictures: a table for each task and model, and remarks.
+    waited: &'a [Waited],
+    remarks: &'a [String],
     tables: &'a [Table],
 }
 
@@ -126,7 +158,7 @@ pub fn report_html(page: &Page) -> Result<String, minijinja::Error> {
 }
 
 fn context<'a>(page: &Page<'a>) -> Context<'a> {
-    let Page { report, figures, trajectories, manifest } = *page;
+    let Page { report, figures, waiting, trajectories, manifest } = *page;
     let rows = &report.rows;
     let findings = report.claims.as_ref();
     Context {
@@ -139,7 +171,7 @@ fn context<'a>(page: &Page<'a>) -> Context<'a> {
         tasks: tasks(rows),
         models: models(rows),
         answers: tasks(rows).into_iter().map(|task| answer(rows, task)).collect(),
-        topics: topics(report, figures),
+        topics: topics(report, figures, waiting),
         claims: findings.map(|file| file.findings.iter().map(ClaimView::of).collect()).unwrap_or_default(),
         registration: findings.map(|file| file.registration()).unwrap_or_default(),
         economy: Some(economy_table(&report.economy)).filter(|table| !table.rows.is_empty()),
@@ -179,7 +211,10 @@ fn facts(page: &Page) -> Vec<(String, String)> {
     ];
     if grid > 0 {
         facts.push((grouped(grid), "tokens sampled".to_owned()));
-        facts.push((format!("{}×", significant(one_by_one as f64 / grid as f64)), "fewer than cell by cell".to_owned()));
+        facts.push((
+            format!("{}×", significant(one_by_one as f64 / grid as f64)),
+            "fewer than cell by cell".to_owned(),
+        ));
     }
     facts
 }
@@ -199,7 +234,27 @@ fn answer<'a>(rows: &'a [Row], task: &'a str) -> Answer<'a> {
     let found = bargains(rows, task);
     let mut levels = bargain_table(&found, answers);
     levels.caption = "The cheapest way to a share of the best accuracy".into();
-    Answer { task, headline: capitalised(&headline(&found, answers, str::to_owned)), values: values(rows, task), levels }
+    let hero =
+        found.iter().take_while(|bargain| bargain.level >= NEAR).last().map(|bargain| hero(bargain.row));
+    let headline = capitalised(&headline(&found, answers, str::to_owned));
+    Answer { task, hero, headline, values: values(rows, task), levels }
+}
+
+fn hero(row: &Row) -> Hero {
+    let currency = if row.prices.is_empty() { Currency::DeviceSeconds } else { Currency::Dollars };
+    let (cost, unit) = cost(currency, row);
+    Hero {
+        cell: cell_name(&row.cell),
+        accuracy: parts(&share(row.accuracy.as_ref())),
+        cost: parts(&cost),
+        unit,
+    }
+}
+
+/// A number and its interval, apart.
+fn parts(text: &str) -> (String, String) {
+    text.split_once(' ')
+        .map_or((text.to_owned(), String::new()), |(value, rest)| (value.to_owned(), rest.to_owned()))
 }
 
 fn capitalised(text: &str) -> String {
@@ -211,13 +266,12 @@ fn capitalised(text: &str) -> String {
 fn values(rows: &[Row], task: &str) -> Table {
     let entries = |currency: Currency| {
         let of = |row: &Row| {
-            let estimate = currency.per_correct(row);
-            let (scale, unit) = scale(currency, estimate.map_or(1.0, |estimate| estimate.value));
+            let (cost, unit) = cost(currency, row);
             vec![
                 format!("per {}", currency.one()),
                 cell_name(&row.cell),
                 share(row.accuracy.as_ref()),
-                format!("{} {unit}", amount(estimate, scale)),
+                format!("{cost} {unit}"),
             ]
         };
         let absent = || vec![format!("per {}", currency.one()), why_absent(currency).to_owned()];
@@ -244,25 +298,28 @@ fn why_absent(currency: Currency) -> &'static str {
     }
 }
 
-/// A scale that brings a cost before the point, and what it is then in.
-fn scale(currency: Currency, value: f64) -> (f64, String) {
-    match currency {
-        Currency::Dollars => {
-            let answers = if value < 1e-4 { 1_000_000 } else if value < 0.1 { 1_000 } else { 1 };
-            (answers as f64, price_unit(answers).replace(" correct", "").replace("$/correct", "$"))
-        }
-        _ if value < 0.1 => (1e3, format!("m{}", currency.unit().replace("device ", ""))),
-        _ => (1.0, currency.unit().replace("device ", "")),
-    }
+/// What a correct answer costs, scaled so that it begins before the point, and for how many answers or in what unit.
+fn cost(currency: Currency, row: &Row) -> (String, String) {
+    let estimate = currency.per_correct(row);
+    let value = estimate.map_or(1.0, |estimate| estimate.value);
+    let (scale, sign, unit) = match currency {
+        Currency::Dollars if value < 1e-4 => (1e6, "$", "per million"),
+        Currency::Dollars if value < 0.1 => (1e3, "$", "per thousand"),
+        Currency::Dollars => (1.0, "$", "each"),
+        Currency::Joules if value < 0.1 => (1e3, "", "mJ"),
+        Currency::Joules => (1.0, "", "J"),
+        Currency::DeviceSeconds if value < 0.1 => (1e3, "", "ms"),
+        Currency::DeviceSeconds => (1.0, "", "s"),
+    };
+    (format!("{sign}{}", amount(estimate, scale)), unit.into())
 }
 
-fn topics<'a>(report: &'a Report, figures: &'a [Figure]) -> Vec<TopicView<'a>> {
+fn topics<'a>(report: &'a Report, figures: &'a [Figure], waiting: &'a [Waited]) -> Vec<TopicView<'a>> {
     let shown = |topics: &[Topic]| {
         figures.iter().filter(|figure| topics.contains(&figure.topic)).map(figure_view).collect::<Vec<_>>()
     };
-    let tables = |title: &str| {
-        report.sections.iter().find(|section| section.title == title).map_or(&[][..], |section| &section.tables)
-    };
+    let checked = report.sections.iter().find(|section| section.title == CHECKED);
+    let checked = checked.map_or(&[][..], |section| &section.tables);
     vec![
         TopicView {
             id: "cost",
@@ -270,6 +327,8 @@ fn topics<'a>(report: &'a Report, figures: &'a [Figure]) -> Vec<TopicView<'a>> {
             lead: "Every cell of the sweep by what it costs and what it reaches, and what thinking longer adds.",
             absent: "No cell has an accuracy.",
             figures: shown(&[Topic::Plane, Topic::Tokens]),
+            waited: &[],
+            remarks: &[],
             tables: &[],
         },
         TopicView {
@@ -278,6 +337,8 @@ fn topics<'a>(report: &'a Report, figures: &'a [Figure]) -> Vec<TopicView<'a>> {
             lead: "The same money can buy one long thought or several short ones.",
             absent: "Needs a model with at least two budgets and a strategy that chooses among n completions.",
             figures: shown(&[Topic::Grid, Topic::Serial]),
+            waited: &[],
+            remarks: &[],
             tables: &[],
         },
         TopicView {
@@ -286,7 +347,9 @@ fn topics<'a>(report: &'a Report, figures: &'a [Figure]) -> Vec<TopicView<'a>> {
             lead: "What a user waits, with the percentiles that are felt.",
             absent: "The run has no surface. `isocost verify RUN` measures one, and this section appears.",
             figures: shown(&[Topic::Waiting]),
-            tables: tables("Waiting"),
+            waited: waiting,
+            remarks: &[],
+            tables: &[],
         },
         TopicView {
             id: "device",
@@ -294,15 +357,19 @@ fn topics<'a>(report: &'a Report, figures: &'a [Figure]) -> Vec<TopicView<'a>> {
             lead: "What a step costs, and how near it comes to what the device can do.",
             absent: "The run has no surface. `isocost verify RUN` measures one, and this section appears.",
             figures: shown(&[Topic::Device]),
+            waited: &[],
+            remarks: &[],
             tables: &[],
         },
         TopicView {
             id: "checked",
-            title: "Checked by running cells alone",
+            title: CHECKED,
             lead: "Cells run again by themselves, against what the one pass recorded and the surface predicted.",
             absent: "The run was not verified. `isocost verify RUN` runs some of its cells alone and compares.",
             figures: shown(&[Topic::Predicted]),
-            tables: tables("Checked by running cells alone"),
+            waited: &[],
+            remarks: checked.first().map_or(&[][..], |table| &table.footnotes),
+            tables: checked,
         },
         TopicView {
             id: "economy",
@@ -310,6 +377,8 @@ fn topics<'a>(report: &'a Report, figures: &'a [Figure]) -> Vec<TopicView<'a>> {
             lead: "",
             absent: "",
             figures: shown(&[Topic::Economy]),
+            waited: &[],
+            remarks: &[],
             tables: &[],
         },
     ]

@@ -7,17 +7,18 @@ const el = (tag, props = {}, ...children) => {
   node.append(...children);
   return node;
 };
-const PAGE = 50;
+const PAGE = 25;
 const fill = (select, names, words = (name) => name) => {
   select.replaceChildren(el("option", { value: "", textContent: "all" }), ...names.map((name) => el("option", { value: name, textContent: words(name) })));
 };
 
 // One task and one model at a time.
 const figures = [...document.querySelectorAll("figure")];
+const asides = [...document.querySelectorAll(".aside[data-task]")];
 const choose = () => {
   const [task, model] = [$("task").value, $("model").value];
   const wrong = (value, chosen) => value !== undefined && value !== chosen;
-  for (const figure of figures) figure.hidden = wrong(figure.dataset.task, task) || wrong(figure.dataset.model, model);
+  for (const figure of [...figures, ...asides]) figure.hidden = wrong(figure.dataset.task, task) || wrong(figure.dataset.model, model);
 };
 document.querySelector(".choose").hidden = figures.length === 0;
 for (const id of ["task", "model"]) $(id).addEventListener("change", choose);
@@ -119,8 +120,7 @@ for (const figure of figures) {
   const svg = figure.querySelector("svg");
   const name = figure.id.replace("figure-", "");
   const button = (text, act) => el("button", { type: "button", textContent: text, ariaLabel: `Download ${name} as ${text}`, onclick: act });
-  const tools = el("div", { className: "tools" }, ...legend(svg), button("SVG", () => saveSvg(svg, name)), button("PNG", async () => save(await toPng(svg), `${name}.png`)));
-  tools.querySelector(":not(.key)").classList.add("save");
+  const tools = el("div", { className: "tools" }, ...legend(svg), el("span", { className: "save" }, button("SVG", () => saveSvg(svg, name)), button("PNG", async () => save(await toPng(svg), `${name}.png`))));
   svg.after(tools);
   figure.append(valuesOf(svg));
   const point = (event) => { const found = nearest(svg, event); if (found) show(svg, found); else hide(svg); };
@@ -138,7 +138,7 @@ const watch = new IntersectionObserver((entries) => {
     for (const link of links.values()) link.removeAttribute("aria-current");
     const link = links.get(entry.target.id);
     link.setAttribute("aria-current", "true");
-    link.parentNode.scrollTo({ left: link.offsetLeft - link.parentNode.offsetLeft - 16 });
+    link.parentNode.scrollTo({ left: link.offsetLeft - 48 });
   }
 }, { rootMargin: "-20% 0px -75% 0px" });
 for (const id of links.keys()) if ($(id)) watch.observe($(id));

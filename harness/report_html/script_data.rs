@@ -8,7 +8,9 @@ pub(super) fn json(value: &impl Serialize) -> String {
     let mut safe = String::with_capacity(plain.len());
     for character in plain.chars() {
         match character {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => safe.push_str(&format!("\\u{:04x}", u32::from(character))),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                safe.push_str(&format!("\\u{:04x}", u32::from(character)))
+            }
             other => safe.push(other),
         }
     }

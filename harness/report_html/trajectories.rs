@@ -126,7 +126,9 @@ impl Choice {
         match (self.trajectories >= most, self.every) {
             (true, 1) => "all of them".into(),
             (_, 1) => format!("the first {} of every problem's {most}", self.trajectories),
-            (_, every) => format!("the first of {most}, of about one problem in {every}, drawn by the hash of its id"),
+            (_, every) => {
+                format!("the first of {most}, of about one problem in {every}, drawn by the hash of its id")
+            }
         }
     }
 }
@@ -142,7 +144,9 @@ fn browser(records: &[Trajectory]) -> Browser {
     let models = in_order(records.iter().map(|record| record.model.as_str()));
     let tasks = in_order(records.iter().map(|record| record.task.as_str()));
     let place = |names: &[&str], name: &str| names.iter().position(|known| *known == name).unwrap_or(0);
-    let key = |r: &&Trajectory| (place(&tasks, &r.task), place(&models, &r.model), r.problem.clone(), r.waits, r.trajectory);
+    let key = |r: &&Trajectory| {
+        (place(&tasks, &r.task), place(&models, &r.model), r.problem.clone(), r.waits, r.trajectory)
+    };
     sorted.sort_by_cached_key(key);
     let asked = |r: &Trajectory| Asked {
         task: place(&tasks, &r.task),

@@ -118,7 +118,9 @@ fn table(cells: &[PricedCell]) -> Result<Summaries, Undefined> {
 fn front(means: &[f64]) -> Vec<bool> {
     let cells: Vec<&[f64]> = means.chunks_exact(2).collect();
     let mut order: Vec<usize> = (0..cells.len()).collect();
-    order.sort_unstable_by(|&a, &b| cells[a][0].total_cmp(&cells[b][0]).then(cells[b][1].total_cmp(&cells[a][1])));
+    order.sort_unstable_by(|&a, &b| {
+        cells[a][0].total_cmp(&cells[b][0]).then(cells[b][1].total_cmp(&cells[a][1]))
+    });
     let (mut on_front, mut best, mut equal) = (vec![false; cells.len()], f64::NEG_INFINITY, f64::NAN);
     for at in order {
         let (cost, accuracy) = (cells[at][0], cells[at][1]);
