@@ -36,7 +36,7 @@ pub(super) fn figure(facts: &Facts, task: &str) -> Option<Figure> {
             "Solid: one completion, with its 95 % band over problems.{dashed} Dotted: straight in the logarithm."
         ),
         x: Axis::counts(
-            "mean reasoning tokens per problem, all completions (logarithmic)",
+            "mean reasoning tokens per problem (logarithmic)",
             points().map(|p| p.x),
         ),
         y: Axis::share("accuracy", points().map(|p| p.range.map_or(p.y, |range| range.1))),
@@ -53,7 +53,7 @@ pub(super) fn figure(facts: &Facts, task: &str) -> Option<Figure> {
         topic: Topic::Tokens,
         task: Some(task.into()),
         model: None,
-        caption: format!("Tokens are those that were really sampled, not the budget.{slopes}"),
+        caption: format!("Tokens are those that were really sampled, of all completions together.{slopes}"),
         drawing: chart.draw(),
     })
 }

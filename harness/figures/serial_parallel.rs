@@ -28,7 +28,7 @@ pub(super) fn figure(facts: &Facts, task: &str, model: &str) -> Option<Figure> {
     let chart = Chart {
         title: format!("{task}: {model}, serial against parallel"),
         subtitle: format!(
-            "Black: one completion, thinking longer, with its 95 % band. Coloured: more completions of one budget, chosen by {strategy}. Hollow: n above half of the trajectories."
+            "Line with a band: one completion, thinking longer, with its 95 % interval. Coloured: more completions of one budget, chosen by {strategy}. Hollow: n above half of the trajectories."
         ),
         x: cost_axis(currency, points().map(|p| p.x)),
         y: Axis::share("accuracy", points().map(|p| p.range.map_or(p.y, |range| range.1))),
@@ -43,7 +43,7 @@ pub(super) fn figure(facts: &Facts, task: &str, model: &str) -> Option<Figure> {
         task: Some(task.into()),
         model: Some(model.into()),
         caption: format!(
-            "Where a coloured line runs above the black one, sampling again buys more than thinking longer.{}",
+            "Where a coloured line runs above the line with the band, sampling again buys more than thinking longer.{}",
             gain.unwrap_or_default()
         ),
         drawing: chart.draw(),

@@ -128,7 +128,7 @@ impl Chart {
     }
 
     fn frame(&self) -> Frame {
-        let top = head_height(&self.subtitle) + 4.0;
+        let top = head_height(&self.subtitle) + if self.y.names_count().is_some() { 4.0 } else { 24.0 };
         let labels = self.series.iter().filter(|series| series.is_labelled).count();
         let names = self.y.names_count().map(|count| count as f64 * NAME_GAP);
         let right = WIDTH - if labels > 0 { RIGHT_OF_LABELS } else { 20.0 };
@@ -166,7 +166,7 @@ impl Chart {
             Anchor::Middle,
         );
         if self.y.names_count().is_none() {
-            pen.upright(&self.y.title, (15.0, (frame.top + frame.bottom) / 2.0));
+            pen.text(&self.y.title, (12.0, frame.top - 14.0), LABEL, Anchor::Start);
         }
         pen.close();
     }
@@ -298,7 +298,7 @@ fn mark(series: &Series, point: &Point) -> Mark {
         _ => 3.6,
     };
     let is_hollow = series.form == Form::Dashed || point.is_hollow;
-    let opacity = if series.form == Form::Dust { 0.2 + 0.8 * point.weight.clamp(0.0, 1.0) } else { 1.0 };
+    let opacity = if series.form == Form::Dust { 0.28 + 0.72 * point.weight.clamp(0.0, 1.0) } else { 1.0 };
     Mark { shape: series.shape, size, is_hollow, opacity, says: point.says.clone() }
 }
 

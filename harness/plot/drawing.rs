@@ -135,17 +135,6 @@ impl Pen {
         );
     }
 
-    /// An upright text.
-    pub(super) fn upright(&mut self, text: &str, (x, y): (f64, f64)) {
-        self.text_with(
-            text,
-            (x, y),
-            LABEL,
-            Anchor::Middle,
-            &format!(" transform=\"rotate(-90 {x:.1} {y:.1})\""),
-        );
-    }
-
     /// The drawing, with its title and subtitle above.
     pub(super) fn finish(self, title: &str, subtitle: &str, (head, height): (f64, f64)) -> Drawing {
         Drawing { title: title.into(), description: subtitle.into(), head, height, body: self.body }
@@ -184,7 +173,7 @@ impl Drawing {
 
     /// For a page: without the heading, which the page writes; a download puts it back by the full view box.
     pub fn inline(&self) -> String {
-        let (title, top, height) = (escape::xml(&self.title), self.head - 12.0, self.height);
+        let (title, top, height) = (escape::xml(&self.title), self.head - 6.0, self.height);
         let label = escape::xml(&format!("{}. {}", self.title, self.description));
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 {top:.0} {WIDTH} {:.0}\" data-whole=\"0 0 {WIDTH} {height:.0}\" role=\"img\" aria-roledescription=\"chart\" tabindex=\"0\" aria-label=\"{label}\" data-name=\"{title}\" font-family=\"{FONT}\"><rect class=\"paper\" width=\"{WIDTH}\" height=\"{height:.0}\" fill=\"#fff\"/><g class=\"heading\">{}</g>\n{}</svg>",

@@ -52,7 +52,7 @@ pub struct Heat {
 impl Heat {
     /// The heat map, drawn.
     pub fn draw(&self) -> Drawing {
-        let top = head_height(&self.subtitle) + 4.0;
+        let top = head_height(&self.subtitle) + 24.0;
         let bottom = top + ROW * self.rows.1.len() as f64;
         let mut pen = Pen::default();
         self.draw_tiles(&mut pen, bottom);
@@ -106,7 +106,7 @@ impl Heat {
             pen.text(name, (LEFT - 8.0, bottom - ROW * (at as f64 + 0.5) + 4.0), LABEL, Anchor::End);
         }
         pen.text(&self.columns.0, ((LEFT + RIGHT) / 2.0, bottom + 38.0), LABEL, Anchor::Middle);
-        pen.upright(&self.rows.0, (15.0, (top + bottom) / 2.0));
+        pen.text(&self.rows.0, (12.0, top - 14.0), LABEL, Anchor::Start);
         pen.close();
     }
 
