@@ -88,6 +88,11 @@ impl Cache {
         self.users.len()
     }
 
+    /// Layers with keys and values of their own.
+    pub fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
     /// Keys and values of a layer.
     pub fn layer(&self, layer: usize) -> &Pool {
         &self.layers[layer]

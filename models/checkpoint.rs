@@ -12,6 +12,8 @@ use candle_core::{DType, Device};
 use crate::card::Card;
 use crate::chat::{ChatError, ChatTemplate};
 use crate::config::Config;
+use crate::conversation::Conversation;
+use crate::decoder::Decoder;
 use crate::gguf::Header;
 use crate::load::LoadError;
 use crate::source::Source;
@@ -24,16 +26,13 @@ pub struct Checkpoint {
     pub config: Config,
     /// Mapped weights.
     pub weights: Weights,
-    /// From text to ids and back.
-    pub tokenizer: Tokenizer,
-    /// From a conversation to text; a base model has none.
-    pub template: Option<ChatTemplate>,
-    /// How it thinks and what ends its thoughts.
-    pub card: Card,
+    /// How it is spoken to.
+    pub conversation: Conversation,
 }
 
 impl Checkpoint {
-    /// Opens a model. Without a `dtype` weights keep the type they are stored in.
+    /// Opens a model and checks that its parts agree; nothing is loaded. Without a `dtype` weights keep the type they
+    /// are stored in.
     ///
     /// # Errors
     /// [`LoadError`]: one line with the file and the remedy.
@@ -46,16 +45,14 @@ impl Checkpoint {
         } else {
             return Err(LoadError::read(path, &"there is no such model folder"));
         };
-        let tokens = if source.is_gguf() { path.clone() } else { path.join("tokenizer.json") };
-        let fits = opened.tokenizer.check_fits(opened.config.vocab);
-        fits.map_err(|e| LoadError::malformed(&tokens, &e))?;
-        let thinking = opened.card.thinking();
-        Ok(Self { template: opened.template.map(|template| template.with_thinking(thinking)), ..opened })
+        // A configuration that contradicts the weights is known now, not when the model's turn comes.
+        Decoder::load(opened.config.clone(), &opened.weights.described())?;
+        Ok(opened)
     }
 
     fn open_folder(source: &Source, dtype: Option<DType>, device: &Device) -> Result<Self, LoadError> {
         let folder = &source.path;
-        let config = Config::read(&folder.join("config.json"))?;
+        let config = Config::read(&folder.join("config.json")).map_err(|e| only_gguf(folder).unwrap_or(e))?;
         let weights = Weights::open(folder, dtype, device)?;
         let tokenizer = Tokenizer::from_folder(folder).map_err(|e| LoadError::other(&e))?;
         let template = match ChatTemplate::from_folder(folder) {
@@ -69,7 +66,8 @@ impl Checkpoint {
         } else {
             card(&[&source.name], template.as_ref(), &tokenizer)
         };
-        Ok(Self { config, weights, tokenizer, template, card })
+        let conversation = Conversation::new(folder, &config, tokenizer, template, card)?;
+        Ok(Self { config, weights, conversation })
     }
 
     fn open_gguf(source: &Source, dtype: Option<DType>, device: &Device) -> Result<Self, LoadError> {
@@ -81,7 +79,8 @@ impl Checkpoint {
         let title = header.text("general.name").unwrap_or_default().replace(' ', "-");
         let card = card(&[&source.name, &title], template.as_ref(), &tokenizer);
         let (config, weights) = Self::gguf_network(path, &header, dtype, device)?;
-        Ok(Self { config, weights, tokenizer, template, card })
+        let conversation = Conversation::new(path, &config, tokenizer, template, card)?;
+        Ok(Self { config, weights, conversation })
     }
 
     /// Configuration and weights of a GGUF file, which its header describes.
@@ -99,6 +98,15 @@ impl Checkpoint {
         let divisors = entry.map(|entry| divisors(&weights, &entry.shape, path)).transpose()?;
         Ok((Config::from_gguf(header, divisors, path)?, weights))
     }
+}
+
+/// A folder of GGUF files, of which one must be named.
+fn only_gguf(folder: &Path) -> Option<LoadError> {
+    let mut paths = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let file = paths.find(|path| path.extension().is_some_and(|end| end == "gguf"))?;
+    let lacks = !folder.join("config.json").exists();
+    let message = format!("{}: has GGUF files and no config.json: name the file", folder.display());
+    lacks.then(|| LoadError::other(&format!("{message}, as in {}", file.display())))
 }
 
 /// Llama 3's rope scaling: what each frequency is divided by.

@@ -5,16 +5,22 @@
 //! (`[tokens, width]`); only [`crate::attention`] knows which tokens belong together. What sets a family apart is
 //! read from [`Config`]; its weights are in [`layer`].
 
+#[cfg(feature = "cuda")]
+mod joined;
 mod layer;
+
+use std::collections::BTreeSet;
 
 use candle_core::{DType, Device, Result, Tensor};
 
 use crate::attention::Span;
+use crate::awake::awake;
 use crate::cache::{Cache, Sequence};
 use crate::config::Config;
 use crate::linear::Linear;
 use crate::load::LoadError;
 use crate::matrix::Matrix;
+use crate::memory;
 use crate::rope::Rope;
 use crate::weights::Weights;
 use layer::{Batch, Layer};
@@ -30,6 +36,9 @@ pub struct Decoder {
     dtype: DType,
     /// On the CPU, with weights that its caches hold: reading them twice costs nothing.
     is_small: bool,
+    /// The same weights for the kernels of this project, if these can do it.
+    #[cfg(feature = "cuda")]
+    network: Option<crate::cuda::Network>,
 }
 
 /// Bytes of weights that a processor's caches hold.
@@ -107,20 +116,48 @@ impl Decoder {
         let embedding = weights.matrix("model.embed_tokens.weight", [c.vocab, c.width])?;
         let head =
             if c.tied { embedding.clone() } else { weights.matrix("lm_head.weight", [c.vocab, c.width])? };
-        let layers = c
+        #[cfg_attr(not(feature = "cuda"), expect(unused_mut))]
+        let mut layers = c
             .layers
             .iter()
             .enumerate()
             .map(|(i, kind)| Layer::load(c, *kind, weights, i))
-            .collect::<std::result::Result<_, _>>()?;
+            .collect::<std::result::Result<Vec<_>, _>>()?;
         let norm = layer::norm(c, weights, "model.norm.weight", c.width)?;
         weights.check_all_asked(c.tied)?;
         let device = embedding.device();
         let ropes = c.rotations.iter().map(|rotation| Rope::new(rotation, &device)).collect();
         let dtype = weights.dtype()?;
-        let head = Linear::new(head, None).map_err(|e| LoadError::other(&e))?;
+        let head = Linear::new(head, None);
         let is_small = device.is_cpu() && is_small(&config, dtype);
-        Ok(Self { embedding, layers, norm, head, ropes, dtype, config, is_small })
+        if device.is_cpu() {
+            memory::keep_freed_memory();
+        }
+        #[cfg(feature = "cuda")]
+        let network = joined::network(&config, dtype, &embedding, &mut layers, &norm, &head)
+            .map_err(|e| LoadError::other(&e))?;
+        Ok(Self {
+            embedding,
+            layers,
+            norm,
+            head,
+            ropes,
+            dtype,
+            config,
+            is_small,
+            #[cfg(feature = "cuda")]
+            network,
+        })
+    }
+
+    /// The same decoder with the library's operations alone, which is slow on a GPU and what kernels are tested against.
+    #[must_use]
+    pub fn with_plain_operations(self) -> Self {
+        #[cfg(feature = "cuda")]
+        let this = Self { network: None, ..self };
+        #[cfg(not(feature = "cuda"))]
+        let this = self;
+        this
     }
 
     /// Sizes and variations.
@@ -128,9 +165,25 @@ impl Decoder {
         &self.config
     }
 
-    /// The type of activations and cache.
+    /// The type of the cache, and of activations but on the CPU, where they are `f32`.
     pub fn dtype(&self) -> DType {
         self.dtype
+    }
+
+    /// Bytes of weights that a step reads: all but the embedding's, of which it reads its tokens' rows.
+    pub fn step_bytes(&self) -> u64 {
+        self.layers.iter().flat_map(Layer::matrices).chain([&self.head]).map(Linear::bytes).sum()
+    }
+
+    /// How the weights of the layers are stored, each kind once: `bf16`, `q4k+q6k`.
+    pub fn stored_as(&self) -> String {
+        let kinds: BTreeSet<String> =
+            self.layers.iter().flat_map(Layer::matrices).map(Linear::stored_as).collect();
+        kinds.into_iter().collect::<Vec<_>>().join("+")
+    }
+
+    fn activations(&self) -> DType {
+        if self.device().is_cpu() { DType::F32 } else { self.dtype }
     }
 
     /// Where the weights are.
@@ -146,12 +199,15 @@ impl Decoder {
         if !self.device().is_cpu() {
             return self.last_logits(cache, feeds);
         }
-        // Inside the pool a parallel loop starts at once; from outside each one wakes a thread and sleeps.
-        rayon::scope(|_| self.last_logits(cache, feeds))
+        awake(|| self.last_logits(cache, feeds))
     }
 
     fn last_logits(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
         let tokens = self.place(cache, feeds)?;
+        #[cfg(feature = "cuda")]
+        if let Some(network) = &self.network {
+            return network.logits(cache, &tokens.ids, &tokens.slots, &tokens.spans);
+        }
         let ends = tokens.spans.iter().scan(0, |end, span| {
             *end += span.len as u32;
             Some(*end - 1)
@@ -220,10 +276,10 @@ impl Decoder {
     /// `[tokens, width]` after the final norm.
     fn hidden(&self, cache: &Cache, tokens: &Tokens) -> Result<Tensor> {
         let ids = Tensor::new(tokens.ids.as_slice(), self.device())?;
-        let angles = self.ropes.iter().map(|rope| rope.at(&tokens.spans, self.dtype));
+        let angles = self.ropes.iter().map(|rope| rope.at(&tokens.spans, self.activations()));
         let angles = angles.collect::<Result<Vec<_>>>()?;
         let batch = Batch { angles: &angles, slots: &tokens.slots, spans: &tokens.spans };
-        let mut x = self.embedding.rows(&ids)?.to_dtype(self.dtype)?;
+        let mut x = self.embedding.rows(&ids)?.to_dtype(self.activations())?;
         if self.config.gemma.is_some() {
             x = (x * (self.config.width as f64).sqrt())?;
         }

@@ -56,9 +56,11 @@ impl DeviceChoice {
         match self {
             Self::Auto => Ok(Self::Cuda(0).open().or_else(|_| Self::Metal.open()).unwrap_or(Device::Cpu)),
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(_) if !cfg!(feature = "cuda") => self.not_built("cuda"),
             Self::Metal if !cfg!(feature = "metal") => self.not_built("metal"),
-            Self::Cuda(index) => Device::new_cuda(index).map_err(|e| self.unusable(&e)),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(index) => crate::cuda::open(index).map_err(|e| self.unusable(&e)),
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda(_) => self.not_built("cuda"),
             Self::Metal => Device::new_metal(0).map_err(|e| self.unusable(&e)),
         }
     }

@@ -44,6 +44,24 @@ fn copy_on_host() -> f64 {
     COPIED as f64 / copied.unwrap_or(f64::INFINITY)
 }
 
+/// Bytes that the device can read from its memory in a second; where it only copies, those it reads and writes.
+///
+/// # Errors
+/// If the device fails or has too little memory.
+pub fn read_bytes_per_s(device: &Device) -> Result<f64> {
+    if !device.is_cpu() {
+        return copy_on(device, DType::F32);
+    }
+    let from = vec![1u64; COPIED / 8];
+    let chunk = from.len().div_ceil(rayon::current_num_threads());
+    let seconds = shortest(|| {
+        let sum = |part: &[u64]| part.iter().fold(0u64, |sum, word| sum ^ word);
+        std::hint::black_box(from.par_chunks(chunk).map(sum).reduce(|| 0, |a, b| a ^ b));
+        Ok(())
+    })?;
+    Ok(COPIED as f64 / seconds)
+}
+
 fn copy_on(device: &Device, dtype: DType) -> Result<f64> {
     let from = Tensor::ones(COPIED / 2 / dtype.size_in_bytes(), dtype, device)?;
     device.synchronize()?;

@@ -58,7 +58,7 @@ impl LocalEngine {
     pub fn generate(&mut self, request: &Request) -> Result<Completions, EngineError> {
         let prompt = self.prompt_of(request)?;
         let settings = self.settings(request, &prompt);
-        self.check_fits(&prompt, &settings)?;
+        self.conversation().check_fits(&prompt, &settings)?;
         let thinks = settings.budgets != [Budget::Tokens(0)];
         let prompt_ids = if thinks { prompt.thinking.clone() } else { prompt.direct.clone() };
         let mut generated = Vec::new();
@@ -75,13 +75,13 @@ impl LocalEngine {
     /// # Errors
     /// [`TokenizerError`] if the tokenizer fails.
     pub fn token_text(&self, id: u32) -> Result<String, TokenizerError> {
-        self.tokenizer().decode(&[id], Specials::Keep)
+        self.conversation().tokenizer.decode(&[id], Specials::Keep)
     }
 
     fn settings(&self, request: &Request, prompt: &Prompt) -> Settings {
         let max_tokens = request.max_tokens.unwrap_or_else(|| self.room(request, prompt).clamp(1, 1024));
         let may_think = match request.ask {
-            Ask::Chat(_) => self.thinks() && request.budget != Some(Budget::Tokens(0)),
+            Ask::Chat(_) => self.conversation().thinks() && request.budget != Some(Budget::Tokens(0)),
             Ask::Text(_) | Ask::Ids(_) => request.budget.is_some_and(|budget| budget != Budget::Tokens(0)),
         };
         let (budget, policy) = match request.budget {
@@ -101,7 +101,7 @@ impl LocalEngine {
 
     /// Tokens for each of thought and answer that the context has room for.
     fn room(&self, request: &Request, prompt: &Prompt) -> u32 {
-        let taken = prompt.thinking.len().max(prompt.direct.len()) + self.forced_tokens();
+        let taken = prompt.thinking.len().max(prompt.direct.len()) + self.conversation().forced_tokens();
         let left = self.config().context.saturating_sub(taken);
         let room = match request.budget {
             Some(Budget::Tokens(budget)) => left.saturating_sub(budget as usize),
@@ -117,10 +117,11 @@ impl LocalEngine {
                 let (instructions, trajectories) = (String::new(), vec![]);
                 let job =
                     Job { problem: "prompt".into(), instructions, question: text.clone(), trajectories };
-                (self.encode(&job, true)?, self.encode(&job, false)?)
+                (self.conversation().encode(&job, true)?, self.conversation().encode(&job, false)?)
             }
             Ask::Text(text) => {
-                let ids = self.tokenizer().encode_document(text).map_err(|e| fail(e.to_string()))?;
+                let ids =
+                    self.conversation().tokenizer.encode_document(text).map_err(|e| fail(e.to_string()))?;
                 (ids.clone(), ids)
             }
             Ask::Ids(ids) => (ids.clone(), ids.clone()),

@@ -1,6 +1,7 @@
 //! What generates.
 
 pub mod attention;
+mod awake;
 pub mod bundled;
 pub mod cache;
 pub mod calibrate;
@@ -9,10 +10,13 @@ pub mod chat;
 pub mod checkpoint;
 pub mod config;
 pub mod contention;
+pub mod conversation;
+pub mod cuda;
 pub mod decoder;
 pub mod device;
 pub mod device_rates;
 pub mod engine;
+pub mod facts;
 pub mod generate;
 pub mod gguf;
 #[cfg(feature = "hub")]
@@ -25,14 +29,14 @@ pub mod matrix;
 pub mod memory;
 pub mod meter;
 mod packed;
+mod panel;
 pub mod random_model;
 pub mod rope;
 pub mod sampler;
 pub mod scheduler;
 pub mod source;
-mod streamed;
+pub mod throughput;
 pub mod tokenizer;
 #[cfg(feature = "train")]
 pub mod training;
 pub mod weights;
-mod words;

@@ -1,7 +1,11 @@
 //! What can go wrong between a model on disk and a decoder on a device.
+//!
+//! A message may quote what a file says, so what could break its one line or command a terminal is written out.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+
+use isocost_harness::escape::visible;
 
 /// Why a model cannot be loaded: one line with the file and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -50,22 +54,27 @@ pub enum LoadError {
 impl LoadError {
     /// A file that cannot be opened.
     pub fn read(path: &Path, error: &dyn Display) -> Self {
-        Self::Read { path: path.to_owned(), message: error.to_string() }
+        Self::Read { path: path.to_owned(), message: visible(&error.to_string()) }
+    }
+
+    /// A family that no decoder runs.
+    pub fn unknown_architecture(path: &Path, family: &str) -> Self {
+        Self::UnknownArchitecture { path: path.to_owned(), family: visible(family) }
     }
 
     /// Something that the decoder does not do.
     pub fn unsupported(path: &Path, what: &dyn Display) -> Self {
-        Self::Unsupported { path: path.to_owned(), what: what.to_string() }
+        Self::Unsupported { path: path.to_owned(), what: visible(&what.to_string()) }
     }
 
     /// The message of another part of loading.
     pub fn other(error: &dyn Display) -> Self {
-        Self::Other(error.to_string())
+        Self::Other(visible(&error.to_string()))
     }
 
     /// A file whose content makes no sense.
     pub fn malformed(path: &Path, error: &dyn Display) -> Self {
         let message = error.to_string();
-        Self::Malformed { path: path.to_owned(), message: message.lines().next().unwrap_or("").to_owned() }
+        Self::Malformed { path: path.to_owned(), message: visible(message.lines().next().unwrap_or("")) }
     }
 }

@@ -1,34 +1,66 @@
-//! A matrix of weights: numbers, or blocks of quantised ones.
+//! A matrix of weights, however it is stored and wherever it is.
 //!
-//! A quantised matrix is multiplied as it is: activations are rounded to 8 bits a block and multiplied with
-//! the blocks in integers, as llama.cpp does it.
+//! On the CPU this project's kernels multiply it ([`crate::packed`]), plain numbers and quantised ones alike: activations stay
+//! `f32`, and what a row gives does not depend on the batch it is in. Other devices use the library, and so do kinds of quantised
+//! blocks that have no panels; there activations are rounded to 8 bits a block and multiplied with the blocks in integers,
+//! as llama.cpp does it.
 
 use std::sync::Arc;
 
 use candle_core::quantized::{QMatMul, QTensor};
-use candle_core::{Device, Module, Result, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Module, Result, Shape, Tensor};
+
+use crate::packed::Packed;
 
 /// `[out, in]` weights.
 #[derive(Clone)]
 pub enum Matrix {
+    /// On the CPU.
+    Packed(Arc<Packed>),
     /// Numbers.
     Dense(Tensor),
     /// Blocks of quantised numbers along each row.
     Quantised(Arc<QTensor>),
 }
 
-impl From<Tensor> for Matrix {
-    fn from(tensor: Tensor) -> Self {
-        Self::Dense(tensor)
-    }
-}
-
 impl Matrix {
+    /// A matrix of the numbers of a tensor `[out, in]`.
+    ///
+    /// # Errors
+    /// If it has another rank.
+    pub fn new(numbers: Tensor) -> Result<Self> {
+        if numbers.device().is_cpu()
+            && let Some(packed) = Packed::from_tensor(&numbers)?
+        {
+            return Ok(Self::Packed(Arc::new(packed)));
+        }
+        Ok(Self::Dense(numbers))
+    }
+
     /// Where the weights are.
     pub fn device(&self) -> Device {
         match self {
+            Self::Packed(_) => Device::Cpu,
             Self::Dense(tensor) => tensor.device().clone(),
             Self::Quantised(blocks) => blocks.device(),
+        }
+    }
+
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Packed(packed) => packed.bytes(),
+            Self::Dense(tensor) => (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64,
+            Self::Quantised(blocks) => blocks.storage_size_in_bytes() as u64,
+        }
+    }
+
+    /// How its numbers are stored: `bf16`, `q4k`.
+    pub fn stored_as(&self) -> String {
+        match self {
+            Self::Packed(packed) => format!("{:?}", packed.encoding()).to_lowercase(),
+            Self::Dense(tensor) => tensor.dtype().as_str().to_owned(),
+            Self::Quantised(blocks) => format!("{:?}", blocks.dtype()).to_lowercase(),
         }
     }
 
@@ -38,35 +70,145 @@ impl Matrix {
     /// If an id is beyond the last row or the device fails.
     pub fn rows(&self, ids: &Tensor) -> Result<Tensor> {
         match self {
+            Self::Packed(packed) => {
+                let ids = ids.to_vec1::<u32>()?;
+                if let Some(id) = ids.iter().find(|id| **id as usize >= packed.out()) {
+                    candle_core::bail!("there is no row {id} of {}", packed.out())
+                }
+                Tensor::from_vec(packed.rows(&ids), (ids.len(), packed.inner()), &Device::Cpu)
+            }
             Self::Dense(tensor) => tensor.index_select(ids, 0),
             Self::Quantised(blocks) => blocks.embedding(ids),
         }
     }
 
-    /// `x W^T`: `[tokens, in]` to `[tokens, out]`.
+    /// `x W^T`: `[tokens, in]` to `[tokens, out]`, in the type of `x`.
     ///
     /// # Errors
     /// If the shapes do not fit or the device fails.
     pub fn product(&self, x: &Tensor) -> Result<Tensor> {
         match self {
+            Self::Packed(packed) => {
+                let y = x.to_dtype(DType::F32)?.contiguous()?.apply_op1_no_bwd(&Multiply(packed))?;
+                y.to_dtype(x.dtype())
+            }
             Self::Dense(w) => x.matmul(&w.t()?),
             Self::Quantised(blocks) => QMatMul::QTensor(blocks.clone()).forward(&x.contiguous()?),
         }
     }
 }
 
+struct Multiply<'a>(&'a Packed);
+
+impl CustomOp1 for Multiply<'_> {
+    fn name(&self) -> &'static str {
+        "packed-product"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (tokens, inner) = layout.shape().dims2()?;
+        if inner != self.0.inner() {
+            candle_core::bail!("{inner} numbers do not fit weights of {}", self.0.inner())
+        }
+        let x = &x.as_slice::<f32>()?[layout.start_offset()..][..tokens * inner];
+        Ok((CpuStorage::F32(self.0.multiply(x)), Shape::from((tokens, self.0.out()))))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::panel::Encoding;
     use candle_core::quantized::GgmlDType;
 
+    fn tensor(rows: usize, columns: usize, phase: f32) -> Tensor {
+        let values: Vec<f32> = (0..rows * columns).map(|i| (i as f32 * 0.37 + phase).sin()).collect();
+        Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap()
+    }
+
+    fn packed(blocks: &QTensor) -> Matrix {
+        let (out, inner) = blocks.shape().dims2().unwrap();
+        let encoding = Encoding::of_blocks(blocks.dtype()).unwrap();
+        Matrix::Packed(Arc::new(Packed::new(&blocks.data().unwrap(), encoding, out, inner)))
+    }
+
+    fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
+        (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar().unwrap()
+    }
+
+    /// Every encoding, with the numbers that the library says it stands for.
+    fn encodings(inner: usize) -> Vec<(String, Matrix, Tensor)> {
+        let w = tensor(75, inner, 1.1);
+        let plain = [DType::F32, DType::F16, DType::BF16].into_iter().map(|dtype| {
+            let stored = w.to_dtype(dtype).unwrap();
+            let meant = stored.to_dtype(DType::F32).unwrap();
+            (format!("{dtype:?}"), Matrix::new(stored).unwrap(), meant)
+        });
+        use GgmlDType::{Q4_0, Q4K, Q5_0, Q5K, Q6K, Q8_0};
+        let kinds = [Q4_0, Q5_0, Q8_0, Q4K, Q5K, Q6K].into_iter();
+        let blocks = kinds.filter(|kind| inner.is_multiple_of(kind.block_size())).map(|kind| {
+            let blocks = QTensor::quantize(&w, kind).unwrap();
+            (format!("{kind:?}"), packed(&blocks), blocks.dequantize(&Device::Cpu).unwrap())
+        });
+        plain.chain(blocks).collect()
+    }
+
     #[test]
-    fn a_quantised_product_is_the_dequantised_one_up_to_8_bits_of_activations() {
-        let numbers = |count: usize, phase: f32| (0..count).map(move |i| (i as f32 * 0.37 + phase).sin());
-        let x = Tensor::from_iter(numbers(3 * 512, 0.3), &Device::Cpu).unwrap().reshape((3, 512)).unwrap();
-        let w = Tensor::from_iter(numbers(40 * 512, 1.1), &Device::Cpu).unwrap().reshape((40, 512)).unwrap();
-        let kinds = [GgmlDType::Q4_0, GgmlDType::Q8_0, GgmlDType::Q4K, GgmlDType::Q5K, GgmlDType::Q6K];
-        for kind in kinds {
+    fn rows_of_every_encoding_are_the_numbers_it_stands_for() {
+        for inner in [24, 25, 96, 768] {
+            for (name, matrix, meant) in encodings(inner) {
+                let rows = matrix.rows(&Tensor::new(&[0u32, 31, 74, 32], &Device::Cpu).unwrap()).unwrap();
+                let meant =
+                    meant.index_select(&Tensor::new(&[0u32, 31, 74, 32], &Device::Cpu).unwrap(), 0).unwrap();
+                assert!(largest_difference(&rows, &meant) < 1e-6, "{name} {inner}");
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_every_encoding_and_shape_agree_with_the_library() {
+        for (tokens, inner) in
+            [(1, 96), (2, 24), (5, 256), (7, 768), (12, 768), (13, 25), (50, 896), (400, 32)]
+        {
+            let x = tensor(tokens, inner, 0.3);
+            for (name, matrix, meant) in encodings(inner) {
+                let slow = x.matmul(&meant.t().unwrap()).unwrap();
+                let difference = largest_difference(&matrix.product(&x).unwrap(), &slow);
+                assert!(difference < 2e-4, "{name} {tokens}x{inner}: {difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_is_the_same_to_the_last_bit_in_every_batch() {
+        let x = tensor(51, 300, 0.3);
+        for (name, matrix, _) in encodings(300).into_iter().chain(encodings(768)) {
+            let x = if name.starts_with('Q') { tensor(51, 768, 0.3) } else { x.clone() };
+            let Ok(together) = matrix.product(&x) else { continue };
+            let together = together.to_vec2::<f32>().unwrap();
+            for (row, expected) in together.iter().enumerate() {
+                let alone = matrix.product(&x.narrow(0, row, 1).unwrap()).unwrap();
+                assert_eq!(&alone.to_vec2::<f32>().unwrap()[0], expected, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_output_is_one_chain_of_multiply_adds() {
+        let (x, w) = (tensor(3, 200, 0.3), tensor(40, 200, 1.1));
+        let fast = Matrix::new(w.clone()).unwrap().product(&x).unwrap().to_vec2::<f32>().unwrap();
+        let (x, w) = (x.to_vec2::<f32>().unwrap(), w.to_vec2::<f32>().unwrap());
+        for (x, fast) in x.iter().zip(&fast) {
+            for (w, fast) in w.iter().zip(fast) {
+                assert_eq!(*fast, x.iter().zip(w).fold(0f32, |sum, (x, w)| x.mul_add(*w, sum)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_librarys_product_of_blocks_is_the_dequantised_one_up_to_8_bits_of_activations() {
+        let (x, w) = (tensor(3, 512, 0.3), tensor(40, 512, 1.1));
+        for kind in [GgmlDType::Q4_1, GgmlDType::Q5_1, GgmlDType::Q2K, GgmlDType::Q3K] {
             let blocks = Arc::new(QTensor::quantize(&w, kind).unwrap());
             let plain = Matrix::Dense(blocks.dequantize(&Device::Cpu).unwrap()).product(&x).unwrap();
             let difference = (Matrix::Quantised(blocks).product(&x).unwrap() - &plain).unwrap();

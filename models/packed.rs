@@ -1,42 +1,76 @@
-//! Small weight matrices, laid out for the multiplication that uses them.
+//! A matrix of weights on the CPU, and its product with activations.
 //!
-//! Matrix libraries choose their order of summation by the shape of the product: a row's last bits would
-//! depend on how many other rows share the batch, and once in a long while a sampled token with them.
-//! Here every output is one chain of fused multiply-adds over the inner dimension, whatever the batch,
-//! the number of threads and the instruction set are.
+//! A decoding step is bound by reading the weights. So they are read once for all rows of the batch, as they are stored
+//! ([`crate::panel`]), and become `f32` a part of a panel at a time, in a buffer that stays in a first-level cache. Activations are
+//! `f32` whatever the weights are.
 //!
-//! The weights are transposed and cut into panels of [`PANEL`] output columns: `[panel][inner][PANEL]`.
-//! Neighbouring columns are neighbouring vector lanes, so no lane ever has to be summed with another.
+//! Matrix libraries choose their order of summation by the shape of the product: a row's last bits would depend on how
+//! many other rows share the batch, and once in a long while a sampled token with them. Here every output is one chain of
+//! fused multiply-adds over the inner dimension, whatever the batch, the number of threads and the instruction set are.
 
-use multiversion::multiversion;
+mod few;
+mod many;
+mod rows;
+
+use std::marker::PhantomData;
+
+use bytemuck::cast_slice;
+use candle_core::{CpuStorage, Storage, Tensor};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Output columns of a panel: two AVX-512 vectors, four of AVX2, eight of NEON.
-const PANEL: usize = 32;
-/// Rows whose sums are kept in registers together.
-const ROWS: usize = 6;
+use crate::panel::{Encoding, PANEL, Words, pack, with_kind};
+use few::Few;
+use many::Many;
+
+/// Rows of activations that meet a task's panels in one go: a part of them fits a second-level cache.
+const GROUP: usize = 384;
+/// Panels of a task, at most: as often each part of the activations is read from a cache.
+const MOST_PANELS: usize = 4;
+/// Tasks for each thread, at least, so that one that is slowed down holds nobody up.
+const TASKS: usize = 4;
 /// Multiply-adds below which a second thread costs more than it saves.
 const WORTH_A_THREAD: usize = 1 << 18;
 
-/// An `[out, in]` matrix in panels; the last one is filled up with zeros.
-pub(crate) struct Packed {
-    /// `[panel][inner][PANEL]`.
-    panels: Vec<[f32; PANEL]>,
+/// `[out, inner]` weights in panels.
+#[derive(Debug)]
+pub struct Packed {
+    panels: Vec<Words>,
+    encoding: Encoding,
     inner: usize,
     out: usize,
 }
 
 impl Packed {
-    /// Packs row-major `[out, inner]` weights.
-    pub(crate) fn new(weights: &[f32], inner: usize, out: usize) -> Self {
-        let mut panels = vec![[0f32; PANEL]; out.div_ceil(PANEL) * inner];
-        for (column, row) in weights.chunks_exact(inner).enumerate() {
-            let panel = &mut panels[column / PANEL * inner..][..inner];
-            for (to, from) in panel.iter_mut().zip(row) {
-                to[column % PANEL] = *from;
-            }
-        }
-        Self { panels, inner, out }
+    /// Packs row-major weights, `[out, inner]` in the bytes of their encoding.
+    pub(crate) fn new(weights: &[u8], encoding: Encoding, out: usize, inner: usize) -> Self {
+        Self { panels: pack(weights, encoding, out), encoding, inner, out }
+    }
+
+    /// Packs a tensor on the CPU, if its numbers are of a type that can be.
+    pub(crate) fn from_tensor(weights: &Tensor) -> candle_core::Result<Option<Self>> {
+        let (out, inner) = weights.dims2()?;
+        let Some(encoding) = Encoding::of_numbers(weights.dtype()) else { return Ok(None) };
+        let weights = weights.contiguous()?;
+        let (storage, layout) = weights.storage_and_layout();
+        let Storage::Cpu(storage) = &*storage else { return Ok(None) };
+        let bytes: &[u8] = match storage {
+            CpuStorage::F32(numbers) => cast_slice(&numbers[layout.start_offset()..][..out * inner]),
+            CpuStorage::F16(numbers) => cast_slice(&numbers[layout.start_offset()..][..out * inner]),
+            CpuStorage::BF16(numbers) => cast_slice(&numbers[layout.start_offset()..][..out * inner]),
+            _ => return Ok(None),
+        };
+        Ok(Some(Self::new(bytes, encoding, out, inner)))
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        size_of_val(&self.panels[..]) as u64
+    }
+
+    /// How its numbers are stored.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// Output columns.
@@ -44,139 +78,162 @@ impl Packed {
         self.out
     }
 
+    /// Numbers in a row.
+    pub(crate) fn inner(&self) -> usize {
+        self.inner
+    }
+
+    /// The rows `ids` as numbers, one after another.
+    pub(crate) fn rows(&self, ids: &[u32]) -> Vec<f32> {
+        let mut rows = vec![0f32; ids.len() * self.inner];
+        rows.par_chunks_exact_mut(self.inner)
+            .zip(ids)
+            .for_each(|(row, id)| Arch::new().dispatch(Row { weights: self, id: *id as usize, row }));
+        rows
+    }
+
     /// `x W^T`: row-major `[tokens, inner]` to `[tokens, out]`.
     pub(crate) fn multiply(&self, x: &[f32]) -> Vec<f32> {
-        let tokens = x.len() / self.inner;
-        let mut y = vec![0f32; tokens * self.out];
-        let threads = (x.len() * self.out / WORTH_A_THREAD).clamp(1, rayon::current_num_threads());
-        if threads == 1 {
-            self.rows(x, &mut y);
-        } else {
-            let rows = tokens.div_ceil(threads).next_multiple_of(ROWS);
-            y.par_chunks_mut(rows * self.out)
-                .zip(x.par_chunks(rows * self.inner))
-                .for_each(|(y, x)| self.rows(x, y));
-        }
-        y
+        Arch::new().dispatch(Product { weights: self, x })
     }
 
-    fn rows(&self, mut x: &[f32], mut y: &mut [f32]) {
-        while !x.is_empty() {
-            let rows = match x.len() / self.inner {
-                ROWS.. => self.tile::<ROWS>(x, y),
-                4.. => self.tile::<4>(x, y),
-                2.. => self.tile::<2>(x, y),
-                _ => self.tile::<1>(x, y),
-            };
-            x = &x[rows * self.inner..];
-            y = &mut y[rows * self.out..];
-        }
-    }
-
-    /// The first `R` rows; returns `R`.
-    fn tile<const R: usize>(&self, x: &[f32], y: &mut [f32]) -> usize {
-        let x: Vec<[f32; R]> =
-            (0..self.inner).map(|k| std::array::from_fn(|r| x[r * self.inner + k])).collect();
-        for (panel, column) in self.panels.chunks_exact(self.inner).zip((0..).step_by(PANEL)) {
-            let place = Place { out: self.out, column };
-            #[cfg(target_arch = "x86_64")]
-            if std::arch::is_x86_feature_detected!("avx512f") {
-                multiply_wide(&x, panel, y, place);
-                continue;
-            }
-            multiply_narrow(&x, panel, y, place);
-        }
-        R
+    fn rows_of_a_panel(&self) -> usize {
+        self.encoding.rows(self.inner)
     }
 }
 
-/// Where a panel's sums belong in row-major `[R, out]`.
+/// One row of the weights, taken from its panel.
+struct Row<'a> {
+    weights: &'a Packed,
+    id: usize,
+    row: &'a mut [f32],
+}
+
+impl WithSimd for Row<'_> {
+    type Output = ();
+
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { weights, id, row } = self;
+        let (rows, layout) = (weights.rows_of_a_panel(), weights.encoding.layout());
+        let panel = &weights.panels[id / PANEL * rows..][..rows];
+        let mut unpacked = vec![0f32; weights.inner.next_multiple_of(layout.numbers) * PANEL];
+        with_kind!(weights.encoding, K => many::fill::<S, K>(simd, panel, &mut unpacked));
+        for (to, numbers) in row.iter_mut().zip(unpacked.chunks_exact(PANEL)) {
+            *to = numbers[id % PANEL];
+        }
+    }
+}
+
+/// All rows of activations times all panels.
+struct Product<'a> {
+    weights: &'a Packed,
+    x: &'a [f32],
+}
+
+impl WithSimd for Product<'_> {
+    type Output = Vec<f32>;
+
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+        let Packed { panels, inner, out, .. } = self.weights;
+        let tokens = self.x.len() / inner;
+        let mut y = Vec::with_capacity(tokens * out);
+        let output = Output { start: y.as_mut_ptr(), out: *out, lifetime: PhantomData };
+        let per_task = self.panels_of_a_task();
+        let panel_rows = self.weights.rows_of_a_panel();
+        for (group, x) in self.x.chunks(GROUP * inner).enumerate() {
+            let rows = x.len() / inner;
+            let x = if rows <= few::most_rows::<S>() {
+                Activations::Few(Few::new::<S>(x, *inner, self.weights.encoding))
+            } else {
+                Activations::Many(Many::new::<S>(x, *inner))
+            };
+            let task = |(task, panels): (usize, &[Words])| {
+                let place = Place { row: group * GROUP, column: task * per_task * PANEL };
+                Task { weights: self.weights, x: &x, rows, panels, place, output: &output }.run(simd);
+            };
+            let panels_of_task = per_task * panel_rows;
+            if rows * inner * out < 2 * WORTH_A_THREAD {
+                panels.chunks(panels_of_task).enumerate().for_each(task);
+            } else {
+                panels.par_chunks(panels_of_task).enumerate().for_each(task);
+            }
+        }
+        // SAFETY: every group of rows has met every panel, and each writes all its outputs.
+        unsafe { y.set_len(tokens * out) };
+        y
+    }
+}
+
+impl Product<'_> {
+    fn panels_of_a_task(&self) -> usize {
+        let panels = self.weights.out.div_ceil(PANEL);
+        (panels / (rayon::current_num_threads() * TASKS)).clamp(1, MOST_PANELS)
+    }
+}
+
+/// The first output of a task.
 #[derive(Clone, Copy)]
 struct Place {
-    out: usize,
+    row: usize,
     column: usize,
 }
 
-/// For thirty-two registers of sixteen numbers.
-#[multiversion(targets("x86_64+avx512f+avx512vl"))]
-fn multiply_wide<const R: usize>(x: &[[f32; R]], panel: &[[f32; PANEL]], y: &mut [f32], place: Place) {
-    place.write(sums::<R, { PANEL / 2 }>(x, panel, 0), y);
+/// Row-major `[tokens, out]` of which tasks write disjoint parts.
+struct Output<'a> {
+    start: *mut f32,
+    out: usize,
+    lifetime: PhantomData<&'a mut [f32]>,
 }
 
-/// For sixteen registers of eight numbers, or thirty-two of four.
-#[multiversion(targets("x86_64+avx2+fma"))]
-fn multiply_narrow<const R: usize>(x: &[[f32; R]], panel: &[[f32; PANEL]], y: &mut [f32], place: Place) {
-    place.write(sums::<R, { PANEL / 4 }>(x, panel, 0), y);
-    let right = Place { column: place.column + PANEL / 2, ..place };
-    right.write(sums::<R, { PANEL / 4 }>(x, panel, PANEL / 2), y);
+// SAFETY: tasks have panels of their own, so no two of them write the same column.
+unsafe impl Sync for Output<'_> {}
+
+impl Output<'_> {
+    /// Writes sums as far as there are columns for them.
+    fn write(&self, row: usize, column: usize, sums: &[f32]) {
+        let width = sums.len().min(self.out.saturating_sub(column));
+        // SAFETY: the row is one of the activations' rows, and the width ends at the row's last column.
+        unsafe {
+            let to = self.start.add(row * self.out + column);
+            std::ptr::copy_nonoverlapping(sums.as_ptr(), to, width);
+        }
+    }
 }
 
-/// `R` rows times two vectors of `L` columns, from `offset` in the panel on.
-///
-/// One array per vector, loops of constant length and nothing to check inside: so the compiler keeps the
-/// sums in registers.
-#[inline(always)]
-fn sums<const R: usize, const L: usize>(
-    x: &[[f32; R]],
-    panel: &[[f32; PANEL]],
-    offset: usize,
-) -> [[[f32; L]; 2]; R] {
-    let mut sums = [[[0f32; L]; 2]; R];
-    for (x, weights) in x.iter().zip(panel) {
-        for r in 0..R {
-            for v in 0..2 {
-                for c in 0..L {
-                    sums[r][v][c] = x[r].mul_add(weights[offset + v * L + c], sums[r][v][c]);
+/// A group of rows, as its inner loop wants it.
+enum Activations {
+    Few(Few),
+    Many(Many),
+}
+
+/// A group of rows times a few panels.
+struct Task<'a> {
+    weights: &'a Packed,
+    x: &'a Activations,
+    rows: usize,
+    panels: &'a [Words],
+    place: Place,
+    output: &'a Output<'a>,
+}
+
+impl Task<'_> {
+    fn run<S: Simd>(self, simd: S) {
+        let (rows, encoding) = (self.weights.rows_of_a_panel(), self.weights.encoding);
+        let mut sums = vec![0f32; self.panels.len() / rows * self.rows * PANEL];
+        match self.x {
+            Activations::Few(x) => {
+                for (panel, sums) in
+                    self.panels.chunks_exact(rows).zip(sums.chunks_exact_mut(self.rows * PANEL))
+                {
+                    x.multiply(simd, panel, encoding, sums);
                 }
             }
+            Activations::Many(x) => x.multiply(simd, self.panels, encoding, &mut sums),
         }
-    }
-    sums
-}
-
-impl Place {
-    #[inline(always)]
-    fn write<const R: usize, const L: usize>(self, sums: [[[f32; L]; 2]; R], y: &mut [f32]) {
-        let width = (2 * L).min(self.out.saturating_sub(self.column));
-        for (r, sums) in sums.iter().enumerate().filter(|_| width > 0) {
-            let y = &mut y[r * self.out + self.column..][..width];
-            y.copy_from_slice(&sums.as_flattened()[..width]);
+        for (panel, sums) in sums.chunks_exact(self.rows * PANEL).enumerate() {
+            for (row, sums) in sums.chunks_exact(PANEL).enumerate() {
+                self.output.write(self.place.row + row, self.place.column + panel * PANEL, sums);
+            }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn values(count: usize, phase: f32) -> Vec<f32> {
-        (0..count).map(|i| (i as f32 * 0.37 + phase).sin()).collect()
-    }
-
-    /// One output after the other, each summed in order.
-    fn multiply_slowly(x: &[f32], weights: &[f32], inner: usize) -> Vec<f32> {
-        let dot = |x: &[f32], w: &[f32]| x.iter().zip(w).fold(0f32, |sum, (x, w)| x.mul_add(*w, sum));
-        x.chunks_exact(inner).flat_map(|x| weights.chunks_exact(inner).map(move |w| dot(x, w))).collect()
-    }
-
-    #[test]
-    fn every_output_is_summed_in_order_whatever_the_shape() {
-        for (tokens, inner, out) in [(1, 64, 121), (7, 24, 10), (37, 100, 33), (64, 128, 384), (3, 1, 32)] {
-            let (x, weights) = (values(tokens * inner, 0.3), values(out * inner, 1.1));
-            let packed = Packed::new(&weights, inner, out);
-            assert_eq!(packed.multiply(&x), multiply_slowly(&x, &weights, inner), "{tokens}x{inner}x{out}");
-        }
-    }
-
-    #[test]
-    fn narrow_and_wide_registers_agree_to_the_last_bit() {
-        let (x, weights) = (values(11 * 48, 0.3), values(50 * 48, 1.1));
-        let packed = Packed::new(&weights, 48, 50);
-        let x_columns: Vec<[f32; 11]> = (0..48).map(|k| std::array::from_fn(|r| x[r * 48 + k])).collect();
-        let mut narrow = vec![0f32; 11 * 50];
-        for (panel, column) in packed.panels.chunks_exact(48).zip([0, PANEL]) {
-            multiply_narrow(&x_columns, panel, &mut narrow, Place { out: 50, column });
-        }
-        assert_eq!(packed.multiply(&x), narrow);
     }
 }

@@ -5,6 +5,7 @@
 //! counter. So a token depends on its logits and on nothing else: not on which rows happen to share a
 //! batch, on threads, or on the order of work.
 
+use candle_core::{Result, Tensor};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::Sampling;
 use rand::Rng;
@@ -51,6 +52,29 @@ pub struct Drawn {
     pub token: u32,
     /// Natural logarithm of its probability.
     pub logprob: f64,
+}
+
+/// Where a token is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// Row of the logits.
+    pub row: usize,
+    /// Uniform random number.
+    pub u: f64,
+}
+
+/// Draws a token at each place of `[rows, vocab]` logits in `f32`: on a GPU with this project's kernels, so that
+/// only the tokens leave it, else here.
+///
+/// # Errors
+/// If the device fails, now or in what it was given before.
+pub fn draw_rows(logits: &Tensor, places: &[Place], sampling: &Sampling) -> Result<Vec<Drawn>> {
+    #[cfg(feature = "cuda")]
+    if logits.device().is_cuda() {
+        return crate::cuda::draw_rows(logits, places, sampling);
+    }
+    let logits = logits.to_vec2::<f32>()?;
+    Ok(places.iter().map(|place| draw(&logits[place.row], sampling, place.u)).collect())
 }
 
 /// Draws from `logits` with the uniform number `u`.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::bundled;
+use crate::card::Card;
 use crate::load::LoadError;
 
 /// A model on disk.
@@ -49,12 +50,14 @@ impl Source {
         if source.path.is_dir() || source.is_gguf() {
             return Ok(source);
         }
-        let message = if source.path.exists() {
-            "it is neither a model folder nor a .gguf file"
-        } else {
-            "there is no such model folder or .gguf file"
+        if source.path.exists() {
+            return Err(LoadError::read(&source.path, &"it is neither a model folder nor a .gguf file"));
+        }
+        let remedy = match on_the_hub(text) {
+            Some(name) => format!("for the one on the hub write hub:{name}"),
+            None => "check the path, or write hub:OWNER/NAME for a model on the hub".into(),
         };
-        Err(LoadError::read(&source.path, &message))
+        Err(LoadError::other(&format!("{text}: there is no such model folder or .gguf file: {remedy}")))
     }
 
     /// A folder or file that is known to exist.
@@ -68,6 +71,15 @@ impl Source {
     pub fn is_gguf(&self) -> bool {
         let gguf = self.path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"));
         gguf && self.path.is_file()
+    }
+}
+
+/// What a name that is no path may mean: `OWNER/NAME`, or the short name of a model with a card.
+fn on_the_hub(text: &str) -> Option<String> {
+    let plain = |part: &str| !part.is_empty() && !part.starts_with('.');
+    match text.split_once('/') {
+        Some((owner, name)) => (plain(owner) && plain(name) && !name.contains('/')).then(|| text.to_owned()),
+        None => Card::for_model(text).ok().map(|card| card.hub_id),
     }
 }
 
@@ -86,4 +98,23 @@ fn from_hub(name: &str, news: &dyn Fn(News)) -> Result<Source, LoadError> {
 fn from_hub(name: &str, _news: &dyn Fn(News)) -> Result<Source, LoadError> {
     let remedy = "this program was built without the hub: build it with --features hub, or name a folder";
     Err(LoadError::other(&format!("hub:{name}: {remedy}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_a_path_behind_it_is_answered_with_the_one_on_the_hub() {
+        for (text, expected) in [
+            ("Qwen/Qwen3-0.6B", "write hub:Qwen/Qwen3-0.6B"),
+            ("qwen3-0.6b", "write hub:Qwen/Qwen3-0.6B"),
+            ("nobody", "check the path"),
+            ("./here/model", "check the path"),
+            ("/nowhere/model", "check the path"),
+        ] {
+            let message = Source::resolve(text, &|_| {}).unwrap_err().to_string();
+            assert!(message.starts_with(text) && message.contains(expected), "{message}");
+        }
+    }
 }

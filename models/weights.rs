@@ -7,6 +7,7 @@
 mod gguf;
 mod mapped;
 mod shards;
+mod stored;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,25 +15,29 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::quantized::GgmlDType;
 use candle_core::quantized::ggml_file::qtensor_from_ggml;
 use candle_core::{DType, Device, Tensor};
 
 use crate::gguf::Header;
 use crate::load::LoadError;
 use crate::matrix::Matrix;
+use crate::packed::Packed;
+use crate::panel::Encoding;
 use gguf::GgufFile;
 use mapped::Mapped;
 use shards::Shards;
 #[cfg(feature = "hub")]
 pub(crate) use shards::weight_files;
+use stored::{Raw, Stored};
 
 /// Mapped weights.
 pub struct Weights {
-    source: Source,
+    source: Arc<Source>,
     dtype: Option<DType>,
     device: Device,
     asked: RefCell<BTreeSet<String>>,
+    /// Whether names, shapes and types are all that is wanted.
+    only_described: bool,
 }
 
 enum Source {
@@ -40,40 +45,6 @@ enum Source {
     Gguf(GgufFile),
     /// Drawn when they are asked for.
     Random,
-}
-
-/// A weight as its file has it.
-struct Raw<'a> {
-    stored: Stored,
-    shape: Vec<usize>,
-    bytes: &'a [u8],
-    file: &'a Mapped,
-}
-
-/// How a file stores numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Stored {
-    /// One by one.
-    Numbers(DType),
-    /// As quantised blocks along each row.
-    Blocks(GgmlDType),
-}
-
-impl Raw<'_> {
-    fn elements(&self) -> u64 {
-        self.shape.iter().map(|n| *n as u64).product()
-    }
-}
-
-impl Stored {
-    fn of(dtype: GgmlDType) -> Self {
-        match dtype {
-            GgmlDType::F32 => Self::Numbers(DType::F32),
-            GgmlDType::F16 => Self::Numbers(DType::F16),
-            GgmlDType::BF16 => Self::Numbers(DType::BF16),
-            blocks => Self::Blocks(blocks),
-        }
-    }
 }
 
 impl Weights {
@@ -105,8 +76,15 @@ impl Weights {
         Self::new(Source::Random, Some(dtype), device)
     }
 
+    /// The same names and shapes with zeros that take no memory, to see whether a configuration fits them.
+    pub(crate) fn described(&self) -> Self {
+        let (source, asked) = (self.source.clone(), self.asked.clone());
+        Self { source, dtype: self.dtype, device: Device::Cpu, asked, only_described: true }
+    }
+
     fn new(source: Source, dtype: Option<DType>, device: &Device) -> Self {
-        Self { source, dtype, device: device.clone(), asked: RefCell::default() }
+        let (source, device) = (Arc::new(source), device.clone());
+        Self { source, dtype, device, asked: RefCell::default(), only_described: false }
     }
 
     /// The type of activations, and of all weights that are not kept as blocks.
@@ -117,7 +95,7 @@ impl Weights {
         if let Some(dtype) = self.dtype {
             return Ok(dtype);
         }
-        match (&self.source, self.raw("model.embed_tokens.weight")?.stored) {
+        match (&*self.source, self.raw("model.embed_tokens.weight")?.stored) {
             (Source::Shards(_), Stored::Numbers(dtype)) => Ok(dtype),
             _ => Ok(DType::F32),
         }
@@ -125,25 +103,22 @@ impl Weights {
 
     /// Whether there is a weight of this name.
     pub fn contains(&self, name: &str) -> bool {
-        match &self.source {
+        match &*self.source {
             Source::Shards(shards) => shards.names().any(|known| known == name),
             Source::Gguf(file) => file.names().any(|known| known == name),
             Source::Random => true,
         }
     }
 
-    /// The weight `name` as numbers; it must have the given shape.
+    /// The weight `name` as numbers; it must have the given shape. On the CPU they are `f32`, as all activations are.
     ///
     /// # Errors
     /// [`LoadError`] if it is missing or shaped otherwise.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, LoadError> {
-        match self.load(name, shape, None)? {
-            Matrix::Dense(tensor) => Ok(tensor),
-            Matrix::Quantised(blocks) => {
-                let numbers = blocks.dequantize(&self.device).and_then(|t| t.to_dtype(self.dtype_or_f32()));
-                numbers.map_err(|e| LoadError::malformed(self.path(), &e))
-            }
+        if matches!(*self.source, Source::Random) {
+            return self.draw(shape).map_err(|e| LoadError::other(&e));
         }
+        self.load(name, shape, 0..shape[0], |stored, bytes, shape| self.numbers(stored, bytes, shape))
     }
 
     /// The weight `name` as a matrix, quantised if it is stored so and no type was asked for.
@@ -151,7 +126,7 @@ impl Weights {
     /// # Errors
     /// As [`Weights::tensor`].
     pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Matrix, LoadError> {
-        self.load(name, &shape, None)
+        self.rows(name, shape, 0..shape[0])
     }
 
     /// Some rows of the weight `name`, whose whole shape is given.
@@ -159,7 +134,11 @@ impl Weights {
     /// # Errors
     /// As [`Weights::tensor`].
     pub fn rows(&self, name: &str, shape: [usize; 2], rows: Range<usize>) -> Result<Matrix, LoadError> {
-        self.load(name, &shape, Some(rows))
+        if matches!(*self.source, Source::Random) {
+            let drawn = self.draw(&[rows.len(), shape[1]]).and_then(Matrix::new);
+            return drawn.map_err(|e| LoadError::other(&e));
+        }
+        self.load(name, &shape, rows, |stored, bytes, shape| self.place(stored, bytes, shape))
     }
 
     /// Every weight must have been asked for, except the copy of a tied head that some publishers leave in.
@@ -171,7 +150,7 @@ impl Weights {
         let ignored =
             |name: &str| name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
         let left_over = |name: &String| !asked.contains(name) && !ignored(name);
-        let first = match &self.source {
+        let first = match &*self.source {
             Source::Shards(shards) => shards.names().find(|name| left_over(name)).cloned(),
             Source::Gguf(file) => file.names().find(left_over),
             Source::Random => None,
@@ -219,7 +198,7 @@ impl Weights {
     }
 
     fn names(&self) -> Vec<String> {
-        match &self.source {
+        match &*self.source {
             Source::Shards(shards) => shards.names().cloned().collect(),
             Source::Gguf(file) => file.names().filter(|name| name != "rope_freqs.weight").collect(),
             Source::Random => vec![],
@@ -228,7 +207,7 @@ impl Weights {
 
     /// The weight files, in order.
     pub fn files(&self) -> Vec<PathBuf> {
-        match &self.source {
+        match &*self.source {
             Source::Shards(shards) => shards.files().iter().map(|file| file.path().to_owned()).collect(),
             Source::Gguf(file) => vec![file.file().path().to_owned()],
             Source::Random => vec![],
@@ -236,7 +215,7 @@ impl Weights {
     }
 
     fn path(&self) -> &Path {
-        match &self.source {
+        match &*self.source {
             Source::Shards(shards) => shards.files()[0].path(),
             Source::Gguf(file) => file.file().path(),
             Source::Random => Path::new("random weights"),
@@ -248,7 +227,7 @@ impl Weights {
     }
 
     fn raw(&self, name: &str) -> Result<Raw<'_>, LoadError> {
-        let raw = match &self.source {
+        let raw = match &*self.source {
             Source::Shards(shards) => shards.raw(name)?,
             Source::Gguf(file) => file.raw(name)?,
             Source::Random => None,
@@ -256,11 +235,14 @@ impl Weights {
         raw.ok_or_else(|| LoadError::malformed(self.path(), &format!("has no weight `{name}`")))
     }
 
-    fn load(&self, name: &str, shape: &[usize], rows: Option<Range<usize>>) -> Result<Matrix, LoadError> {
-        if matches!(self.source, Source::Random) {
-            let rows = rows.map_or(shape[0], |rows| rows.len());
-            return self.draw(&[&[rows], &shape[1..]].concat());
-        }
+    /// Hands the bytes of some rows of a weight to `place`, and then gives their pages back.
+    fn load<T>(
+        &self,
+        name: &str,
+        shape: &[usize],
+        rows: Range<usize>,
+        place: impl Fn(Stored, &[u8], &[usize]) -> candle_core::Result<T>,
+    ) -> Result<T, LoadError> {
         let raw = self.raw(name)?;
         self.asked.borrow_mut().insert(name.to_owned());
         if raw.shape != shape {
@@ -269,53 +251,94 @@ impl Weights {
             return Err(LoadError::malformed(raw.file.path(), &message));
         }
         let width = raw.bytes.len() / shape[0];
-        let rows = rows.unwrap_or(0..shape[0]);
         let part = &raw.bytes[rows.start * width..rows.end * width];
         let shape = [&[rows.len()], &shape[1..]].concat();
         let loaded = match self.interleaved_heads(name) {
-            Some(heads) => self.place(raw.stored, &gguf::halves(part, shape[0], heads), &shape),
-            None => self.place(raw.stored, part, &shape),
+            Some(heads) => place(raw.stored, &gguf::halves(part, shape[0], heads), &shape),
+            None => place(raw.stored, part, &shape),
         };
         raw.file.forget(part);
         loaded.map_err(|e| LoadError::malformed(raw.file.path(), &format!("weight `{name}`: {e}")))
     }
 
     /// Small numbers around 0 for a matrix, ones for a norm or a bias.
-    fn draw(&self, shape: &[usize]) -> Result<Matrix, LoadError> {
-        let dtype = self.dtype_or_f32();
-        let drawn = match shape {
-            [_] => Tensor::ones(shape, dtype, &self.device),
-            _ => Tensor::randn(0f32, 0.02, shape, &self.device).and_then(|t| t.to_dtype(dtype)),
-        };
-        drawn.map(Matrix::Dense).map_err(|e| LoadError::other(&e))
+    fn draw(&self, shape: &[usize]) -> candle_core::Result<Tensor> {
+        match shape {
+            [_] => Tensor::ones(shape, self.number_type(), &self.device),
+            _ => Tensor::randn(0f32, 0.02, shape, &self.device)?.to_dtype(self.dtype_or_f32()),
+        }
+    }
+
+    /// The type of activations, and of what is added to them or multiplied with them one by one.
+    fn number_type(&self) -> DType {
+        if self.device.is_cpu() { DType::F32 } else { self.dtype_or_f32() }
     }
 
     fn interleaved_heads(&self, name: &str) -> Option<usize> {
-        match &self.source {
-            Source::Gguf(file) => file.interleaved_heads(name),
+        match &*self.source {
+            Source::Gguf(file) if !self.only_described => file.interleaved_heads(name),
             _ => None,
         }
     }
 
-    /// Copies a weight to the device, in the type that was asked for.
-    fn place(&self, stored: Stored, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Matrix> {
-        match stored {
-            Stored::Numbers(dtype) => {
-                let wanted = match (&self.source, self.dtype) {
-                    (_, Some(wanted)) => wanted,
-                    (Source::Gguf(_), None) => DType::F32,
-                    (_, None) => dtype,
-                };
-                let tensor = Tensor::from_raw_buffer(bytes, dtype, shape, &self.device)?;
-                Ok(Matrix::Dense(tensor.to_dtype(wanted)?))
-            }
+    /// A weight's numbers on the device.
+    fn numbers(&self, stored: Stored, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Tensor> {
+        if self.only_described {
+            return zeros(shape);
+        }
+        let (numbers, own) = match stored {
+            Stored::Numbers(dtype) => (Tensor::from_raw_buffer(bytes, dtype, shape, &self.device)?, dtype),
             Stored::Blocks(kind) => {
                 let blocks = qtensor_from_ggml(kind, bytes, shape.to_vec(), &self.device)?;
-                match self.dtype {
-                    None => Ok(Matrix::Quantised(Arc::new(blocks))),
-                    Some(wanted) => Ok(Matrix::Dense(blocks.dequantize(&self.device)?.to_dtype(wanted)?)),
-                }
+                (blocks.dequantize(&self.device)?, DType::F32)
+            }
+        };
+        numbers.to_dtype(if self.device.is_cpu() { DType::F32 } else { self.wanted(own) })
+    }
+
+    /// A matrix on the device, in the type that was asked for or else as it is stored.
+    fn place(&self, stored: Stored, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Matrix> {
+        if self.only_described {
+            return zeros(shape).map(Matrix::Dense);
+        }
+        if let (true, Some(encoding)) = (self.device.is_cpu(), self.kept(stored)) {
+            return Ok(Matrix::Packed(Arc::new(Packed::new(bytes, encoding, shape[0], shape[1]))));
+        }
+        match (stored, self.dtype) {
+            (Stored::Blocks(kind), None) => {
+                let blocks = qtensor_from_ggml(kind, bytes, shape.to_vec(), &self.device)?;
+                Ok(Matrix::Quantised(Arc::new(blocks)))
+            }
+            (Stored::Blocks(kind), Some(wanted)) => {
+                let blocks = qtensor_from_ggml(kind, bytes, shape.to_vec(), &self.device)?;
+                Matrix::new(blocks.dequantize(&self.device)?.to_dtype(wanted)?)
+            }
+            (Stored::Numbers(dtype), _) => {
+                let numbers = Tensor::from_raw_buffer(bytes, dtype, shape, &self.device)?;
+                Matrix::new(numbers.to_dtype(self.wanted(dtype))?)
             }
         }
     }
+
+    /// The type that numbers stored as `own` are used in; between quantised blocks that is `f32`.
+    fn wanted(&self, own: DType) -> DType {
+        let own = if matches!(*self.source, Source::Gguf(_)) { DType::F32 } else { own };
+        self.dtype.unwrap_or(own)
+    }
+
+    /// The encoding of what is kept as it is stored.
+    fn kept(&self, stored: Stored) -> Option<Encoding> {
+        match stored {
+            Stored::Numbers(dtype) if self.dtype.is_none_or(|wanted| wanted == dtype) => {
+                Encoding::of_numbers(dtype)
+            }
+            Stored::Blocks(kind) if self.dtype.is_none() => Encoding::of_blocks(kind),
+            _ => None,
+        }
+    }
+}
+
+/// Zeros that all lie in the same place.
+fn zeros(shape: &[usize]) -> candle_core::Result<Tensor> {
+    Tensor::zeros(1, DType::F32, &Device::Cpu)?.broadcast_as(shape)
 }

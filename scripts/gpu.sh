@@ -1,68 +1,66 @@
 #!/usr/bin/env bash
-# The CUDA build on a machine with an NVIDIA GPU: does it agree with the processor, and how fast is it?
+# The CUDA build on a machine with an NVIDIA GPU: is it right, and how fast is it?
 #
 #   scripts/gpu.sh pack          on any machine with the toolkit (see cuda-toolkit.sh): build, and pack into target/gpu/
 #   scripts/gpu.sh run [OUT]     on the machine with the GPU: take what was packed, or else build; check; measure
+#   scripts/gpu.sh emulate       without a GPU: the same checks of whole models, with kernels run by the processor (minutes)
 #
-# `run` needs no network and at most ten minutes; every command has a limit of its own. Results go to OUT, by
-# default results/gpu. It fails if a check fails, and measures only after that.
+# `run` needs no network and at most ten minutes: every command has a limit of its own, and none starts when the time is
+# up. Results go to OUT (default results/gpu), surfaces to results/surfaces. It fails if a check fails, and
+# measures only after that.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 packed=target/gpu
+programs=(isocost device-test kernel-checks)
+shapes=(qwen3-0.6b qwen3-1.7b qwen3-4b qwen3-8b r1-distill-qwen-1.5b r1-distill-qwen-7b)
+budget=570
 
 build() {
   cargo build --release --features cuda
-  # One test program of the models crate: what the GPU computes against what the processor computes.
+  # What the GPU computes against what the processor computes: whole models, and each kernel by itself.
   cargo test --release --workspace --features cuda --test device --no-run --message-format=json 2>/dev/null |
     sed -n 's/.*"executable":"\([^"]*\/device-[^"]*\)".*/\1/p' | tail -1 > target/device-test.path
   cp target/release/isocost "$1/isocost"
   cp "$(cat target/device-test.path)" "$1/device-test"
+  # For the GPU at hand, not for any: a driver older than the toolkit could not compile its PTX.
+  (cd models/tests/cuda && "${NVCC:-nvcc}" -std=c++17 -O2 -w -arch="sm_${CUDA_COMPUTE_CAP:-90}" \
+    -L"${CUDA_HOME:-/usr/local/cuda}/lib64" -o "$(readlink -f "$1")/kernel-checks" checks.cu)
 }
 
 pack() {
   mkdir -p "$packed"
   build "$packed"
-  strip "$packed/isocost" "$packed/device-test"
-  xz --force -3 "$packed/isocost" "$packed/device-test"
+  for name in "${programs[@]}"; do strip "$packed/$name"; xz --force -3 "$packed/$name"; done
   ls -l "$packed"
 }
 
 # The programs, from the package or from source, in the folder $1.
-programs() {
+unpack() {
   if [ -e "$packed/isocost.xz" ]; then
-    for name in isocost device-test; do xz --decompress --stdout "$packed/$name.xz" > "$1/$name"; done
-    chmod +x "$1/isocost" "$1/device-test"
+    for name in "${programs[@]}"; do xz --decompress --stdout "$packed/$name.xz" > "$1/$name"; chmod +x "$1/$name"; done
   else
     build "$1"
   fi
 }
 
-limited() { # SECONDS NAME COMMAND...: runs a command, keeps what it says
+limited() { # SECONDS NAME COMMAND...: runs a command within its time and what is left of all; keeps what it says
   local seconds=$1 name=$2
   shift 2
+  local left=$((budget - SECONDS))
+  if [ "$left" -lt 5 ]; then echo "== $name: no time is left"; return 1; fi
   echo "== $name: $*"
   local started=$SECONDS status=0
-  timeout "$seconds" "$@" > "$out/$name.txt" 2>&1 || status=$?
+  timeout "$((seconds < left ? seconds : left))" "$@" > "$out/$name.txt" 2> "$out/$name.log" || status=$?
   tail -n 20 "$out/$name.txt"
-  echo "== $name: status $status after $((SECONDS - started)) s"
+  [ "$status" = 0 ] || tail -n 5 "$out/$name.log"
+  echo "== $name: status $status after $((SECONDS - started)) s, $((budget - SECONDS)) s left"
   return "$status"
 }
 
-run() {
-  out=$(readlink -m "${1:-results/gpu}")
-  mkdir -p "$out"
-  local bin
-  bin=$(mktemp -d)
-  trap 'rm -rf "$bin"' EXIT
-  export ISOCOST_BUNDLED=$PWD/models/bundled
-  export CUDA_LAZY_DEBUG=1
-  nvidia-smi > "$out/nvidia-smi.txt" || { echo "there is no NVIDIA GPU or no driver here" >&2; exit 2; }
-  nvidia-smi --query-gpu=name,driver_version,power.limit,clocks.max.sm --format=csv | tail -n 2
-  ldconfig -p | grep -E 'lib(cublas|curand|nvrtc)\.so' || echo "no cuBLAS in the loader's path: set CUDA_LAZY_LIB_DIR to its folder"
-  programs "$bin"
-
-  # Checks. The first call also has the driver compile the kernels, which takes a while once.
-  ISOCOST_TEST_DEVICE=cuda limited 180 parity "$bin/device-test" --nocapture --test-threads 1
+check() {
+  limited 60 kernels "$bin/kernel-checks" 1 20
+  # The first call also has the driver compile the kernels, which takes a while once.
+  ISOCOST_TEST_DEVICE=cuda limited 120 parity "$bin/device-test" --nocapture --test-threads 1
   sed 's/^temperature = .*/temperature = 0.0/; s/^problems = .*/problems = 8/; s/^n = .*/n = [1]/' \
     harness/sweeps/quickstart.toml > "$out/greedy.toml"
   rm -rf "$out/greedy-cpu" "$out/greedy-cuda"
@@ -81,17 +79,60 @@ print(f"greedy thoughts that are equal on both: {same} of {len(cpu)}")
 # One near-tie in a long thought may fall differently; a wrong kernel changes most of them.
 sys.exit(same < 0.95 * len(cpu))
 END
+}
 
-  # Measurements.
-  limited 150 quickstart "$bin/isocost" run quickstart --device cuda --out "$out/quickstart" || true
-  if "$bin/isocost" calibrate --help > /dev/null 2>&1; then
-    limited 120 calibrate "$bin/isocost" calibrate --shape scripts/qwen2-1.5b.json --device cuda --dtype bf16 --rows 64 \
-      --context 4096 --time-limit 60 --out "$out/surface.json" || true
+measure() {
+  local models=()
+  for shape in "${shapes[@]}"; do models+=(-m "scripts/shapes/$shape.json"); done
+  if "$bin/isocost" bench --help > /dev/null 2>&1; then
+    # Before and behind the other engine: a drift of the clock shows.
+    limited 90 bench "$bin/isocost" bench "${models[@]}" --device cuda --dtype bf16 -p 512 -n 64 -b 1,8,64 -d 64,4096 -o json || true
   fi
+  limited 110 transformers python3 scripts/peers/transformers_bench.py scripts/shapes/qwen3-0.6b.json scripts/shapes/qwen3-8b.json \
+    -p 512 -n 64 -b 1,8,64 -d 64,4096 --seconds 90 || true
+  if "$bin/isocost" bench --help > /dev/null 2>&1; then
+    limited 40 bench-again "$bin/isocost" bench -m scripts/shapes/qwen3-0.6b.json -m scripts/shapes/qwen3-8b.json --device cuda \
+      --dtype bf16 -p 512 -n 64 -b 1,8,64 -d 64,4096 -o json || true
+  fi
+  mkdir -p results/surfaces
+  local gpu
+  gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1 | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-')
+  for shape in "${shapes[@]}"; do
+    limited 30 "surface-$shape" "$bin/isocost" calibrate --shape "scripts/shapes/$shape.json" --device cuda --dtype bf16 \
+      --rows 64 --context 4096 --time-limit 12 --out "results/surfaces/$gpu-$shape-bf16.json" || true
+  done
+  limited 60 quickstart "$bin/isocost" run quickstart --device cuda --out "$out/quickstart" || true
+}
+
+run() {
+  out=$(readlink -m "${1:-results/gpu}")
+  mkdir -p "$out"
+  bin=$(mktemp -d)
+  trap 'rm -rf "$bin"' EXIT
+  export ISOCOST_BUNDLED=$PWD/models/bundled
+  export CUDA_LAZY_DEBUG=1
+  nvidia-smi > "$out/nvidia-smi.txt" || { echo "there is no NVIDIA GPU or no driver here" >&2; exit 2; }
+  nvidia-smi --query-gpu=name,driver_version,power.limit,clocks.max.sm --format=csv | tail -n 2
+  ldconfig -p | grep -E 'lib(cublas|curand|nvrtc)\.so' || echo "no cuBLAS in the loader's path: set CUDA_LAZY_LIB_DIR to its folder"
+  unpack "$bin"
+  SECONDS=0
+  check
+  measure
+}
+
+# A driver that runs kernels here stands in for the real one (see models/tests/cuda).
+emulate() {
+  local folder=$PWD/target/gpu/emulated
+  mkdir -p "$folder"
+  "${CXX:-g++}" -std=c++17 -O2 -w -DEMULATED -Imodels/tests/cuda -shared -fPIC -o "$folder/libcuda.so.1" models/tests/cuda/driver.cpp
+  for name in libcublas.so.13 libcurand.so.10; do ln -sf libcuda.so.1 "$folder/$name"; done
+  CUDA_LAZY_LIB_DIR=$folder ISOCOST_TEST_DEVICE=cuda \
+    cargo test --release --workspace --features cuda --test device -- --nocapture --test-threads 1
 }
 
 case ${1:-} in
   pack) pack ;;
+  emulate) emulate ;;
   run) run "${2:-}" ;;
-  *) sed -n '2,10p' "$0"; exit 2 ;;
+  *) sed -n '2,12p' "$0"; exit 2 ;;
 esac

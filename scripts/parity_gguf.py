@@ -2,7 +2,7 @@
 """Reference logits of GGUF files: from transformers with the dequantised weights, exact and with ggml's rounding of
 activations, and from llama.cpp itself.
 
-    venv/bin/pip install torch transformers safetensors numpy gguf llama-cpp-python
+    venv/bin/pip install torch transformers safetensors numpy gguf llama-cpp-python==0.3.36
     venv/bin/python scripts/parity_gguf.py [NAME...]
 
 Tiny files of random quantised blocks, made from a hash of the tensors' names as in parity.py. What is stored in
@@ -35,8 +35,12 @@ except ImportError:
 
 OUT = parity.OUT.parent / "parity_gguf"
 PROMPT, VOCAB, WIDTH, INNER, HEADS, KV, LAYERS, CONTEXT = 200, 264, 256, 512, 4, 2, 2, 512
-# Bytes of a block, and the standard deviation of its numbers when its bytes are random and its scale is 1.
-BLOCKS = {"Q4_0": (18, 4.6), "Q8_0": (34, 73.9), "Q4_K": (144, 258.0), "Q5_K": (176, 527.0), "Q6_K": (210, 1367.0)}
+# Of a block: bytes, the standard deviation of its numbers when its bytes are random and its scale is 1, where
+# its scale is, and for those with a minimum where that is and how many scales make the mean 0.
+BLOCKS = {"Q4_0": (18, 4.6, 0, None), "Q4_1": (20, 4.6, 0, (2, -7.5)), "Q5_0": (22, 9.2, 0, None),
+          "Q5_1": (24, 9.2, 0, (2, -15.5)), "Q8_0": (34, 73.9, 0, None), "Q2_K": (84, 13.9, 80, (82, 1.5)),
+          "Q3_K": (110, 43.3, 108, None), "Q4_K": (144, 258.0, 0, (2, 7.5)), "Q5_K": (176, 527.0, 0, (2, 15.5)),
+          "Q6_K": (210, 1367.0, 208, None)}
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64,
           "rope_type": "llama3"}
 SIGNS = np.where(parity.words("projections", 4 * VOCAB) >> np.uint64(63), -1.0, 1.0).reshape(4, VOCAB)
@@ -44,6 +48,9 @@ SIGNS = np.where(parity.words("projections", 4 * VOCAB) >> np.uint64(63), -1.0, 
 FILES = {
     "llama-q4_0": ("llama", "Q4_0", "Q4_0", "Q4_0", "Q6_K"),
     "llama-q5_k_m": ("llama", "Q5_K", "Q6_K", "Q5_K", "Q6_K"),
+    "llama-q4_1": ("llama", "Q4_1", "Q5_1", "Q4_1", "Q6_K"),
+    "qwen2-q5_0": ("qwen2", "Q5_0", "Q8_0", "Q8_0", None),
+    "qwen3-q2_k": ("qwen3", "Q2_K", "Q3_K", "Q2_K", "Q6_K"),
     "qwen2-q8_0": ("qwen2", "Q8_0", "Q8_0", "Q8_0", None),
     "qwen2-f16": ("qwen2", "F16", "F16", "F16", "F16"),
     "qwen3-q4_k_m": ("qwen3", "Q4_K", "Q6_K", "Q4_K", "Q6_K"),
@@ -67,19 +74,15 @@ def theirs_to_ours(name):
 
 def random_blocks(name, shape, kind, scale):
     """Rows of random blocks whose numbers have a standard deviation of about `scale`."""
-    size, spread = BLOCKS[kind]
+    size, spread, scale_at, minimum = BLOCKS[kind]
     per_block = gguf.GGML_QUANT_SIZES[Q[kind]][0]
     count = math.prod(shape) // per_block
     raw = parity.words(name, -(-count * size // 8)).astype("<u8").view(np.uint8)[: count * size].reshape(count, size).copy()
     d = np.float16(scale / spread)
     put = lambda at, value: raw.__setitem__((slice(None), slice(at, at + 2)), np.array([value], "<f2").view(np.uint8))
-    if kind == "Q6_K":
-        put(208, d)
-    else:
-        put(0, d)
-    if kind in ("Q4_K", "Q5_K"):
-        # The minimum's scale that makes the mean 0.
-        put(2, np.float16(d * (7.5 if kind == "Q4_K" else 15.5)))
+    put(scale_at, d)
+    if minimum:
+        put(minimum[0], np.float16(d * np.float32(minimum[1])))
     return raw.reshape(shape[0], -1)
 
 
@@ -232,8 +235,9 @@ def rounding_logits(model, arrays, embedding, ids):
 
 
 def llama_logits(path, ids):
+    """Keys and values in f32, as here: what is left is the rounding of activations in front of weights."""
     model = llama_cpp.Llama(str(path), n_ctx=CONTEXT, n_batch=CONTEXT, n_ubatch=CONTEXT, logits_all=True, verbose=False,
-                            n_threads=2)
+                            n_threads=2, flash_attn=False, type_k=int(Q.F32), type_v=int(Q.F32))
     model.eval(ids)
     return np.array(model.scores[: len(ids)])
 

@@ -110,12 +110,11 @@ pub(crate) fn plan_claims(sweep: &str, pilot: Option<&Path>, library: &Library) 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Facts of the sweep's models, loaded for them.
+/// Facts of the sweep's models.
 fn facts(sweep: &Sweep, library: &Library) -> Result<BTreeMap<String, ModelFacts>> {
     let tasks = workload::tasks(sweep, library)?;
     let of = |model: &ModelEntry| {
-        let engine = workload::find(sweep, model, &tasks, &Device::Cpu)?.load(&Device::Cpu)?;
-        let value = serde_json::to_value(engine.facts()?)?;
+        let value = workload::find(sweep, model, &tasks, &Device::Cpu)?.facts()?;
         Ok((model.name.clone(), ModelFacts::new(Some(&value), model.facts.as_ref())))
     };
     sweep.models.iter().map(of).collect()

@@ -1,5 +1,6 @@
 //! The command line, as a person types it.
 
+mod bench_args;
 mod generate_args;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use isocost_harness::import::Format;
 use isocost_models::device::DeviceChoice;
 use isocost_models::engine::DType;
 
+pub(crate) use bench_args::{BenchArgs, BenchOutput};
 pub(crate) use generate_args::{GenerateArgs, Output};
 
 /// Measures what reasoning costs: accuracy per token, second and dollar, with honest intervals.
@@ -80,6 +82,13 @@ pub(crate) enum Command {
         after_help = "Examples:\n  isocost calibrate bundled:reason-l\n  isocost calibrate --shape config.json --dtype bf16 --device cuda"
     )]
     Calibrate(CalibrateOptions),
+    /// Time how fast prompts are read and tokens written, as llama-bench does.
+    ///
+    /// Lists and ranges (`1,8,16`, `64-512*2`) are run in every combination, a row for each. Wants an idle machine.
+    #[command(
+        after_help = "Examples:\n  isocost bench -m ./Qwen3-0.6B\n  isocost bench -m ./Qwen3-0.6B -p 512 -n 64 -b 1,8,16 -d 64,2048 --dtype bf16 -o json\n  isocost bench -m model-q4_k_m.gguf -b 1-16*2"
+    )]
+    Bench(BenchArgs),
     /// Say what every cell's users would wait on a device, from a run's records and a surface.
     ///
     /// Nothing is generated: the records say how long completions are, the surface what their steps cost.

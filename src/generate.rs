@@ -4,9 +4,10 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use isocost_harness::engine::{Generated, GeneratedAnswer, Sampling};
 use isocost_harness::trajectory::Thought;
+use isocost_models::checkpoint::Checkpoint;
 use isocost_models::device;
 use isocost_models::engine::{DType, LocalEngine};
 use isocost_models::generate::{Ask, Completions, Request};
@@ -64,7 +65,13 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
     let source = Downloads::resolve(&args.model)?;
     let on = args.device.open()?;
     let started = Instant::now();
-    let mut engine = LocalEngine::load(&source, &on, args.dtype.map(DType::from), args.n as usize + 1)?;
+    let checkpoint = Checkpoint::open(&source, args.dtype.map(DType::from), &on)?;
+    // One row at least; how many tokens it has is checked against the context with the prompt.
+    let memory = LocalEngine::plan_memory(&checkpoint, &on, (1, 1))?;
+    if memory.batch() == 0 {
+        bail!("{}: does not fit ({memory}): take a smaller model or another --device", args.model);
+    }
+    let mut engine = LocalEngine::new(checkpoint, &on, args.n as usize + 1)?;
     let load_s = started.elapsed().as_secs_f64();
     let request = request(args);
     let completions = engine.generate(&request)?;
@@ -90,7 +97,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
             for one in &completions.generated {
                 print(&mut out, &engine, one, args.logprobs)?;
             }
-            eprintln!("{}", summary(&engine, &completions, &timing));
+            eprintln!("{}", summary(&engine, &device::describe(&on), &completions, &timing));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -174,10 +181,10 @@ fn print(out: &mut impl Write, engine: &LocalEngine, one: &Generated, logprobs: 
     Ok(())
 }
 
-fn summary(engine: &LocalEngine, completions: &Completions, timing: &Timing) -> String {
+fn summary(engine: &LocalEngine, device: &str, completions: &Completions, timing: &Timing) -> String {
     let each: Vec<String> = completions.generated.iter().map(describe).collect();
     format!(
-        "{} in {} on cpu, loaded in {:.2} s; prompt of {} tokens in {:.2} s; {}; {:.1} tokens/s",
+        "{} in {} on {device}, loaded in {:.2} s; prompt of {} tokens in {:.2} s; {}; {:.1} tokens/s",
         engine.config().family,
         engine.dtype_name(),
         timing.load_s,

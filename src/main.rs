@@ -4,6 +4,7 @@
 //! concluded) and [`isocost_models`] (what generates). Data goes to stdout, progress to stderr. Exit codes:
 //! 0 done, 1 some trials failed or the run was interrupted, 2 usage or environment.
 
+mod bench;
 mod calibrate;
 mod claims;
 mod cli;
@@ -27,6 +28,7 @@ mod workload;
 use std::process::ExitCode;
 
 use clap::Parser;
+use isocost_harness::escape::visible;
 use isocost_harness::import::Names;
 use isocost_harness::source::Library;
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Models { command } => asked_of_models(&command).map(|()| ExitCode::SUCCESS),
         Command::Tasks { command } => asked_of_tasks(command, &library).map(|()| ExitCode::SUCCESS),
         Command::Generate(args) => generate::generate(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Calibrate(options) => calibrate::calibrate(&options),
         Command::Replay { run, surface, saturated, itl_limit } => {
             replay::replay(&run, surface, saturated, itl_limit).map(|()| ExitCode::SUCCESS)
@@ -66,7 +69,8 @@ fn main() -> ExitCode {
         Command::Grade { task } => grade::grade(task.as_deref()),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("isocost: {error:#}");
+        // A message may quote a file from anywhere.
+        eprintln!("isocost: {}", visible(&format!("{error:#}")));
         ExitCode::from(2)
     })
 }

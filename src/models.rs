@@ -96,7 +96,7 @@ pub(crate) fn show(name: &str) -> Result<()> {
     if let Some(source) = source {
         let checkpoint = open(&source)?;
         show_files(&source, &checkpoint)?;
-        show_card(&checkpoint.card);
+        show_card(&checkpoint.conversation.card);
     } else {
         line("here", &format!("no; fetch it with: isocost models fetch {name}"));
         Card::for_model(&name).iter().for_each(show_card);

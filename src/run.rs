@@ -17,6 +17,7 @@ use isocost_models::engine::{Device, LocalEngine};
 
 use crate::energy::EnergyLog;
 use crate::progress::{ModelProgress, Progress};
+use crate::workload::Planned;
 use crate::{report, workload};
 
 /// Carries a sweep out and reports on it.
@@ -30,10 +31,8 @@ pub(crate) fn run(
     let sweep = workload::sweep(name, limit)?;
     let tasks = workload::tasks(&sweep, library)?;
     let device = device.open()?;
-    let mut engines = load_all(&sweep, &tasks, &device)?;
-    let facts = engines
-        .iter()
-        .map(|(model, engine)| Ok((model.name.clone(), serde_json::to_value(engine.facts()?)?)));
+    let models = find_all(&sweep, &tasks, &device)?;
+    let facts = models.iter().map(|(model, found)| Ok((model.name.clone(), found.facts()?)));
     let manifest = workload::manifest(&sweep, &tasks, facts.collect::<Result<BTreeMap<_, _>>>()?, &device);
     let out = out.unwrap_or_else(|| workload::default_directory(&sweep));
     let mut run = RunDirectory::open(&out, &manifest)?;
@@ -41,9 +40,11 @@ pub(crate) fn run(
     greet(&progress, &sweep, &run);
     let interrupted = interrupt_flag()?;
     let mut energy = EnergyLog::start(run.path());
-    for (model, engine) in &mut engines {
+    for (model, found) in models {
+        // One at a time: each was promised all of the device's memory.
+        let mut engine = found.load(&device)?;
         let watched = (&mut energy, &*interrupted);
-        if sample_model(engine, &mut run, &sweep, model, &tasks, &progress, watched)?.is_break() {
+        if sample_model(&mut engine, &mut run, &sweep, &model, &tasks, &progress, watched)?.is_break() {
             let done = run.len();
             progress.say(&format!(
                 "stopped with {done} trajectories recorded; go on with: isocost run {name}{} --out {}",
@@ -59,12 +60,12 @@ pub(crate) fn run(
 }
 
 /// Finds all models and says what they take, before the first is loaded.
-fn load_all(sweep: &Sweep, tasks: &[TaskInRun], device: &Device) -> Result<Vec<(ModelEntry, LocalEngine)>> {
+fn find_all(sweep: &Sweep, tasks: &[TaskInRun], device: &Device) -> Result<Vec<(ModelEntry, Planned)>> {
     let find = |model: &ModelEntry| Ok((model.clone(), workload::find(sweep, model, tasks, device)?));
     let found = sweep.models.iter().map(find).collect::<Result<Vec<_>>>()?;
     eprintln!("device: {}", device::describe(device));
     found.iter().for_each(|(model, found)| eprintln!("{}: {}", model.name, found.memory));
-    found.into_iter().map(|(model, found)| Ok((model, found.load(device)?))).collect()
+    Ok(found)
 }
 
 fn greet(progress: &Progress, sweep: &Sweep, run: &RunDirectory) {

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use isocost_harness::cell::Budget;
+use isocost_harness::engine::{EngineError, Job};
 use isocost_harness::run_directory::{Identity, Manifest};
 use isocost_harness::sampling::TaskInRun;
 use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep, TaskEntry};
 use isocost_harness::trajectory::SCHEMA;
 use isocost_models::checkpoint::Checkpoint;
+use isocost_models::conversation::Conversation;
 use isocost_models::device;
 use isocost_models::engine::{Device, LocalEngine};
-use isocost_models::load::LoadError;
+use isocost_models::facts::ModelFacts;
 use isocost_models::memory::MemoryPlan;
 use isocost_models::source::Source;
 use jiff::Timestamp;
@@ -52,7 +54,8 @@ pub(crate) struct Planned {
     pub(crate) memory: MemoryPlan,
 }
 
-/// Finds one of a sweep's models, fetching it if need be, and plans its memory. Nothing is loaded yet.
+/// Finds one of a sweep's models, fetching it if need be, and plans its memory. Nothing is loaded yet, but all that
+/// can be known to be wrong without loading is an error now.
 pub(crate) fn find(
     sweep: &Sweep,
     model: &ModelEntry,
@@ -63,10 +66,28 @@ pub(crate) fn find(
         let source = Downloads::resolve(&model.source)?;
         let rows = (sweep.rows, longest_row(sweep, model, tasks));
         let checkpoint = Checkpoint::open(&source, None, device)?;
+        check_prompts(&checkpoint.conversation, sweep, model, tasks)?;
         let memory = LocalEngine::plan_memory(&checkpoint, device, rows)?;
-        Ok::<_, LoadError>(Planned { name: model.name.clone(), source, checkpoint, memory })
+        if memory.batch() == 0 {
+            bail!("does not fit ({memory}): take a smaller model, smaller budgets or another --device");
+        }
+        Ok(Planned { name: model.name.clone(), source, checkpoint, memory })
     };
     plan().with_context(|| format!("model {}", model.name))
+}
+
+/// Every prompt can be made, and has room for its longest completion.
+fn check_prompts(
+    conversation: &Conversation,
+    sweep: &Sweep,
+    model: &ModelEntry,
+    tasks: &[TaskInRun],
+) -> Result<(), EngineError> {
+    for TaskInRun { task, problems } in tasks {
+        let jobs: Vec<Job> = problems.problems().iter().map(|problem| task.job(problem, vec![])).collect();
+        conversation.prompts(&jobs, &sweep.settings(model, task, 0))?;
+    }
+    Ok(())
 }
 
 /// Tokens of the longest completion, with a usual prompt.
@@ -81,17 +102,17 @@ fn longest_row(sweep: &Sweep, model: &ModelEntry, tasks: &[TaskInRun]) -> usize 
 }
 
 impl Planned {
+    /// What identifies the model in a manifest.
+    pub(crate) fn facts(&self) -> Result<serde_json::Value> {
+        let facts = ModelFacts::of(&self.source, &self.checkpoint);
+        let facts = facts.with_context(|| format!("model {}", self.name))?;
+        Ok(serde_json::to_value(facts)?)
+    }
+
     /// Loads the model, with as many rows as fit.
     pub(crate) fn load(self, device: &Device) -> Result<LocalEngine> {
         let rows = self.memory.batch();
-        if rows == 0 {
-            let (name, memory) = (&self.name, &self.memory);
-            bail!(
-                "model {name}: does not fit ({memory}): take a smaller model, smaller budgets or another --device"
-            );
-        }
-        LocalEngine::new(&self.source, self.checkpoint, device, rows)
-            .with_context(|| format!("model {}", self.name))
+        LocalEngine::new(self.checkpoint, device, rows).with_context(|| format!("model {}", self.name))
     }
 }
 

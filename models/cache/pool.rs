@@ -37,7 +37,7 @@ impl Pool {
         &self.values
     }
 
-    /// Stores `keys` and `values` (`[slots.len(), kv_heads * head_dim]`) of new tokens, in place.
+    /// Stores `keys` and `values` (`[slots.len(), kv_heads * head_dim]`) of new tokens, in place and in the pool's type.
     ///
     /// # Errors
     /// If shapes or types do not fit.
@@ -52,6 +52,10 @@ impl Pool {
     /// # Errors
     /// If the device fails.
     pub fn copy_block(&self, from: u32, to: u32) -> Result<()> {
+        #[cfg(feature = "cuda")]
+        if self.keys.device().is_cuda() {
+            return crate::cuda::copy_block(&self.keys, &self.values, from, to);
+        }
         for pool in [&self.keys, &self.values] {
             // A selection copies this block; `narrow` and `copy` would copy the whole pool.
             let block = pool.index_select(&Tensor::new(&[from], pool.device())?, 0)?;
@@ -95,7 +99,7 @@ impl Place {
 }
 
 fn write(pool: &Tensor, rows: &Tensor, slots: &[u32], place: Place) -> Result<()> {
-    let (rows, device) = (rows.contiguous()?, pool.device());
+    let (rows, device) = (rows.to_dtype(pool.dtype())?.contiguous()?, pool.device());
     if device.is_cpu() {
         return pool.inplace_op2(&rows, &Write { slots, place });
     }

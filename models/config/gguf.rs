@@ -26,7 +26,7 @@ impl Config {
     pub fn from_gguf(header: &Header, divisors: Option<Vec<f64>>, path: &Path) -> Result<Self, LoadError> {
         let family = header.text("general.architecture").unwrap_or_default();
         if !["qwen2", "qwen3", "llama"].contains(&family) {
-            return Err(LoadError::UnknownArchitecture { path: path.to_owned(), family: family.to_owned() });
+            return Err(LoadError::unknown_architecture(path, family));
         }
         let metadata = Metadata { header, family, path };
         let config = metadata.config(divisors)?;

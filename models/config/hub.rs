@@ -112,7 +112,7 @@ impl Config {
         let value: Value = serde_json::from_str(text).map_err(|e| LoadError::malformed(path, &e))?;
         let family = value.get("model_type").and_then(Value::as_str).unwrap_or_default();
         if !["qwen2", "qwen3", "llama", "smollm3", "phi3", "gemma3_text"].contains(&family) {
-            return Err(LoadError::UnknownArchitecture { path: path.to_owned(), family: family.to_owned() });
+            return Err(LoadError::unknown_architecture(path, family));
         }
         let file: File = serde_json::from_value(value).map_err(|e| LoadError::malformed(path, &e))?;
         let config = file.config(path)?;

@@ -13,21 +13,21 @@ use crate::weights::Weights;
 
 /// A layer's weights.
 pub(super) struct Layer {
-    kind: LayerKind,
-    attention_norm: Tensor,
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    o: Linear,
-    qk_norm: Option<(Tensor, Tensor)>,
+    pub(super) kind: LayerKind,
+    pub(super) attention_norm: Tensor,
+    pub(super) q: Linear,
+    pub(super) k: Linear,
+    pub(super) v: Linear,
+    pub(super) o: Linear,
+    pub(super) qk_norm: Option<(Tensor, Tensor)>,
     /// Behind attention (Gemma).
-    attention_out_norm: Option<Tensor>,
-    mlp_norm: Tensor,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
+    pub(super) attention_out_norm: Option<Tensor>,
+    pub(super) mlp_norm: Tensor,
+    pub(super) gate: Linear,
+    pub(super) up: Linear,
+    pub(super) down: Linear,
     /// Behind the feed-forward block (Gemma).
-    mlp_out_norm: Option<Tensor>,
+    pub(super) mlp_out_norm: Option<Tensor>,
 }
 
 /// What the layers of one step share.
@@ -62,7 +62,7 @@ impl Shelf<'_> {
         let name = self.name(name);
         let weight = self.weights.matrix(&format!("{name}.weight"), [out, input])?;
         let bias = if bias { Some(self.weights.tensor(&format!("{name}.bias"), &[out])?) } else { None };
-        Linear::new(weight, bias).map_err(|e| LoadError::other(&e))
+        Ok(Linear::new(weight, bias))
     }
 
     /// Projections that a checkpoint may keep in one matrix: row after row of each. They are separate here, so
@@ -82,7 +82,7 @@ impl Shelf<'_> {
                 let shape = [outs.iter().sum(), input];
                 let name = self.name(&format!("{fused}.weight"));
                 let rows = self.weights.rows(&name, shape, from..from + out)?;
-                Linear::new(rows, None).map_err(|e| LoadError::other(&e))?
+                Linear::new(rows, None)
             } else {
                 self.linear(name, out, input, bias)?
             });
@@ -134,6 +134,11 @@ impl Layer {
             down: shelf.linear("mlp.down_proj", c.width, c.feed_forward, c.bias.mlp)?,
             mlp_out_norm: when(gemma, "post_feedforward_layernorm", c.width)?,
         })
+    }
+
+    /// All its matrices.
+    pub(super) fn matrices(&self) -> [&Linear; 7] {
+        [&self.q, &self.k, &self.v, &self.o, &self.gate, &self.up, &self.down]
     }
 
     /// `[tokens, width]` to the same.

@@ -63,7 +63,7 @@ pub enum Scaling {
 
 impl Scaling {
     /// Radians a token of each pair, for sequences beyond the original context (`far`) or not.
-    pub(super) fn frequencies(&self, rotation: &Rotation, far: bool) -> Vec<f32> {
+    pub(crate) fn frequencies(&self, rotation: &Rotation, far: bool) -> Vec<f32> {
         let pairs = rotation.dims / 2;
         let plain = |i: usize| rotation.theta.powf(-2.0 * i as f64 / rotation.dims as f64);
         let divided: Vec<f64> = match self {
@@ -103,7 +103,7 @@ impl Scaling {
     }
 
     /// What cosines and sines are multiplied with.
-    pub(super) fn magnitude(&self) -> f64 {
+    pub(crate) fn magnitude(&self) -> f64 {
         match self {
             Self::Yarn { magnitude, .. } | Self::LongRope { magnitude, .. } => *magnitude,
             _ => 1.0,

@@ -7,6 +7,7 @@ use super::chain::Chain;
 use super::row::{Answer, Role, Row};
 use super::{Prompt, Scheduler, Source};
 use crate::cache::BLOCK;
+use crate::sampler::Drawn;
 
 impl Scheduler<'_> {
     /// Fills free places: forked answers first, then trajectories of prompts that were read, then the
@@ -67,11 +68,11 @@ impl Scheduler<'_> {
         true
     }
 
-    /// Forks the first source whose next chain has its blocks, or can have them; the fork samples its
-    /// first token. Returns whether there was one.
+    /// Forks the first source whose next chain has its blocks, or can have them; the fork takes
+    /// its first token. Returns whether there was one.
     fn start_chain(&mut self, prompts: &[Prompt]) -> Result<bool> {
         for at in 0..self.sources.len() {
-            let Some(&index) = self.sources[at].waiting.front() else { continue };
+            let Some(&(index, drawn)) = self.sources[at].waiting.front() else { continue };
             let chain = &self.chains[&index];
             let limit = self.decoder.config().recalculates_at();
             let needed = chain.blocks_needed(&prompts[chain.job], self.settings, self.markers, limit);
@@ -79,13 +80,13 @@ impl Scheduler<'_> {
                 continue;
             }
             self.chain(index).reserved_blocks = needed;
-            self.fork_source(at, index, prompts)?;
+            self.fork_source(at, index, drawn, prompts)?;
             return Ok(true);
         }
         Ok(false)
     }
 
-    fn fork_source(&mut self, at: usize, chain: usize, prompts: &[Prompt]) -> Result<()> {
+    fn fork_source(&mut self, at: usize, chain: usize, drawn: Drawn, prompts: &[Prompt]) -> Result<()> {
         let Some(mut source) = self.sources.remove(at) else { return Ok(()) };
         source.waiting.pop_front();
         let sequence = self.fork(&source.row.sequence, source.row.sequence.len())?;
@@ -93,7 +94,7 @@ impl Scheduler<'_> {
             Role::ThinkingPrompt { .. } => Role::Chain { chain, answer: None },
             _ => Role::Answer { chain, answer: Answer::forced(Budget::Tokens(0), 0, 0.0) },
         };
-        self.advance(Row::new(role, sequence, vec![]), &source.logits, prompts)?;
+        self.advance(Row::new(role, sequence, vec![]), &[drawn], prompts)?;
         if source.waiting.is_empty() {
             self.release(source.row);
         } else {
@@ -102,9 +103,9 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    pub(super) fn prompt_was_read(&mut self, row: Row, logits: &[f32]) {
-        let waiting = row.role.chains().iter().copied().collect();
-        self.sources.push_back(Source { row, logits: logits.to_vec(), waiting });
+    pub(super) fn prompt_was_read(&mut self, row: Row, drawn: &[Drawn]) {
+        let waiting = row.role.chains().iter().copied().zip(drawn.iter().copied()).collect();
+        self.sources.push_back(Source { row, waiting });
     }
 
     /// Starts reading the prompt of budget 0, from where it differs from the thinking one.

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use candle_core::{Error, Result};
+use candle_core::{Error, Result, Tensor};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Activity, Generated, Settings};
 use isocost_harness::step::Step;
@@ -27,7 +27,7 @@ use crate::cache::{BLOCK, Cache, Sequence};
 use crate::config::Config;
 use crate::decoder::{Feed, Forward};
 use crate::memory::is_out_of_memory;
-use crate::sampler;
+use crate::sampler::{self, Drawn, Place};
 use chain::Chain;
 use ledger::Ledger;
 use row::{Answer, Progress, Role, Row};
@@ -58,11 +58,10 @@ pub struct Prompt {
     pub trajectories: Vec<u32>,
 }
 
-/// A prompt that has been read: trajectories start from its last logits.
+/// A prompt that has been read, and the chains that start from it, each with its first token.
 struct Source {
     row: Row,
-    logits: Vec<f32>,
-    waiting: VecDeque<usize>,
+    waiting: VecDeque<(usize, Drawn)>,
 }
 
 /// Blocks with which `rows` trajectories of the longest of `prompts` can be under way at once.
@@ -190,21 +189,48 @@ impl<'a> Scheduler<'a> {
         let before: Vec<_> = rows.iter().map(|r| (r.sequence.len(), r.sequence.longest())).collect();
         let mut feeds: Vec<Feed> =
             rows.iter_mut().map(|row| Feed { sequence: &mut row.sequence, tokens: &row.pending }).collect();
-        let logits = self.decoder.step(self.cache, &mut feeds).and_then(|logits| logits.to_vec2::<f32>());
-        let seconds = started.elapsed().as_secs_f64();
-        let logits = match logits {
-            Ok(logits) => logits,
+        let stepped = self.decoder.step(self.cache, &mut feeds).and_then(|logits| {
+            let calculated_s = started.elapsed().as_secs_f64();
+            let drawn = self.draw(&rows, &logits)?;
+            // A GPU has only been given the work until something is asked back.
+            let is_done = logits.device().is_cpu();
+            Ok((drawn, if is_done { calculated_s } else { started.elapsed().as_secs_f64() }))
+        });
+        let (drawn, seconds) = match stepped {
+            Ok(stepped) => stepped,
             Err(error) => return self.retry_half(rows, &before, error),
         };
         self.ledger.forward(&rows, seconds);
-        for (mut row, logits) in rows.into_iter().zip(logits) {
+        for (mut row, drawn) in rows.into_iter().zip(drawn) {
             let share = seconds * row.pending.len() as f64 / fed as f64;
             self.charge(&mut row, share);
-            self.advance(row, &logits, prompts)?;
+            self.advance(row, &drawn, prompts)?;
         }
         let flow = self.hand_over(sink);
         self.ledger.close_step();
         Ok(flow)
+    }
+
+    /// The next token of every row, and of a prompt's row the first one of every chain that starts from it.
+    fn draw(&self, rows: &[Row], logits: &Tensor) -> Result<Vec<Vec<Drawn>>> {
+        let place = |row: usize, chain: &usize, budget: Option<Budget>, position: usize| {
+            let u = self.chains[chain].streams.uniform(budget, position);
+            Place { row, u }
+        };
+        let places = rows.iter().enumerate().map(|(at, row)| match &row.role {
+            Role::ThinkingPrompt { chains, .. } => {
+                chains.iter().map(|chain| place(at, chain, None, 0)).collect()
+            }
+            Role::DirectPrompt { chains } => {
+                chains.iter().map(|chain| place(at, chain, Some(Budget::Tokens(0)), 0)).collect()
+            }
+            Role::Chain { chain, .. } | Role::Answer { chain, .. } => {
+                vec![place(at, chain, row.role.forced_at(), row.sampled)]
+            }
+        });
+        let places: Vec<Vec<Place>> = places.collect();
+        let mut drawn = sampler::draw_rows(logits, &places.concat(), &self.settings.sampling)?.into_iter();
+        Ok(places.iter().map(|places| drawn.by_ref().take(places.len()).collect()).collect())
     }
 
     /// After a step that found no memory: half of the rows try again, the others wait for a place. Any other failure
@@ -258,31 +284,28 @@ impl<'a> Scheduler<'a> {
         self.chains.get_mut(&index).expect("a row's chain is unfinished")
     }
 
-    /// Decides what a row does next, given the logits after its last token.
-    fn advance(&mut self, row: Row, logits: &[f32], prompts: &[Prompt]) -> Result<()> {
+    /// Decides what a row does next, given the tokens drawn after its last one.
+    fn advance(&mut self, row: Row, drawn: &[Drawn], prompts: &[Prompt]) -> Result<()> {
         match row.role {
             Role::ThinkingPrompt { job, .. } => {
                 let mut row = row;
                 self.start_direct(&mut row, &prompts[job])?;
-                self.prompt_was_read(row, logits);
+                self.prompt_was_read(row, drawn);
                 Ok(())
             }
             Role::DirectPrompt { .. } => {
-                self.prompt_was_read(row, logits);
+                self.prompt_was_read(row, drawn);
                 Ok(())
             }
-            Role::Chain { answer: None, .. } => self.think(row, logits),
-            Role::Chain { .. } | Role::Answer { .. } => self.answer(row, logits),
+            Role::Chain { answer: None, .. } => self.think(row, drawn[0]),
+            Role::Chain { .. } | Role::Answer { .. } => self.answer(row, drawn[0]),
         }
     }
 
-    fn think(&mut self, mut row: Row, logits: &[f32]) -> Result<()> {
+    fn think(&mut self, mut row: Row, drawn: Drawn) -> Result<()> {
         let (settings, markers) = (self.settings, self.markers);
         let index = row.role.chain();
-        let chain = self.chain(index);
-        let u = chain.streams.uniform(None, row.sampled);
-        let drawn = sampler::draw(logits, &settings.sampling, u);
-        let progress = chain.think(drawn, markers, settings);
+        let progress = self.chain(index).think(drawn, markers, settings);
         row.sampled += 1;
         self.ledger.sampled();
         match progress {
@@ -322,12 +345,8 @@ impl<'a> Scheduler<'a> {
         Row::new(Role::Answer { chain, answer }, sequence, pending)
     }
 
-    fn answer(&mut self, mut row: Row, logits: &[f32]) -> Result<()> {
+    fn answer(&mut self, mut row: Row, drawn: Drawn) -> Result<()> {
         let (settings, markers) = (self.settings, self.markers);
-        let index = row.role.chain();
-        let forced_at = row.role.forced_at();
-        let u = self.chain(index).streams.uniform(forced_at, row.sampled);
-        let drawn = sampler::draw(logits, &settings.sampling, u);
         row.sampled += 1;
         self.ledger.sampled();
         let Some(answer) = row.role.answer() else { return Ok(()) };

@@ -104,9 +104,11 @@ impl Cost for Part {
 #[test]
 fn replay_walks_exactly_the_steps_that_the_scheduler_takes() {
     let mut engine = engine();
-    let facts = engine.facts().unwrap();
-    let dialect =
-        Dialect { forced_tokens: facts.forced_tokens, direct_extra_tokens: facts.direct_extra_tokens };
+    let conversation = engine.conversation();
+    let dialect = Dialect {
+        forced_tokens: conversation.forced_tokens() as u32,
+        direct_extra_tokens: conversation.direct_extra_tokens(),
+    };
     let model =
         ModelEntry { name: "m".into(), source: "bundled:reason-s".into(), budgets: None, facts: None };
     let task = Task::open("chain").unwrap();

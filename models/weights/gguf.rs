@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::mapped::Mapped;
-use super::{Raw, Stored};
+use super::stored::{Raw, Stored};
 use crate::gguf::{Entry, Header};
 use crate::load::LoadError;
 

@@ -9,7 +9,7 @@ use safetensors::tensor::TensorInfo;
 use serde::Deserialize;
 
 use super::mapped::Mapped;
-use super::{Raw, Stored};
+use super::stored::{Raw, Stored};
 use crate::load::LoadError;
 
 /// The largest published index has 100 kB a hundred layers.
@@ -50,7 +50,11 @@ impl Shards {
             let message = format!("this shard is missing, one of {shards}");
             return Err(LoadError::read(path, &message));
         }
-        let file = Mapped::open(path)?;
+        let file = Mapped::open(path).map_err(|error| only_pickle(path).unwrap_or(error))?;
+        if file.bytes().starts_with(b"version https://git-lfs") {
+            let message = "is a Git LFS pointer and not the weights: run git lfs pull in its folder";
+            return Err(LoadError::other(&format!("{}: {message}", path.display())));
+        }
         let (header, metadata) = SafeTensors::read_metadata(file.bytes())
             .map_err(|e| LoadError::malformed(path, &explain(&e.to_string())))?;
         let number = self.files.len();
@@ -135,6 +139,17 @@ impl Index {
         }
         Ok(Some((path, index)))
     }
+}
+
+/// A folder that has its weights in pickle files.
+fn only_pickle(path: &Path) -> Option<LoadError> {
+    let pickled =
+        |path: &PathBuf| path.extension().is_some_and(|end| end == "bin" || end == "pt" || end == "pth");
+    let mut paths = std::fs::read_dir(path.parent()?).ok()?.flatten().map(|entry| entry.path());
+    let file = paths.find(pickled)?;
+    let message =
+        "is a pickle file, which could run anything and is never loaded: take the model with safetensors";
+    Some(LoadError::other(&format!("{}: {message}", file.display())))
 }
 
 /// The safetensors library's message in words.

@@ -87,8 +87,25 @@ fn what_cannot_be_run_is_one_line_and_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("text.gguf"), "no such thing").unwrap();
     std::fs::write(folder.path().join("model.bin"), "pickle").unwrap();
-    let cases: [(&[&str], &str); 8] = [
+    for (name, file, content) in [
+        ("pickled", "pytorch_model.bin", "pickle"),
+        ("pointer", "model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
+        ("ggufs", "m-q4_0.gguf", "GGUF"),
+    ] {
+        let place = folder.path().join(name);
+        std::fs::create_dir(&place).unwrap();
+        std::fs::write(place.join(file), content).unwrap();
+        if name != "ggufs" {
+            let config = isocost_models::bundled::folder("bundled:reason-s").unwrap().join("config.json");
+            std::fs::copy(config, place.join("config.json")).unwrap();
+        }
+    }
+    let cases: [(&[&str], &str); 12] = [
         (&["nowhere", "--prompt", "x"], "no such model"),
+        (&["Qwen/Qwen3-0.6B", "--prompt", "x"], "write hub:Qwen/Qwen3-0.6B"),
+        (&["pickled", "--prompt", "x"], "pytorch_model.bin: is a pickle file"),
+        (&["pointer", "--prompt", "x"], "git lfs pull"),
+        (&["ggufs", "--prompt", "x"], "name the file"),
         (&["bundled:nobody", "--prompt", "x"], "no bundled model"),
         (&["text.gguf", "--prompt", "x"], "text.gguf"),
         (&["model.bin", "--prompt", "x"], "neither a model folder nor a .gguf file"),

@@ -62,6 +62,22 @@ impl Reference {
         }
     }
 
+    /// The same family with heads so many times as wide. Its stored arrays mean nothing then.
+    pub(crate) fn with_wider_heads(mut self, factor: usize) -> Self {
+        let head_dim = self.config["head_dim"].as_u64().unwrap() * factor as u64;
+        self.config["head_dim"] = head_dim.into();
+        self.name = format!("{}, heads of {head_dim}", self.name);
+        for (name, law) in &mut self.weights {
+            let is = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+            if is(&["q_proj", "k_proj", "v_proj", "q_norm", "k_norm"]) {
+                law.shape[0] *= factor;
+            } else if is(&["o_proj"]) {
+                law.shape[1] *= factor;
+            }
+        }
+        self
+    }
+
     /// Projected logits, one row for each position.
     pub(crate) fn rows(&self, name: &str) -> Vec<Vec<f32>> {
         self.arrays[name].to_vec2().unwrap()

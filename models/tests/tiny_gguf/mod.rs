@@ -65,17 +65,17 @@ impl TinyTensor {
     /// The tensor's bytes: random numbers, or random blocks with a set scale.
     pub(crate) fn data(&self) -> Vec<u8> {
         let count: usize = self.shape.iter().product();
-        let Some((size, numbers, spread)) = block(&self.r#type) else { return self.numbers(count) };
+        let Some(Block { bytes: size, numbers, spread, scale_at, minimum }) = block(&self.r#type) else {
+            return self.numbers(count);
+        };
         let blocks = count / numbers;
         let words = words(&self.name, (blocks * size).div_ceil(8));
         let mut bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).take(blocks * size).collect();
         let d = f16::from_f64(self.scale / spread);
-        let minimum = if self.r#type == "Q4_K" { 7.5 } else { 15.5 };
         for block in bytes.chunks_exact_mut(size) {
-            let at = if self.r#type == "Q6_K" { 208 } else { 0 };
-            block[at..at + 2].copy_from_slice(&d.to_le_bytes());
-            if matches!(self.r#type.as_str(), "Q4_K" | "Q5_K") {
-                block[2..4].copy_from_slice(&f16::from_f32(d.to_f32() * minimum).to_le_bytes());
+            block[scale_at..scale_at + 2].copy_from_slice(&d.to_le_bytes());
+            if let Some((at, scales)) = minimum {
+                block[at..at + 2].copy_from_slice(&f16::from_f32(d.to_f32() * scales).to_le_bytes());
             }
         }
         bytes
@@ -94,16 +94,33 @@ impl TinyTensor {
     }
 }
 
-/// Bytes and numbers of a block, and the standard deviation of the numbers of random blocks of scale 1.
-fn block(kind: &str) -> Option<(usize, usize, f64)> {
-    match kind {
-        "Q4_0" => Some((18, 32, 4.6)),
-        "Q8_0" => Some((34, 32, 73.9)),
-        "Q4_K" => Some((144, 256, 258.0)),
-        "Q5_K" => Some((176, 256, 527.0)),
-        "Q6_K" => Some((210, 256, 1367.0)),
-        _ => None,
-    }
+/// A kind of blocks.
+struct Block {
+    bytes: usize,
+    numbers: usize,
+    /// Standard deviation of the numbers of random blocks of scale 1.
+    spread: f64,
+    /// Where a block keeps its scale.
+    scale_at: usize,
+    /// Where it keeps its minimum's scale, and how many scales make the mean 0.
+    minimum: Option<(usize, f32)>,
+}
+
+fn block(kind: &str) -> Option<Block> {
+    let (bytes, numbers, spread, scale_at, minimum) = match kind {
+        "Q4_0" => (18, 32, 4.6, 0, None),
+        "Q4_1" => (20, 32, 4.6, 0, Some((2, -7.5))),
+        "Q5_0" => (22, 32, 9.2, 0, None),
+        "Q5_1" => (24, 32, 9.2, 0, Some((2, -15.5))),
+        "Q8_0" => (34, 32, 73.9, 0, None),
+        "Q2_K" => (84, 256, 13.9, 80, Some((82, 1.5))),
+        "Q3_K" => (110, 256, 43.3, 108, None),
+        "Q4_K" => (144, 256, 258.0, 0, Some((2, 7.5))),
+        "Q5_K" => (176, 256, 527.0, 0, Some((2, 15.5))),
+        "Q6_K" => (210, 256, 1367.0, 208, None),
+        _ => return None,
+    };
+    Some(Block { bytes, numbers, spread, scale_at, minimum })
 }
 
 pub(crate) fn type_number(kind: &str) -> u32 {
@@ -111,7 +128,12 @@ pub(crate) fn type_number(kind: &str) -> u32 {
         ("F32", 0),
         ("F16", 1),
         ("Q4_0", 2),
+        ("Q4_1", 3),
+        ("Q5_0", 6),
+        ("Q5_1", 7),
         ("Q8_0", 8),
+        ("Q2_K", 10),
+        ("Q3_K", 11),
         ("Q4_K", 12),
         ("Q5_K", 13),
         ("Q6_K", 14),

@@ -1,0 +1,47 @@
+//! With the feature `cuda`: compiles the kernels to PTX, which the driver compiles on for the GPU it finds.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+/// The oldest GPUs whose tensor cores know bf16.
+const ARCHITECTURE: &str = "compute_80";
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=cuda/kernels");
+    if env::var_os("CARGO_FEATURE_CUDA").is_none() {
+        return;
+    }
+    for name in ["NVCC", "NVCC_CCBIN", "CUDA_HOME", "CUDA_PATH"] {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where")).join("kernels.ptx");
+    compile(Path::new("cuda/kernels/kernels.cu"), &out).unwrap_or_else(|message| panic!("{message}"));
+}
+
+fn compile(source: &Path, out: &Path) -> Result<(), String> {
+    let nvcc = nvcc();
+    let mut command = Command::new(&nvcc);
+    command.args(["-ptx", "-O3", "-std=c++17", "-arch", ARCHITECTURE, "-o"]).arg(out).arg(source);
+    if let Some(compiler) = env::var_os("NVCC_CCBIN") {
+        command.arg("-ccbin").arg(compiler);
+    }
+    let result = command.output().map_err(|e| {
+        let nvcc = nvcc.display();
+        format!("{nvcc}: {e}: set NVCC or CUDA_HOME, or see scripts/cuda-toolkit.sh")
+    })?;
+    let said = String::from_utf8_lossy(&result.stderr).into_owned();
+    if !result.status.success() || fs::metadata(out).is_err() {
+        return Err(format!("{}: {said}", source.display()));
+    }
+    Ok(())
+}
+
+fn nvcc() -> PathBuf {
+    let home = ["CUDA_HOME", "CUDA_PATH"].into_iter().find_map(env::var_os);
+    env::var_os("NVCC")
+        .map(PathBuf::from)
+        .or_else(|| home.map(|home| Path::new(&home).join("bin/nvcc")).filter(|path| path.exists()))
+        .unwrap_or_else(|| "nvcc".into())
+}

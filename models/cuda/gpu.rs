@@ -1,0 +1,206 @@
+//! A GPU: opened, and given work.
+
+use candle_core::cuda_backend::WrapErr;
+use candle_core::cuda_backend::cudarc::cublas::{result as cublas, sys as blas};
+use candle_core::cuda_backend::cudarc::driver::{LaunchConfig, PushKernelArg, sys};
+use candle_core::{CudaDevice, DType, Device, Error, Result, Storage, Tensor};
+
+/// The kernels, compiled by `build.rs`.
+const KERNELS: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
+/// The library's own scratch memory; without it, captured products would allocate.
+const WORKSPACE_BYTES: usize = 32 << 20;
+/// Dynamic shared memory that a kernel may use without asking.
+const UNASKED_SHARED_BYTES: usize = 48 << 10;
+/// Tokens up to which `product.cu` is used.
+const FEW_TOKENS: usize = 4;
+
+/// Opens the GPU of this number for the rest of the program.
+///
+/// # Errors
+/// If there is none, or its driver fails.
+pub fn open(index: usize) -> Result<Device> {
+    // A stream of its own: the default one differs from thread to thread.
+    let device = Device::new_cuda_with_stream(index)?;
+    let cuda = device.as_cuda_device()?;
+    // SAFETY: everything is given to this one stream, so nothing need be waited for.
+    unsafe { cuda.disable_event_tracking() };
+    keep_freed_memory(cuda)?;
+    // SAFETY: it is written before it is read, by the library.
+    let workspace = unsafe { Tensor::empty(WORKSPACE_BYTES, DType::U8, &device)? };
+    let at = address(&workspace)?;
+    // SAFETY: the memory is never freed.
+    unsafe { blas::cublasSetWorkspace_v2(*cuda.cublas_handle().handle(), at as *mut _, WORKSPACE_BYTES) }
+        .result()
+        .map_err(Error::wrap)?;
+    std::mem::forget(workspace);
+    Ok(device)
+}
+
+/// By default what is freed goes back to the system whenever the stream is waited for, to be fetched again.
+fn keep_freed_memory(cuda: &CudaDevice) -> Result<()> {
+    let stream = cuda.cuda_stream();
+    let (mut pool, mut threshold) = (std::ptr::null_mut(), u64::MAX);
+    let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: both are written through pointers to what they expect.
+    unsafe {
+        sys::cuDeviceGetDefaultMemPool(&mut pool, stream.context().cu_device()).result().w()?;
+        sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut threshold).cast()).result().w()
+    }
+}
+
+/// Where a tensor's numbers begin. It must be contiguous.
+pub(super) fn address(tensor: &Tensor) -> Result<u64> {
+    use candle_core::cuda_backend::CudaStorageSlice as Slice;
+    use candle_core::cuda_backend::cudarc::driver::DevicePtr;
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cuda(cuda) = &*storage else { candle_core::bail!("a tensor is not on the GPU") };
+    if !layout.is_contiguous() {
+        candle_core::bail!("a tensor is not contiguous")
+    }
+    let stream = cuda.device.cuda_stream();
+    let start = match &cuda.slice {
+        Slice::U8(s) => s.device_ptr(&stream).0,
+        Slice::U32(s) => s.device_ptr(&stream).0,
+        Slice::F32(s) => s.device_ptr(&stream).0,
+        Slice::F16(s) => s.device_ptr(&stream).0,
+        Slice::BF16(s) => s.device_ptr(&stream).0,
+        _ => candle_core::bail!("no kernel takes {:?}", tensor.dtype()),
+    };
+    Ok(start + (layout.start_offset() * tensor.dtype().size_in_bytes()) as u64)
+}
+
+/// An argument of a kernel.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Arg {
+    /// An address; 0 for none.
+    At(u64),
+    Number(u32),
+    Real(f32),
+}
+
+/// How many threads in how many blocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Blocks {
+    pub(super) grid: [usize; 2],
+    pub(super) threads: usize,
+    pub(super) shared_bytes: usize,
+}
+
+impl Blocks {
+    pub(super) fn of(grid: [usize; 2], threads: usize) -> Self {
+        Self { grid, threads, shared_bytes: 0 }
+    }
+}
+
+/// A GPU that runs this project's kernels.
+pub(super) struct Gpu {
+    device: CudaDevice,
+    pub(super) processors: usize,
+    /// Shared memory that a block may have at most.
+    pub(super) most_shared_bytes: usize,
+}
+
+impl Gpu {
+    pub(super) fn new(device: &Device) -> Result<Self> {
+        use sys::CUdevice_attribute as Attribute;
+        let device = device.as_cuda_device()?.clone();
+        let stream = device.cuda_stream();
+        let ask = |attribute| stream.context().attribute(attribute).w();
+        let shared = Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+        Ok(Self {
+            processors: ask(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as usize,
+            most_shared_bytes: ask(shared)? as usize,
+            device,
+        })
+    }
+
+    pub(super) fn device(&self) -> &CudaDevice {
+        &self.device
+    }
+
+    /// Memory that holds anything until it is written.
+    pub(super) fn empty(&self, shape: (usize, usize), dtype: DType) -> Result<Tensor> {
+        // An allocation of nothing is an error.
+        let shape = (shape.0.max(1), shape.1.max(1));
+        // SAFETY: every kernel writes what later ones read.
+        unsafe { Tensor::empty(shape, dtype, &Device::Cuda(self.device.clone())) }
+    }
+
+    /// Starts a kernel.
+    pub(super) fn launch(&self, name: &str, blocks: Blocks, args: &[Arg]) -> Result<()> {
+        let function = self.device.get_or_load_custom_func(name, "isocost", KERNELS)?;
+        if blocks.shared_bytes > UNASKED_SHARED_BYTES {
+            use sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as MOST;
+            function.set_attribute(MOST, blocks.shared_bytes as i32).w()?;
+        }
+        let mut launch = function.builder();
+        for arg in args {
+            match arg {
+                Arg::At(address) => launch.arg(address),
+                Arg::Number(number) => launch.arg(number),
+                Arg::Real(number) => launch.arg(number),
+            };
+        }
+        let config = LaunchConfig {
+            grid_dim: (blocks.grid[0] as u32, blocks.grid[1] as u32, 1),
+            block_dim: (blocks.threads as u32, 1, 1),
+            shared_mem_bytes: blocks.shared_bytes as u32,
+        };
+        // SAFETY: callers give each kernel what its source asks for; `tests/cuda` runs them all.
+        unsafe { launch.launch(config) }.w().map(|_| ())
+    }
+
+    /// `y = x W^T` for `[out, in]` weights and `tokens` rows of `x`.
+    pub(super) fn product(&self, weight: &Tensor, x: &Tensor, y: &Tensor, tokens: usize) -> Result<()> {
+        let (out, inner) = weight.dims2()?;
+        if tokens <= FEW_TOKENS && inner.is_multiple_of(8) {
+            let args = [
+                Arg::At(address(weight)?),
+                Arg::At(address(x)?),
+                Arg::At(address(y)?),
+                Arg::Number(inner as u32),
+                Arg::Number(out as u32),
+            ];
+            let name = format!("product_{tokens}_{}", weight.dtype().as_str());
+            return self.launch(&name, Blocks::of([out.div_ceil(4), 1], 128), &args);
+        }
+        self.library_product(weight, x, y, tokens)
+    }
+
+    fn library_product(&self, weight: &Tensor, x: &Tensor, y: &Tensor, tokens: usize) -> Result<()> {
+        use blas::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
+        let (out, inner) = weight.dims2()?;
+        let number = match weight.dtype() {
+            DType::F32 => blas::cudaDataType::CUDA_R_32F,
+            DType::F16 => blas::cudaDataType::CUDA_R_16F,
+            _ => blas::cudaDataType::CUDA_R_16BF,
+        };
+        let (one, zero) = (1f32, 0f32);
+        // The library counts columns first: y^T = W x^T.
+        // SAFETY: the sizes are those of the tensors, and all of them outlive the call on their stream.
+        unsafe {
+            cublas::gemm_ex(
+                *self.device.cublas_handle().handle(),
+                CUBLAS_OP_T,
+                CUBLAS_OP_N,
+                out as i32,
+                tokens as i32,
+                inner as i32,
+                (&raw const one).cast(),
+                address(weight)? as *const _,
+                number,
+                inner as i32,
+                address(x)? as *const _,
+                number,
+                inner as i32,
+                (&raw const zero).cast(),
+                address(y)? as *mut _,
+                number,
+                out as i32,
+                blas::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+                blas::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT_TENSOR_OP,
+            )
+        }
+        .map_err(Error::wrap)
+    }
+}

@@ -1,0 +1,162 @@
+// What lies between the matrix products of a layer: norms, rotation, activation, and the cache's slots.
+//
+// All calculate in 32 bits and round once, where they store.
+
+#include "number.cuh"
+
+// out[i] = table[ids[i]] * scale, rows of `width` numbers; a factor of 1 changes no bit.
+template <class T> __device__ void gather(const T *table, const unsigned *ids, T *out, unsigned width, float scale) {
+  const T *row = table + size_t(ids[blockIdx.x]) * width;
+  for (unsigned i = threadIdx.x; i < width; i += blockDim.x)
+    out[size_t(blockIdx.x) * width + i] = narrow<T>(wide(row[i]) * scale);
+}
+
+// x += norm(y) and out = norm(x), row by row. Without `y` there is nothing to add, and without `behind` it is added
+// as it is.
+template <class T>
+__device__ void add_norm(T *x, const T *y, const T *behind, const T *weight, T *out, unsigned width, float eps) {
+  size_t row = size_t(blockIdx.x) * width;
+  if (y) {
+    float factor = 1;
+    if (behind) {
+      float sum = 0;
+      for (unsigned i = threadIdx.x; i < width; i += blockDim.x) sum += wide(y[row + i]) * wide(y[row + i]);
+      factor = rsqrtf(block_sum(sum) / width + eps);
+    }
+    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) {
+      float add = wide(y[row + i]);
+      // Rounded as it would be if it were a tensor of its own.
+      if (behind) add = wide(narrow<T>(add * factor * wide(behind[i])));
+      x[row + i] = narrow<T>(wide(x[row + i]) + add);
+    }
+  }
+  float sum = 0;
+  for (unsigned i = threadIdx.x; i < width; i += blockDim.x) sum += wide(x[row + i]) * wide(x[row + i]);
+  float factor = rsqrtf(block_sum(sum) / width + eps);
+  for (unsigned i = threadIdx.x; i < width; i += blockDim.x)
+    out[row + i] = narrow<T>(wide(x[row + i]) * factor * wide(weight[i]));
+}
+
+__device__ inline float silu(float x) { return x / (1 + expf(-x)); }
+__device__ inline float gelu(float x) { return 0.5f * x * (1 + tanhf(0.7978845608028654f * x * (1 + 0.044715f * x * x))); }
+
+// out[t][i] = activation(both[t][i]) * both[t][inner + i].
+template <class T> __device__ void gate(const T *both, T *out, unsigned inner, unsigned is_gelu) {
+  unsigned i = blockIdx.y * blockDim.x + threadIdx.x;
+  if (i >= inner) return;
+  const T *row = both + size_t(blockIdx.x) * 2 * inner;
+  float x = wide(row[i]);
+  float y = wide(narrow<T>(is_gelu ? gelu(x) : silu(x)));
+  out[size_t(blockIdx.x) * inner + i] = narrow<T>(y * wide(row[inner + i]));
+}
+
+// The highest bit of a position: this token's sequence uses the second set of frequencies.
+const unsigned FAR = 0x80000000u;
+// The slot of a token that is not kept.
+const unsigned NO_SLOT = 0xffffffffu;
+
+// Queries, keys and values of one token, `qkv[token]`, are given their bias, norm and rotation. Queries are put back;
+// keys and values go to the token's slot in the pool. One warp for each head, blockDim.x / 32 heads at a time.
+template <class T> struct Place {
+  T *qkv;
+  const T *bias, *q_norm, *k_norm;
+  // Radians a position, [2][turned / 2].
+  const float *frequencies;
+  const unsigned *positions, *slots;
+  T *keys, *values;
+  unsigned heads, kv, dim, turned;
+  float magnitude, eps;
+
+  __device__ void run() {
+    unsigned h = blockIdx.y * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32, token = blockIdx.x;
+    if (h >= heads + 2 * kv) return;
+    T *x = qkv + (size_t(token) * (heads + 2 * kv) + h) * dim;
+    // Number d of the head is lane d % 32's.
+    float at[8];
+    for (unsigned j = 0, d = lane; d < dim; d += 32, j++) {
+      float b = bias ? wide(bias[h * dim + d]) : 0;
+      at[j] = bias ? wide(narrow<T>(wide(x[d]) + b)) : wide(x[d]);
+    }
+    bool is_value = h >= heads + kv;
+    const T *norm = h < heads ? q_norm : k_norm;
+    if (!is_value && norm) normalise(at, norm, lane);
+    if (!is_value && turned) turn(at, token, lane);
+    if (h >= heads && slots[token] == NO_SLOT) return;
+    for (unsigned j = 0, d = lane; d < dim; d += 32, j++) *place(x, h, d, slots[token]) = narrow<T>(at[j]);
+  }
+
+  __device__ void normalise(float (&at)[8], const T *norm, unsigned lane) {
+    float sum = 0;
+    for (unsigned j = 0, d = lane; d < dim; d += 32, j++) sum += at[j] * at[j];
+    float factor = rsqrtf(warp_sum(sum) / dim + eps);
+    for (unsigned j = 0, d = lane; d < dim; d += 32, j++) at[j] = wide(narrow<T>(at[j] * factor * wide(norm[d])));
+  }
+
+  // Number d turns with number d + turned / 2.
+  __device__ void turn(float (&at)[8], unsigned token, unsigned lane) {
+    unsigned half = turned / 2, position = positions[token] & ~FAR;
+    const float *frequency = frequencies + (positions[token] & FAR ? half : 0);
+    float old[8];
+    for (int j = 0; j < 8; j++) old[j] = at[j];
+    for (unsigned j = 0; j < (dim + 31) / 32; j++) {
+      unsigned d = j * 32 + lane;
+      // Every lane takes part in every exchange, whether its number turns or not.
+      bool turns = d < turned, first = d < half;
+      unsigned other = turns ? (first ? d + half : d - half) : d;
+      float partner = 0;
+      for (unsigned k = 0; k < (dim + 31) / 32; k++) {
+        float theirs = __shfl_sync(ALL, old[k], other % 32);
+        if (other / 32 == k) partner = theirs;
+      }
+      if (!turns) continue;
+      float angle = float(position) * frequency[first ? d : d - half];
+      float c = cosf(angle) * magnitude, s = sinf(angle) * magnitude;
+      at[j] = first ? old[j] * c - partner * s : old[j] * c + partner * s;
+    }
+  }
+
+  __device__ T *place(T *x, unsigned h, unsigned d, unsigned slot) {
+    if (h < heads) return x + d;
+    size_t block = slot / 16, inner = slot % 16;
+    if (h < heads + kv) return keys + (block * kv * dim + (h - heads) * dim + d) * 16 + inner;
+    return values + (block * 16 + inner) * kv * dim + (h - heads - kv) * dim + d;
+  }
+};
+
+// One block of the pool becomes a copy of another.
+template <class T> __device__ void copy_block(T *keys, T *values, unsigned from, unsigned to, unsigned count) {
+  for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
+    keys[size_t(to) * count + i] = keys[size_t(from) * count + i];
+    values[size_t(to) * count + i] = values[size_t(from) * count + i];
+  }
+}
+
+// out = x in 32 bits.
+template <class T> __device__ void widen(const T *x, float *out, unsigned count) {
+  unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < count) out[i] = wide(x[i]);
+}
+
+#define ELEMENTWISE(T)                                                                                                   \
+  KERNEL gather_##T(const T *table, const unsigned *ids, T *out, unsigned width, float scale) {                          \
+    gather<T>(table, ids, out, width, scale);                                                                            \
+  }                                                                                                                      \
+  KERNEL add_norm_##T(T *x, const T *y, const T *behind, const T *weight, T *out, unsigned width, float eps) {           \
+    add_norm<T>(x, y, behind, weight, out, width, eps);                                                                  \
+  }                                                                                                                      \
+  KERNEL gate_##T(const T *both, T *out, unsigned inner, unsigned is_gelu) { gate<T>(both, out, inner, is_gelu); }        \
+  KERNEL place_##T(T *qkv, const T *bias, const T *q_norm, const T *k_norm, const float *frequencies,                    \
+                   const unsigned *positions, const unsigned *slots, T *keys, T *values, unsigned heads, unsigned kv,    \
+                   unsigned dim, unsigned turned, float magnitude, float eps) {                                          \
+    Place<T>{qkv, bias, q_norm, k_norm, frequencies, positions, slots, keys, values, heads, kv, dim, turned, magnitude,  \
+             eps}                                                                                                        \
+        .run();                                                                                                          \
+  }                                                                                                                      \
+  KERNEL copy_block_##T(T *keys, T *values, unsigned from, unsigned to, unsigned count) {                                \
+    copy_block<T>(keys, values, from, to, count);                                                                        \
+  }                                                                                                                      \
+  KERNEL widen_##T(const T *x, float *out, unsigned count) { widen<T>(x, out, count); }
+
+ELEMENTWISE(f32)
+ELEMENTWISE(bf16)
+ELEMENTWISE(f16)

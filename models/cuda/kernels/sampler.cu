@@ -1,0 +1,345 @@
+// Drawing the next token of every row where the logits are, so that an id and a log-probability are all that leaves
+// the device. What is drawn is defined in sampler.rs: filters and draw walk the tokens by falling weight, equal ones by
+// their number; without a filter the draw walks them by their number.
+//
+// Nothing is sorted. A place in the sorted order is found by descending through the bits of the logit (less the largest): a histogram of the
+// first eleven bits says in which bin the sum of weights (or the count) passes its target, one of the next eleven
+// where in this bin, one of the last ten which logit it is. Weights are whole numbers of 2^-45 of the largest, so that sums
+// are the same in any order.
+//
+// Three launches: `scan` and `tally` with PARTS blocks for each row, `pick` with one.
+
+#include "number.cuh"
+
+typedef unsigned long long u64;
+
+// Blocks that share a row, and bins of a histogram.
+const unsigned PARTS = 32, BINS = 2048;
+// Weight of the most probable token.
+const double UNIT = 35184372088832.0;
+
+// How a row is drawn: `temperature` 0 takes the most probable; a filter that is off is 0 (top_k) or negative.
+struct Draw {
+  double u, temperature, top_p, min_p;
+  unsigned top_k;
+  // The row of logits.
+  unsigned row;
+};
+
+struct Drawn {
+  double logprob;
+  unsigned token, pad;
+};
+
+// What a part of a row knows about its largest logit, and the sum of exp(logit - largest).
+struct Part {
+  double sum;
+  float max;
+  unsigned at;
+};
+
+// Of a logit less the largest one, which is what its weight is made of: larger ones have larger keys.
+__device__ inline unsigned key(float logit, float max) {
+  unsigned bits = __float_as_uint(logit - max);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+__device__ inline double weight_of(unsigned key, double temperature) {
+  return exp(double(__uint_as_float(key & 0x80000000u ? key & 0x7fffffffu : ~key)) / temperature);
+}
+
+// What is no number has no weight.
+__device__ inline u64 whole(double weight) { return weight > 0 ? u64(weight * UNIT + 0.5) : 0; }
+
+__device__ inline bool is_filtered(const Draw &d) { return d.temperature > 0 && (d.top_k || d.top_p >= 0 || d.min_p >= 0); }
+
+__device__ inline unsigned part_begin(unsigned part, unsigned vocab) { return u64(vocab) * part / PARTS; }
+
+// Of two, the larger logit, or else the smaller number.
+__device__ inline void better(float &max, unsigned &at, float other, unsigned other_at) {
+  if (other > max || (other == max && other_at < at)) max = other, at = other_at;
+}
+
+__device__ inline void warp_best(float &max, unsigned &at) {
+  for (int lanes = 16; lanes; lanes /= 2)
+    better(max, at, __shfl_xor_sync(ALL, max, lanes), __shfl_xor_sync(ALL, at, lanes));
+}
+
+template <class T> __device__ T warp_total(T x) {
+  for (int lanes = 16; lanes; lanes /= 2) x += __shfl_xor_sync(ALL, x, lanes);
+  return x;
+}
+
+// A block's total, in every thread.
+template <class T> __device__ T block_total(T x) {
+  SHARED(T, 32, totals);
+  x = warp_total(x);
+  __syncthreads();
+  if (threadIdx.x % 32 == 0) totals[threadIdx.x / 32] = x;
+  __syncthreads();
+  unsigned lane = threadIdx.x % 32;
+  return warp_total(lane < blockDim.x / 32 ? totals[lane] : T(0));
+}
+
+// The sum of those lanes' numbers that come before this one's.
+__device__ inline u64 before(u64 x) {
+  unsigned lane = threadIdx.x % 32;
+  u64 sum = x;
+  for (unsigned step = 1; step < 32; step *= 2) {
+    u64 other = __shfl_sync(ALL, sum, lane >= step ? lane - step : 0);
+    if (lane >= step) sum += other;
+  }
+  return sum - x;
+}
+
+// Largest logit and sum of a part; grid (PARTS, rows).
+KERNEL sample_scan(const float *logits, const Draw *draws, Part *parts, unsigned vocab) {
+  const float *row = logits + size_t(draws[blockIdx.y].row) * vocab;
+  unsigned from = part_begin(blockIdx.x, vocab), to = part_begin(blockIdx.x + 1, vocab);
+  float max = -INFINITY;
+  unsigned at = 0xffffffffu;
+  for (unsigned i = from + threadIdx.x; i < to; i += blockDim.x) better(max, at, row[i], i);
+  SHARED(float, 32, maxima);
+  SHARED(unsigned, 32, places);
+  warp_best(max, at);
+  if (threadIdx.x % 32 == 0) maxima[threadIdx.x / 32] = max, places[threadIdx.x / 32] = at;
+  __syncthreads();
+  unsigned lane = threadIdx.x % 32;
+  max = lane < blockDim.x / 32 ? maxima[lane] : -INFINITY, at = lane < blockDim.x / 32 ? places[lane] : 0xffffffffu;
+  warp_best(max, at);
+  double sum = 0;
+  for (unsigned i = from + threadIdx.x; i < to; i += blockDim.x) sum += row[i] == max ? 1.0 : double(expf(row[i] - max));
+  sum = block_total(sum);
+  if (threadIdx.x == 0) parts[blockIdx.y * PARTS + blockIdx.x] = {sum, max, at};
+}
+
+// The row's largest logit, where it is first, and the logarithm of the sum of exp(logit - largest). By one warp.
+__device__ inline Part combine(const Part *parts) {
+  Part part = parts[threadIdx.x % 32];
+  float max = part.max;
+  unsigned at = part.at;
+  warp_best(max, at);
+  double share = part.max == max ? 1.0 : exp(double(part.max - max));
+  return {log(warp_total(part.sum > 0 ? part.sum * share : 0.0)), max, at};
+}
+
+// Weights of a part. With a filter they are counted by the first bits of their logit, else added up; grid (PARTS, rows).
+// `counts` and `weights`, [rows][BINS], must be 0 before; `sums` is [rows][PARTS].
+KERNEL sample_tally(const float *logits, const Draw *draws, const Part *parts, unsigned *counts, u64 *weights, u64 *sums,
+                    unsigned vocab) {
+  const Draw draw = draws[blockIdx.y];
+  if (draw.temperature == 0) return;
+  SHARED(unsigned, BINS, count);
+  SHARED(u64, BINS, sum);
+  bool filtered = is_filtered(draw);
+  for (unsigned i = threadIdx.x; i < BINS; i += blockDim.x) count[i] = 0, sum[i] = 0;
+  __syncthreads();
+  const float *row = logits + size_t(draw.row) * vocab;
+  float max = combine(parts + blockIdx.y * PARTS).max;
+  u64 mine = 0;
+  unsigned to = part_begin(blockIdx.x + 1, vocab);
+  for (unsigned i = part_begin(blockIdx.x, vocab) + threadIdx.x; i < to; i += blockDim.x) {
+    unsigned k = key(row[i], max);
+    u64 w = whole(weight_of(k, draw.temperature));
+    if (filtered) {
+      atomicAdd(&count[k >> 21], 1u);
+      if (w) atomicAdd(&sum[k >> 21], w);
+    }
+    mine += w;
+  }
+  __syncthreads();
+  mine = block_total(mine);
+  if (threadIdx.x == 0) sums[blockIdx.y * PARTS + blockIdx.x] = mine;
+  for (unsigned i = threadIdx.x; i < BINS && filtered; i += blockDim.x)
+    if (count[i]) {
+      atomicAdd(&counts[blockIdx.y * BINS + i], count[i]);
+      if (sum[i]) atomicAdd(&weights[blockIdx.y * BINS + i], sum[i]);
+    }
+}
+
+// Tokens by falling weight, up to a place: all with a larger key than `key`, and of those with this key so many.
+struct Cut {
+  unsigned key;
+  unsigned ties;
+  // The weight of all of them.
+  u64 weight;
+};
+
+// One block of 32 warps works on one row.
+struct Pick {
+  const float *row;
+  unsigned vocab;
+  float max;
+  double temperature;
+  unsigned *counts;
+  u64 *weights;
+
+  __device__ u64 weigh(unsigned key) const { return whole(weight_of(key, temperature)); }
+
+  // From the last bin down, the first one with which the sum of `weights` (or of `counts`) reaches the target. Returns its
+  // number, and takes from the target what lies above it; the weight above is added to `above`. Each warp adds up 64
+  // bins; then every warp does the same.
+  __device__ unsigned bin(const unsigned *counts, const u64 *weights, bool counting, u64 &target, u64 &above) const {
+    SHARED(u64, 32, sizes);
+    SHARED(u64, 32, loads);
+    unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32, reached;
+    unsigned first = BINS - 1 - warp * 64 - lane, second = first - 32;
+    u64 load = warp_total(weights[first] + weights[second]);
+    u64 size = counting ? warp_total(u64(counts[first]) + counts[second]) : load;
+    __syncthreads();
+    if (lane == 0) sizes[warp] = size, loads[warp] = load;
+    __syncthreads();
+    unsigned begin = 0;
+    for (unsigned round = 0; round < 3; round++) {
+      // First the 64 bins of a warp, then 32 of them twice.
+      unsigned i = BINS - 1 - (begin + (round == 2 ? 32 : 0)) - lane;
+      load = round ? weights[i] : loads[lane];
+      size = round == 0 ? sizes[lane] : counting ? counts[i] : load;
+      u64 ahead = before(size), lighter = before(load);
+      reached = __ballot_sync(ALL, size > 0 && ahead + size >= target);
+      unsigned at = reached ? __ffs(reached) - 1 : 31;
+      // If it is not among these, all of them lie above.
+      target -= __shfl_sync(ALL, reached ? ahead : ahead + size, at);
+      above += __shfl_sync(ALL, reached ? lighter : lighter + load, at);
+      if (round && reached) return BINS - 1 - (begin + (round == 2 ? 32 : 0)) - at;
+      if (!round) begin = at * 64;
+    }
+    // The target was more than there is.
+    return BINS - 1 - begin;
+  }
+
+  // The histogram of the tokens whose keys begin with `prefix`, by the bits after it.
+  __device__ void refine(unsigned prefix, unsigned shift, unsigned bits, unsigned *count, u64 *sum) const {
+    __syncthreads();
+    for (unsigned i = threadIdx.x; i < BINS; i += blockDim.x) count[i] = 0, sum[i] = 0;
+    __syncthreads();
+    for (unsigned i = threadIdx.x; i < vocab; i += blockDim.x) {
+      unsigned k = key(row[i], max);
+      if (k >> shift != prefix) continue;
+      unsigned b = k >> (shift - bits) & ((1u << bits) - 1);
+      atomicAdd(&count[b], 1u);
+      atomicAdd(&sum[b], weigh(k));
+    }
+    __syncthreads();
+  }
+
+  // The shortest run of tokens by falling weight whose weights (or number) reach the target, which is at least 1.
+  __device__ Cut descend(bool counting, u64 target) const {
+    SHARED(unsigned, BINS, count);
+    SHARED(u64, BINS, sum);
+    u64 above = 0;
+    unsigned prefix = bin(counts, weights, counting, target, above);
+    refine(prefix, 21, 11, count, sum);
+    prefix = prefix << 11 | bin(count, sum, counting, target, above);
+    refine(prefix, 10, 10, count, sum);
+    unsigned last = bin(count, sum, counting, target, above);
+    prefix = prefix << 10 | last;
+    u64 one = counting ? 1 : weigh(prefix), ties = one ? (target + one - 1) / one : 1;
+    unsigned there = count[last];
+    Cut cut{prefix, unsigned(ties < there ? ties : there), 0};
+    cut.weight = above + cut.ties * weigh(prefix);
+    return cut;
+  }
+
+  // Without tokens whose weight is below a share of the largest.
+  __device__ Cut drop(Cut cut, double least) const {
+    u64 sum = 0;
+    unsigned smallest = 0xffffffffu;
+    for (unsigned i = threadIdx.x; i < vocab; i += blockDim.x) {
+      unsigned k = key(row[i], max);
+      if (k <= cut.key || weight_of(k, temperature) < least) continue;
+      sum += weigh(k), smallest = k < smallest ? k : smallest;
+    }
+    sum = block_total(sum);
+    if (weight_of(cut.key, temperature) >= least) return cut;
+    SHARED(unsigned, 1, least_key);
+    if (threadIdx.x == 0) least_key[0] = 0xffffffffu;
+    __syncthreads();
+    atomicMin(least_key, smallest);
+    __syncthreads();
+    // All equal ones stay: their number is not asked for again, only the sum.
+    return {least_key[0], 0xffffffffu, sum};
+  }
+
+  // By their number from `from` to `to`: the first token with which the sum reaches the target. What is summed is 1 for a
+  // token with the key `tie`, or else, without one, its weight.
+  __device__ unsigned in_order(unsigned from, unsigned to, u64 target, bool ties, unsigned tie) const {
+    SHARED(u64, 32, totals);
+    SHARED(unsigned, 1, found);
+    unsigned warps = blockDim.x / 32, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    unsigned each = ((to - from + warps - 1) / warps + 31) / 32 * 32;
+    unsigned begin = from + warp * each < to ? from + warp * each : to, end = begin + each < to ? begin + each : to;
+    auto size = [&](unsigned i) -> u64 {
+      if (i >= end) return 0;
+      unsigned k = key(row[i], max);
+      return ties ? k == tie : weigh(k);
+    };
+    u64 sum = 0;
+    for (unsigned i = begin; i < end; i += 32) sum += size(i + lane);
+    sum = warp_total(sum);
+    __syncthreads();
+    if (lane == 0) totals[warp] = sum;
+    if (threadIdx.x == 0) found[0] = to - 1;
+    __syncthreads();
+    u64 total = lane < warps ? totals[lane] : 0, ahead = before(total);
+    u64 mine = __shfl_sync(ALL, ahead, warp);
+    if (mine < target && target <= mine + sum)
+      for (unsigned i = begin; i < end; i += 32) {
+        u64 one = size(i + lane), until = mine + before(one) + one;
+        unsigned reached = __ballot_sync(ALL, one > 0 && until >= target);
+        if (reached) {
+          if (lane == 0) found[0] = i + __ffs(reached) - 1;
+          break;
+        }
+        mine = __shfl_sync(ALL, until, 31);
+      }
+    __syncthreads();
+    return found[0];
+  }
+};
+
+// A share of a sum, as the smallest whole number that is not below it (or, strictly, above it).
+__device__ inline u64 at_least(double share, u64 sum) {
+  u64 target = u64(ceil(share * double(sum)));
+  return target < 1 ? 1 : target > sum ? sum : target;
+}
+__device__ inline u64 above(double share, u64 sum) {
+  u64 target = u64(share * double(sum)) + 1;
+  return target > sum ? sum : target;
+}
+
+__device__ inline unsigned pick(const Pick &p, const Draw &draw, const u64 *sums) {
+  unsigned lane = threadIdx.x % 32;
+  u64 part = sums[lane], ahead = before(part), all = warp_total(part);
+  if (!all) return 0;
+  if (!is_filtered(draw)) {
+    u64 target = above(draw.u, all);
+    unsigned at = __ffs(__ballot_sync(ALL, part > 0 && ahead + part >= target)) - 1;
+    target -= __shfl_sync(ALL, ahead, at);
+    return p.in_order(part_begin(at, p.vocab), part_begin(at + 1, p.vocab), target, false, 0);
+  }
+  Cut cut{0, 0xffffffffu, all};
+  if (draw.top_k && draw.top_k < p.vocab) cut = p.descend(true, draw.top_k);
+  if (draw.min_p >= 0) cut = p.drop(cut, draw.min_p);
+  if (draw.top_p >= 0) cut = p.descend(false, at_least(draw.top_p, cut.weight));
+  cut = p.descend(false, above(draw.u, cut.weight));
+  return p.in_order(0, p.vocab, cut.ties, true, cut.key);
+}
+
+// The token of each row; one block for each. Leaves the histograms as it must find them the next time: 0.
+KERNEL sample_pick(const float *logits, const Draw *draws, const Part *parts, unsigned *counts, u64 *weights, const u64 *sums,
+                   Drawn *drawn, unsigned vocab) {
+  const Draw draw = draws[blockIdx.x];
+  Part best = combine(parts + blockIdx.x * PARTS);
+  const float *row = logits + size_t(draw.row) * vocab;
+  counts += blockIdx.x * BINS, weights += blockIdx.x * BINS;
+  // Not even one number.
+  unsigned token = best.at < vocab ? best.at : 0;
+  if (draw.temperature > 0) {
+    Pick p{row, vocab, best.max, draw.temperature, counts, weights};
+    token = pick(p, draw, sums + blockIdx.x * PARTS);
+    __syncthreads();
+    for (unsigned i = threadIdx.x; i < BINS && is_filtered(draw); i += blockDim.x) counts[i] = 0, weights[i] = 0;
+  }
+  if (threadIdx.x == 0) drawn[blockIdx.x] = {double(row[token] - best.max) - best.sum, token, 0};
+}

@@ -1,0 +1,30 @@
+//! A step on an NVIDIA GPU, with kernels of this project.
+//!
+//! Between the matrix products, which are the library's (or, for up to four tokens, `product.cu`'s), a layer is four
+//! kernels: norm, placing (bias, head norm, rotation, cache), attention, gate. They work in buffers that are allocated once a
+//! step, or once a graph: a decode step is captured as a CUDA graph and replayed, since the GPU is done with a small
+//! model's kernel before the processor has launched the next one. [`plan`] cuts attention into pieces that fill the GPU.
+//!
+//! The kernels' sources run on a processor too (`tests/cuda`), which is how they are checked where there is no GPU.
+
+pub mod plan;
+
+#[cfg(feature = "cuda")]
+mod gpu;
+#[cfg(feature = "cuda")]
+mod graph;
+#[cfg(feature = "cuda")]
+mod inputs;
+#[cfg(feature = "cuda")]
+mod network;
+#[cfg(feature = "cuda")]
+mod sampler;
+
+#[cfg(feature = "cuda")]
+pub use gpu::open;
+#[cfg(feature = "cuda")]
+pub(crate) use network::copy_block;
+#[cfg(feature = "cuda")]
+pub(crate) use network::{LayerWeights, Network, Parts};
+#[cfg(feature = "cuda")]
+pub(crate) use sampler::draw_rows;

@@ -1,0 +1,79 @@
+//! What identifies a model in a manifest, from its files alone.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use isocost_harness::model_facts::Lineage;
+use isocost_harness::model_shape::ModelShape;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::chat::ChatTemplate;
+use crate::checkpoint::Checkpoint;
+use crate::lineage::lineage;
+use crate::load::LoadError;
+use crate::source::Source;
+
+/// What identifies a model in a manifest.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelFacts {
+    /// Family, as `model_type` names it.
+    pub family: String,
+    /// All parameters, shared ones once.
+    pub parameters: u64,
+    /// Type of activations, cache, and weights that are not quantised: `f32`, `bf16`, `f16`.
+    pub dtype: String,
+    /// sha256 of every weight file, in order.
+    pub weights_sha256: Vec<String>,
+    /// sha256 of the chat template's text.
+    pub template_sha256: String,
+    /// Text that closes a thought at a budget.
+    pub forced_answer: String,
+    /// Its tokens.
+    pub forced_tokens: u32,
+    /// Tokens by which the prompt of a completion that does not think is longer than one that does.
+    pub direct_extra_tokens: i64,
+    /// Sizes of the decoder.
+    pub shape: ModelShape,
+    /// The commit of a model from the hub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hub_commit: Option<String>,
+    /// The name under which it was published.
+    pub hub_id: String,
+    /// Where it comes from.
+    pub lineage: Lineage,
+}
+
+impl ModelFacts {
+    /// Of a model on disk; reads every weight file to its end, and loads nothing.
+    ///
+    /// # Errors
+    /// [`LoadError`] if a file cannot be read.
+    pub fn of(source: &Source, checkpoint: &Checkpoint) -> Result<Self, LoadError> {
+        let Checkpoint { config, weights, conversation } = checkpoint;
+        let card = &conversation.card;
+        let hash = |file: &PathBuf| file_sha256(file).map_err(|e| LoadError::read(file, &e));
+        Ok(Self {
+            family: config.family.clone(),
+            parameters: weights.parameters()?,
+            dtype: weights.dtype()?.as_str().to_owned(),
+            weights_sha256: weights.files().iter().map(hash).collect::<Result<_, _>>()?,
+            template_sha256: conversation.template.as_ref().map(ChatTemplate::sha256).unwrap_or_default(),
+            forced_answer: card.forced_answer(None).map(|f| f.text.clone()).unwrap_or_default(),
+            forced_tokens: conversation.forced_tokens() as u32,
+            direct_extra_tokens: conversation.direct_extra_tokens(),
+            shape: config.shape(),
+            hub_commit: source.commit.clone(),
+            hub_id: card.hub_id.clone(),
+            lineage: lineage(&source.path, card),
+        })
+    }
+}
+
+/// Lower-case hexadecimal sha256 of a file.
+fn file_sha256(path: &Path) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    io::copy(&mut File::open(path)?, &mut hasher)?;
+    Ok(format!("{:x}", hasher.finalize()))
+}

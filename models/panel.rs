@@ -1,0 +1,199 @@
+//! Weights in panels: how the matrices of a model lie in memory on the CPU.
+//!
+//! A matrix is cut into panels of [`PANEL`] output columns. Neighbouring columns are neighbouring lanes of a vector, so a
+//! product never sums lanes, and every output is one chain of multiply-adds along the inner dimension whatever
+//! the batch is. Along that dimension a panel is a run of blocks, and a block is some rows of [`PANEL`] words of 32
+//! bits, one for each column: first `head` rows that say how large its numbers are, then, group by group, the numbers' high bits,
+//! where they have any, and their low bits. As many as fit share a word, the first number's in its lowest bits, so
+//! that they are taken apart with shifts and masks and no lane ever moves. Nothing is rounded: the numbers are those of the
+//! file, and take as much memory as there, up to 3 % more.
+
+mod ggml;
+pub(crate) mod unpack;
+
+use bytemuck::{Pod, Zeroable, cast_slice};
+use candle_core::DType;
+use candle_core::quantized::GgmlDType;
+use rayon::prelude::*;
+
+pub(crate) use unpack::{Kind, Sink, lanes_at, set_lanes_at, unpack, with_kind};
+
+/// Output columns of a panel: two AVX-512 vectors, four of AVX2, eight of NEON.
+pub(crate) const PANEL: usize = 32;
+
+/// A word of every column of a panel.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub(crate) struct Words(pub(crate) [u32; PANEL]);
+
+/// How numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// IEEE 754 binary32.
+    F32,
+    /// IEEE 754 binary16.
+    F16,
+    /// The upper half of a binary32.
+    Bf16,
+    /// ggml's blocks of 32 numbers of 4 bits and a scale.
+    Q4_0,
+    /// 5 bits.
+    Q5_0,
+    /// 8 bits.
+    Q8_0,
+    /// ggml's blocks of 256 numbers of 4 bits, with scale and offset for every 32.
+    Q4K,
+    /// 5 bits.
+    Q5K,
+    /// 6 bits, with a scale for every 16.
+    Q6K,
+}
+
+/// How many numbers of a column make a block, and how they lie in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    /// Numbers of each column.
+    pub(crate) numbers: usize,
+    /// Rows of words before the numbers.
+    head: usize,
+    /// Numbers with a scale in common.
+    group: usize,
+    low_bits: usize,
+    high_bits: usize,
+}
+
+/// One column's block.
+struct Block {
+    head: [u32; 5],
+    numbers: [u32; 256],
+}
+
+impl Encoding {
+    /// The encoding of numbers stored one by one.
+    pub(crate) fn of_numbers(dtype: DType) -> Option<Self> {
+        match dtype {
+            DType::F32 => Some(Self::F32),
+            DType::F16 => Some(Self::F16),
+            DType::BF16 => Some(Self::Bf16),
+            _ => None,
+        }
+    }
+
+    /// The encoding of quantised blocks.
+    pub(crate) fn of_blocks(kind: GgmlDType) -> Option<Self> {
+        match kind {
+            GgmlDType::Q4_0 => Some(Self::Q4_0),
+            GgmlDType::Q5_0 => Some(Self::Q5_0),
+            GgmlDType::Q8_0 => Some(Self::Q8_0),
+            GgmlDType::Q4K => Some(Self::Q4K),
+            GgmlDType::Q5K => Some(Self::Q5K),
+            GgmlDType::Q6K => Some(Self::Q6K),
+            _ => None,
+        }
+    }
+
+    /// The layout of a block.
+    pub(crate) const fn layout(self) -> Layout {
+        let (numbers, head, group, low_bits, high_bits) = match self {
+            Self::F32 => (1, 0, 1, 32, 0),
+            Self::F16 | Self::Bf16 => (2, 0, 2, 16, 0),
+            Self::Q4_0 => (64, 1, 32, 4, 0),
+            Self::Q5_0 => (64, 1, 32, 4, 1),
+            Self::Q8_0 => (64, 1, 32, 8, 0),
+            Self::Q4K => (256, 5, 32, 4, 0),
+            Self::Q5K => (256, 5, 32, 4, 1),
+            Self::Q6K => (256, 5, 16, 4, 2),
+        };
+        Layout { numbers, head, group, low_bits, high_bits }
+    }
+
+    /// Rows of words of a panel with `inner` numbers in each column.
+    pub(crate) const fn rows(self, inner: usize) -> usize {
+        let layout = self.layout();
+        inner.div_ceil(layout.numbers) * layout.rows()
+    }
+}
+
+impl Layout {
+    /// Rows of words of a group: high bits before low ones.
+    const fn group_rows(self) -> (usize, usize) {
+        (self.group * self.high_bits / 32, self.group * self.low_bits / 32)
+    }
+
+    /// Groups of a block.
+    const fn groups(self) -> usize {
+        self.numbers / self.group
+    }
+
+    /// Rows of words of a block.
+    pub(crate) const fn rows(self) -> usize {
+        let (high, low) = self.group_rows();
+        self.head + self.groups() * (high + low)
+    }
+
+    fn put(self, block: &Block, column: usize, rows: &mut [Words]) {
+        for (word, row) in block.head.iter().zip(&mut rows[..self.head]) {
+            row.0[column] = *word;
+        }
+        let (high, low) = self.group_rows();
+        let groups = rows[self.head..].chunks_exact_mut(high + low);
+        for (numbers, rows) in block.numbers.chunks_exact(self.group).zip(groups) {
+            let (high, low) = rows.split_at_mut(high);
+            put_bits(numbers, self.high_bits, 4, column, high);
+            put_bits(numbers, self.low_bits, 0, column, low);
+        }
+    }
+}
+
+/// Writes `bits` bits of each number, from bit `first` on, into the words of a column.
+fn put_bits(numbers: &[u32], bits: usize, first: usize, column: usize, rows: &mut [Words]) {
+    for (numbers, row) in numbers.chunks_exact(32 / bits.max(1)).zip(rows) {
+        let parts = numbers.iter().enumerate();
+        let mask = u32::MAX >> (32 - bits);
+        row.0[column] = parts.fold(0, |word, (i, n)| word | (n >> first & mask) << (i * bits));
+    }
+}
+
+/// Panels of row-major weights, `out` rows in the encoding's own bytes. Columns beyond the last, and numbers beyond the
+/// last of a column, are zeros.
+pub(crate) fn pack(weights: &[u8], encoding: Encoding, out: usize) -> Vec<Words> {
+    let width = weights.len() / out.max(1);
+    let rows = width.div_ceil(ggml::bytes(encoding)) * encoding.layout().rows();
+    let mut panels = vec![Words([0; PANEL]); out.div_ceil(PANEL) * rows];
+    panels.par_chunks_exact_mut(rows).zip(weights.par_chunks(width * PANEL)).for_each(|(panel, weights)| {
+        match encoding {
+            Encoding::F32 | Encoding::F16 | Encoding::Bf16 => transpose(weights, width, panel),
+            _ => weights.chunks_exact(width).enumerate().for_each(|(column, weights)| {
+                pack_column(weights, encoding, column, panel);
+            }),
+        }
+    });
+    panels
+}
+
+/// Words that are `f32`.
+pub(crate) fn floats(rows: &[Words]) -> &[f32] {
+    cast_slice(rows)
+}
+
+/// Plain numbers share words in a file as they do in a panel. A few rows of words at a time, so that both stay in a cache.
+fn transpose(weights: &[u8], width: usize, panel: &mut [Words]) {
+    const ROWS: usize = 16;
+    for (rows, start) in panel.chunks_mut(ROWS).zip((0..).step_by(4 * ROWS)) {
+        for (column, weights) in weights.chunks_exact(width).enumerate() {
+            for (row, bytes) in rows.iter_mut().zip(weights[start..].chunks(4)) {
+                row.0[column] = ggml::word(bytes);
+            }
+        }
+    }
+}
+
+fn pack_column(weights: &[u8], encoding: Encoding, column: usize, panel: &mut [Words]) {
+    let layout = encoding.layout();
+    let blocks = weights.chunks(ggml::bytes(encoding));
+    let mut block = Block { head: [0; 5], numbers: [0; 256] };
+    for (weights, rows) in blocks.zip(panel.chunks_exact_mut(layout.rows())) {
+        ggml::read(weights, encoding, &mut block);
+        layout.put(&block, column, rows);
+    }
+}

@@ -1,0 +1,163 @@
+//! `bench`: how fast prompts are read and tokens written, in the form that llama-bench has.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use isocost_harness::table::{Column, Table};
+use isocost_models::contention::Contention;
+use isocost_models::engine::DType;
+use isocost_models::throughput::{self, Spread, Test, Work};
+use isocost_models::{device, device_rates};
+use serde::Serialize;
+
+use crate::cli::{BenchArgs, BenchOutput};
+use crate::progress::Downloads;
+
+/// A test and what it gave.
+#[derive(Debug, Serialize)]
+struct Row {
+    model: String,
+    test: String,
+    batch: usize,
+    context: usize,
+    dtype: String,
+    device: String,
+    tokens_per_s: Spread,
+    bytes_per_s: f64,
+    /// Of the rate at which the device was measured to read its memory.
+    fraction_of_bandwidth: f64,
+    repeats: usize,
+}
+
+/// Runs all tests of all models and prints a row for each.
+pub(crate) fn bench(args: &BenchArgs) -> Result<ExitCode> {
+    let (device, watch) = (args.device.open()?, Contention::start());
+    let bandwidth = device_rates::read_bytes_per_s(&device).context("measuring the device's memory")?;
+    let name = device::describe(&device);
+    eprintln!("{name}: reads {:.1} GB/s", bandwidth / 1e9);
+    let dtypes: Vec<Option<DType>> = match args.dtype[..] {
+        [] => vec![None],
+        _ => args.dtype.iter().map(|dtype| Some((*dtype).into())).collect(),
+    };
+    let mut rows = Vec::new();
+    for model in &args.models {
+        for dtype in &dtypes {
+            let decoder = throughput::open(&path(model)?, *dtype, &device)?;
+            let bench = throughput::Bench::new(decoder, args.repeats);
+            for test in tests(args) {
+                eprintln!("{model}: {} of {} rows at {} tokens", test.name(), test.batch, test.context);
+                let given = bench.run(test).with_context(|| format!("{model}: {}", test.name()))?;
+                rows.push(Row {
+                    model: model.clone(),
+                    test: test.name(),
+                    batch: test.batch,
+                    context: test.context,
+                    dtype: bench.decoder().stored_as(),
+                    device: name.clone(),
+                    tokens_per_s: given.tokens_per_s,
+                    bytes_per_s: given.bytes_per_s,
+                    fraction_of_bandwidth: given.bytes_per_s / bandwidth,
+                    repeats: given.repeats,
+                });
+            }
+        }
+    }
+    print(args.output, &rows, &conditions(bandwidth, watch))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A model's folder or file, or a configuration by itself.
+fn path(model: &str) -> Result<PathBuf> {
+    let own = Path::new(model);
+    if own.is_file() && own.extension().is_some_and(|extension| extension == "json") {
+        return Ok(own.to_owned());
+    }
+    Ok(Downloads::resolve(model)?.path)
+}
+
+fn tests(args: &BenchArgs) -> Vec<Test> {
+    let mut tests = Vec::new();
+    for &context in &args.context.0 {
+        let prompts = args.prompt.0.iter().filter(|tokens| **tokens > 0);
+        tests.extend(prompts.map(|tokens| Test { work: Work::Prompt(*tokens), batch: 1, context }));
+        for &steps in args.decode.0.iter().filter(|steps| **steps > 0) {
+            let batches = args.batch.0.iter().filter(|batch| **batch > 0);
+            tests.extend(batches.map(|batch| Test { work: Work::Decode(steps), batch: *batch, context }));
+        }
+    }
+    tests
+}
+
+fn conditions(bandwidth: f64, watch: Contention) -> Vec<String> {
+    let mut notes = vec![format!(
+        "Tokens per second: the median of the repeats [smallest, largest]. Memory is read at {:.1} GB/s here.",
+        bandwidth / 1e9
+    )];
+    if let Some(share) = watch.share() {
+        notes.push(format!("Others used {:.0} % of the processors meanwhile.", share * 100.0));
+    }
+    notes
+}
+
+fn print(output: BenchOutput, rows: &[Row], notes: &[String]) -> Result<()> {
+    match output {
+        BenchOutput::Md => print!("{}", table(rows, notes).markdown()),
+        BenchOutput::Json => {
+            println!("{}", serde_json::to_string_pretty(rows)?);
+            notes.iter().for_each(|note| eprintln!("{note}"));
+        }
+        BenchOutput::Csv => {
+            println!(
+                "model,test,batch,context,dtype,device,tokens_per_s_median,tokens_per_s_min,tokens_per_s_max,\
+                 bytes_per_s,fraction_of_bandwidth,repeats"
+            );
+            rows.iter().for_each(|row| println!("{}", csv(row)));
+            notes.iter().for_each(|note| eprintln!("{note}"));
+        }
+    }
+    Ok(())
+}
+
+fn csv(row: &Row) -> String {
+    let text = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let Spread { median, min, max } = row.tokens_per_s;
+    let (model, device) = (text(&row.model), text(&row.device));
+    let Row { test, batch, context, dtype, bytes_per_s, fraction_of_bandwidth, repeats, .. } = row;
+    format!(
+        "{model},{test},{batch},{context},{dtype},{device},{median},{min},{max},{bytes_per_s},{fraction_of_bandwidth},{repeats}"
+    )
+}
+
+fn table(rows: &[Row], notes: &[String]) -> Table {
+    let columns = vec![
+        Column::text("model"),
+        Column::text("type"),
+        Column::text("test"),
+        Column::number("rows", ""),
+        Column::number("context", "tokens"),
+        Column::number("speed", "tokens/s"),
+        Column::number("memory", "GB/s"),
+        Column::number("of bandwidth", "%"),
+    ];
+    let entries = |row: &Row| {
+        let Spread { median, min, max } = row.tokens_per_s;
+        vec![
+            row.model.clone(),
+            row.dtype.clone(),
+            row.test.clone(),
+            row.batch.to_string(),
+            row.context.to_string(),
+            format!("{median:.1} [{min:.1}, {max:.1}]"),
+            format!("{:.1}", row.bytes_per_s / 1e9),
+            format!("{:.0}", row.fraction_of_bandwidth * 100.0),
+        ]
+    };
+    let device = rows.first().map_or("", |row| &row.device);
+    Table {
+        caption: format!("Speed on {device}"),
+        columns,
+        rows: rows.iter().map(entries).collect(),
+        footnotes: notes.to_vec(),
+    }
+}

@@ -1,0 +1,111 @@
+//! Sweeps of several models: all are checked before the first is loaded, and one is loaded at a time.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use isocost_models::bundled;
+
+const SWEEP: &str = r#"
+name = "many"
+why = "a test"
+seed = 5
+budgets = [16]
+n = [1]
+strategies = ["first"]
+rows = 2
+
+[sampling]
+temperature = 0.8
+
+[[tasks]]
+name = "countdown-3"
+problems = 2
+
+[price]
+device = "a test"
+usd_per_device_hour = 1.0
+source = "made up"
+date = "2026-01-01"
+"#;
+
+/// A folder with a sweep over models of these sources, named by their numbers.
+fn workplace(sources: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let model = |(number, source)| format!("\n[[models]]\nname = \"m{number}\"\nsource = \"{source}\"\n");
+    let models: String = sources.iter().enumerate().map(model).collect();
+    std::fs::write(folder.path().join("many.toml"), SWEEP.to_owned() + &models).unwrap();
+    folder
+}
+
+fn isocost(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
+    command.args(["run", "many.toml", "--out", "out"]).current_dir(folder);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+fn refused(folder: &Path) -> String {
+    let Output { status, stderr, .. } = isocost(folder).output().unwrap();
+    let text = String::from_utf8_lossy(&stderr).into_owned();
+    assert_eq!(status.code(), Some(2), "{text}");
+    assert!(!folder.join("out").exists(), "something was recorded: {text}");
+    text.lines().last().unwrap_or_default().to_owned()
+}
+
+/// Most memory that the run of a sweep had in use, in bytes.
+#[cfg(target_os = "linux")]
+fn peak_bytes(sources: &[&str]) -> u64 {
+    let folder = workplace(sources);
+    let said = folder.path().join("stderr");
+    let mut child = isocost(folder.path()).stderr(std::fs::File::create(&said).unwrap()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        peak = peak.max(kib.unwrap_or(0) << 10);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{status}: {}", std::fs::read_to_string(said).unwrap());
+    peak
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_sweep_takes_the_memory_of_one_model_however_many_it_has() {
+    let weights = bundled::folder("bundled:reason-l").unwrap().join("model.safetensors");
+    let weights = std::fs::metadata(weights).unwrap().len();
+    let (one, eight) = (peak_bytes(&["bundled:reason-l"]), peak_bytes(&["bundled:reason-l"; 8]));
+    assert!(one > weights, "{one} bytes: the peak was missed");
+    assert!(eight < one + 2 * weights, "{one} bytes with one model, {eight} with eight of {weights}");
+}
+
+#[test]
+fn a_model_that_cannot_run_is_an_error_before_the_first_token_of_any() {
+    let damaged = tempfile::tempdir().unwrap();
+    let bundled = bundled::folder("bundled:reason-s").unwrap();
+    for file in std::fs::read_dir(bundled).unwrap().flatten() {
+        std::fs::copy(file.path(), damaged.path().join(file.file_name())).unwrap();
+    }
+    let change = |file: &str, from: &str, to: &str| {
+        let path = damaged.path().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+    };
+    let workplace = workplace(&["bundled:reason-s", damaged.path().to_str().unwrap()]);
+    let config = damaged.path().join("config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let width = text.split("\"intermediate_size\":").nth(1).unwrap().split(',').next().unwrap();
+    change("config.json", &format!("\"intermediate_size\":{width}"), "\"intermediate_size\": 64");
+    let message = refused(workplace.path());
+    assert!(message.contains("model m1") && message.contains("asks for"), "{message}");
+
+    std::fs::write(&config, text).unwrap();
+    let context = "\"max_position_embeddings\":";
+    change("config.json", context, "\"max_position_embeddings\": 24, \"as_it_was\":");
+    let message = refused(workplace.path());
+    assert!(message.contains("model m1") && message.contains("24"), "{message}");
+}
