@@ -5,6 +5,7 @@
 //! that of a cell named beforehand, and the same problems should be used again before money is spent on it.
 
 use crate::cell::Strategy;
+use crate::currency::Currency;
 use crate::row::Row;
 
 /// Shares of the best accuracy for which the cheapest cell is named.
@@ -39,6 +40,16 @@ pub fn bargains<'a>(rows: &'a [Row], task: &str) -> Vec<Bargain<'a>> {
     bargains
 }
 
+/// The cell whose correct answers are the cheapest: the most accuracy for the money, the energy or the time.
+pub fn cheapest_answer<'a>(rows: &'a [Row], task: &str, currency: Currency) -> Option<&'a Row> {
+    let candidates = rows.iter().filter(|row| row.cell.task == task && is_candidate(row));
+    let priced = candidates.filter_map(|row| Some((currency.per_correct(row)?.value, row)));
+    priced
+        .filter(|(cost, _)| cost.is_finite())
+        .min_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cell.cmp(&b.1.cell)))
+        .map(|(_, row)| row)
+}
+
 /// Tasks in the order of their first row.
 pub fn tasks(rows: &[Row]) -> Vec<&str> {
     let mut tasks: Vec<&str> = Vec::new();
@@ -50,7 +61,8 @@ pub fn tasks(rows: &[Row]) -> Vec<&str> {
     tasks
 }
 
-fn is_candidate(row: &Row) -> bool {
+/// Whether a cell could be chosen by somebody: reliable, and not an oracle's.
+pub(crate) fn is_candidate(row: &Row) -> bool {
     row.reliable && row.cell.strategy != Strategy::Pass && row.device_s_mean.is_finite()
 }
 

@@ -105,7 +105,7 @@ fn bound(surface: &Surface, shape: &ModelShape, load: &Load, forward_s: f64) -> 
     ]
 }
 
-fn element_bytes(dtype: &str) -> u64 {
+pub(crate) fn element_bytes(dtype: &str) -> u64 {
     if dtype == "f32" { 4 } else { 2 }
 }
 

@@ -12,7 +12,7 @@ use crate::model_facts::ModelFacts;
 use crate::observation::{Observations, Sampled};
 use crate::outcome::Outcome;
 use crate::price::{Price, Usage};
-use crate::row::{Economy, Priced, Row};
+use crate::row::{Economy, PerProblem, Priced, Row};
 use crate::slice::{Completion, Slice};
 use crate::statistics::{
     CostOfPass, Estimate, Level, cost_of_pass, cost_per_correct, is_reliable, mean_share,
@@ -85,6 +85,7 @@ fn row(sweep: &Sweep, slice: &Slice, series: &SeriesFacts, cell: &Cell) -> Row {
         truncated_share: slice.mean(|c| share(c, Outcome::Truncated)),
         no_answer_share: slice.mean(|c| share(c, Outcome::NoAnswer)),
         device_s_mean: mean(&device_s),
+        device_s_per_correct: per_correct(&device_s),
         tokens_per_correct: per_correct(&sampled_tokens),
         flop_mean: flop.as_deref().map(mean),
         flop_per_correct: flop.as_deref().and_then(per_correct),
@@ -93,6 +94,11 @@ fn row(sweep: &Sweep, slice: &Slice, series: &SeriesFacts, cell: &Cell) -> Row {
         cost_of_pass_usd: series.prices.first().and_then(|price| cost_of_a_pass(slice, cell, &usd(price))),
         prices: series.prices.iter().map(|price| priced(price, &usd(price), per_correct)).collect(),
         accuracy: correct.as_ref().and_then(|c| mean_share(c, trajectories, Level::default()).ok()),
+        per_problem: PerProblem {
+            usd: series.prices.first().map(&usd).unwrap_or_default(),
+            correct: correct.unwrap_or_default(),
+            device_s,
+        },
     }
 }
 

@@ -81,9 +81,11 @@ fn answer(rows: &[Row]) -> String {
     let mut text = "\n## The answer\n".to_string();
     for task in tasks(rows) {
         let found = bargains(rows, task);
-        let _ = write!(text, "\n{}\n", headline(task, &found, answers));
+        let said = headline(&found, answers, escape::markdown);
+        let _ = write!(text, "\n**{}**: {said}\n", escape::markdown(task));
         if found.len() > 1 {
-            let _ = write!(text, "\n{}", bargain_table(&found, answers));
+            let table = bargain_table(&found, answers);
+            let _ = write!(text, "\n{}", markdown(&table.columns, &table.rows));
         }
     }
     if rows.is_empty() {
@@ -92,16 +94,16 @@ fn answer(rows: &[Row]) -> String {
     text
 }
 
-fn headline(task: &str, found: &[Bargain], answers: u64) -> String {
-    let task = escape::markdown(task);
+/// A task's answer in a sentence or two; `escape` makes names harmless where it is shown.
+pub(crate) fn headline(found: &[Bargain], answers: u64, escape: fn(&str) -> String) -> String {
     let Some(best) = found.first() else {
-        return format!("**{task}**: no reliable accuracy above zero was measured.");
+        return "no reliable accuracy above zero was measured.".into();
     };
     let cell = &best.row.cell;
     let mut text = format!(
-        "**{task}**: the best accuracy is {}, by {} at a budget of {} with {}, for {} device seconds per problem",
+        "the best accuracy is {}, by {} at a budget of {} with {}, for {} device seconds per problem",
         share(best.row.accuracy.as_ref()),
-        escape::markdown(&cell.model),
+        escape(&cell.model),
         budget(best.row),
         way_name(cell.strategy, cell.n),
         significant(best.row.device_s_mean),
@@ -112,7 +114,7 @@ fn headline(task: &str, found: &[Bargain], answers: u64) -> String {
         } else {
             format!("{} correct answers", grouped(answers))
         };
-        let _ = write!(text, " and \\${} per {per}", dollars(best.row, answers));
+        let _ = write!(text, " and {}{} per {per}", escape("$"), dollars(best.row, answers));
     }
     text + "." + &found.get(1).map(|next| saving(best, next)).unwrap_or_default()
 }
@@ -127,8 +129,9 @@ fn saving(best: &Bargain, next: &Bargain) -> String {
     format!(" At least {at_least:.0} % of that accuracy is had for {} times less.", significant(times))
 }
 
-fn bargain_table(found: &[Bargain], answers: u64) -> String {
-    let columns = [
+/// The cheapest cell for each level of accuracy.
+pub(crate) fn bargain_table(found: &[Bargain], answers: u64) -> Table {
+    let columns = vec![
         Column::number("share of the best accuracy", "at least, %"),
         Column::text("cheapest model"),
         Column::number("budget", "tokens"),
@@ -149,10 +152,11 @@ fn bargain_table(found: &[Bargain], answers: u64) -> String {
             dollars(bargain.row, answers),
         ]
     };
-    markdown(&columns, &found.iter().map(entries).collect::<Vec<_>>())
+    Table { columns, rows: found.iter().map(entries).collect(), ..Table::default() }
 }
 
-fn budget(row: &Row) -> String {
+/// A row's budget, with its forced continuations.
+pub(crate) fn budget(row: &Row) -> String {
     match row.cell.waits {
         0 => row.cell.budget.to_string(),
         waits => format!("{} + {waits} waits", row.cell.budget),
@@ -243,7 +247,14 @@ fn economy(economy: &[Economy]) -> String {
     if economy.is_empty() {
         return String::new();
     }
-    let columns = [
+    let table = economy_table(economy);
+    let said = economy_summary(economy);
+    format!("\n## What it took\n\n{}\n{said}\n", markdown(&table.columns, &table.rows))
+}
+
+/// What each model and task took.
+pub(crate) fn economy_table(economy: &[Economy]) -> Table {
+    let columns = vec![
         Column::text("model"),
         Column::text("task"),
         Column::number("grid", "tokens"),
@@ -254,15 +265,18 @@ fn economy(economy: &[Economy]) -> String {
         Column::number("cell by cell", "device s"),
         Column::number("less", "times"),
     ];
-    let rows: Vec<Vec<String>> = economy.iter().map(economy_row).collect();
+    Table { columns, rows: economy.iter().map(economy_row).collect(), ..Table::default() }
+}
+
+/// What the run took, in sentences.
+pub(crate) fn economy_summary(economy: &[Economy]) -> String {
     let sum = |tokens: fn(&Economy) -> u64| economy.iter().map(tokens).sum::<u64>();
     let grid = sum(|part| part.grid_tokens);
     let times = |tokens: u64| significant(tokens as f64 / grid.max(1) as f64);
     format!(
-        "\n## What it took\n\n{}\nAll together {} tokens sampled for the whole grid. Cell by cell (every budget and n by itself, strategies of one n\n\
+        "All together {} tokens sampled for the whole grid. Cell by cell (every budget and n by itself, strategies of one n\n\
          sharing their completions) it would have been {} times as many; row by row (each strategy by itself too) {} times. Device\n\
-         seconds are at this run's rate, without prompts.\n",
-        markdown(&columns, &rows),
+         seconds are at this run's rate, without prompts.",
         grouped(grid),
         times(sum(|part| part.cell_by_cell_tokens)),
         times(sum(|part| part.row_by_row_tokens)),
@@ -299,11 +313,13 @@ fn reading(rows: &[Row]) -> String {
     text
 }
 
-fn way_label(strategy: Strategy) -> String {
+/// `first`, `maj@n`: a strategy at any n.
+pub(crate) fn way_label(strategy: Strategy) -> String {
     if strategy == Strategy::First { strategy.to_string() } else { format!("{strategy}@n") }
 }
 
-fn meaning(strategy: Strategy) -> &'static str {
+/// A strategy in words.
+pub(crate) fn meaning(strategy: Strategy) -> &'static str {
     match strategy {
         Strategy::First => "one completion, the mean over completions.",
         Strategy::Maj => "the answer most of n completions agree on; ties are shared.",

@@ -26,6 +26,10 @@ pub struct Row {
     pub no_answer_share: f64,
     /// Mean device seconds a problem takes at this n: the prompt once, then n completions.
     pub device_s_mean: f64,
+    /// Device seconds per correct answer.
+    pub device_s_per_correct: Option<Estimate>,
+    /// What each problem cost and how often it was right, in the order of the problems' ids; for comparisons of cells.
+    pub per_problem: PerProblem,
     /// Sampled tokens per correct answer (ratio of sums).
     pub tokens_per_correct: Option<Estimate>,
     /// Mean floating-point operations a problem takes at this n; absent if the model's shape is unknown.
@@ -41,6 +45,17 @@ pub struct Row {
     /// Cost of retrying until a correct answer, averaged over problems, in dollars at the first price; of single
     /// completions only.
     pub cost_of_pass_usd: Option<CostOfPass>,
+}
+
+/// A number for each problem.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PerProblem {
+    /// Expected accuracy; empty if it does not exist.
+    pub correct: Vec<f64>,
+    /// Device seconds.
+    pub device_s: Vec<f64>,
+    /// Dollars at the sweep's first price; empty without.
+    pub usd: Vec<f64>,
 }
 
 /// What a cell costs at one price.

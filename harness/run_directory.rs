@@ -5,6 +5,7 @@
 //! aside, says which trajectories are there, and refuses to go on with a manifest that measures anything
 //! else. A lock keeps a second process out.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -238,6 +239,19 @@ pub fn read_manifest(path: &Path) -> Result<Manifest, RunError> {
 /// # Errors
 /// [`RunError::File`] if the file cannot be read.
 pub fn read_records(path: &Path) -> Result<Vec<Trajectory>, RunError> {
+    read_records_where(path, |_, _| true)
+}
+
+/// As [`read_records`], but only records of problems and trajectory numbers that are wanted.
+///
+/// # Errors
+/// As [`read_records`].
+pub fn read_records_where(
+    path: &Path,
+    wanted: impl Fn(&str, u32) -> bool,
+) -> Result<Vec<Trajectory>, RunError> {
+    let is_wanted =
+        |line: &[u8]| serde_json::from_slice::<Heading>(line).is_ok_and(|h| wanted(&h.problem, h.trajectory));
     let file = path.join("trajectories.jsonl");
     let reader = match File::open(&file) {
         Ok(open) => BufReader::new(open),
@@ -247,13 +261,22 @@ pub fn read_records(path: &Path) -> Result<Vec<Trajectory>, RunError> {
     let (mut records, mut seen) = (Vec::new(), HashSet::new());
     for line in reader.split(b'\n') {
         let line = line.map_err(file_error(&file))?;
-        if let Ok(record) = serde_json::from_slice::<Trajectory>(&line)
+        if is_wanted(&line)
+            && let Ok(record) = serde_json::from_slice::<Trajectory>(&line)
             && seen.insert(key(&record))
         {
             records.push(record);
         }
     }
     Ok(records)
+}
+
+/// The part of a record by which it is wanted; serde skips the rest.
+#[derive(Deserialize)]
+struct Heading<'a> {
+    #[serde(borrow)]
+    problem: Cow<'a, str>,
+    trajectory: u32,
 }
 
 /// What the device did, as noted by every start of the run.

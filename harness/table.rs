@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use crate::escape;
@@ -10,7 +11,7 @@ use crate::escape;
 pub const TERMINAL_WIDTH: usize = 100;
 
 /// The head of a column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Column {
     /// What the numbers are.
     pub title: String,
@@ -33,7 +34,7 @@ impl Column {
 }
 
 /// A table with what is said above and below it. Texts are raw; each layout escapes them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Table {
     /// What the table shows, in one line.
     pub caption: String,

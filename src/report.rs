@@ -8,13 +8,15 @@ use isocost_harness::cells::{self, Known};
 use isocost_harness::cells_csv::{cells_csv, prices_csv};
 use isocost_harness::energy;
 use isocost_harness::engine::Activity;
+use isocost_harness::figures::{self, Facts, Topic, figures};
 use isocost_harness::imported::is_imported;
 use isocost_harness::latency_rows::{LatencyRow, latency_csv, latency_rows, latency_tables};
 use isocost_harness::model_facts::ModelFacts;
 use isocost_harness::observation::Observations;
-use isocost_harness::plot::{accuracy_by_n, accuracy_by_tokens};
+use isocost_harness::plot;
 use isocost_harness::price::Price;
 use isocost_harness::replay::Serving;
+use isocost_harness::report_html::{CHECKED, Embedded, Page, Waited, report_html};
 use isocost_harness::report_md::{Figure, Report, Section, report_md};
 use isocost_harness::row::Row;
 use isocost_harness::run_directory::{
@@ -23,8 +25,10 @@ use isocost_harness::run_directory::{
 use isocost_harness::steps_parquet::write_steps_parquet;
 use isocost_harness::surface::Surface;
 use isocost_harness::sweep::{ModelEntry, Sweep};
+use isocost_harness::table::Table;
 use isocost_harness::verification::Verification;
 use isocost_harness::verification_report;
+use rayon::prelude::*;
 
 use crate::{claims, import};
 
@@ -35,7 +39,7 @@ pub(crate) fn report(path: &Path, prices: &[String]) -> Result<()> {
     }
     let rows = write(path, prices)?;
     print(&rows);
-    eprintln!("wrote {0}/report.md, cells.csv, claims.json and figures/", path.display());
+    eprintln!("wrote {0}/report.html, report.md, cells.csv, claims.json and figures/", path.display());
     Ok(())
 }
 
@@ -56,50 +60,93 @@ pub(crate) fn write(path: &Path, prices: &[String]) -> Result<Vec<Row>> {
     }
     let claims = claims::verdicts(&manifest, &observations);
     claims::write(path, &claims)?;
-    let figures = draw(path, sweep, &rows)?;
+    let further = Further::read(path, &manifest)?;
+    let waiting = further.waiting(&manifest);
+    let figures = figures(&Facts {
+        rows: &rows,
+        claims: Some(&claims),
+        economy: &economy,
+        latency: &further.latency,
+        surfaces: &further.surfaces,
+        verification: further.verification.as_ref(),
+    });
+    draw(path, &figures)?;
     let report = Report {
         title: format!("{}: accuracy and its cost", sweep.name),
         command: manifest.provenance.get("command").cloned().unwrap_or_default(),
         conditions: conditions(&manifest),
         activity: activity(path, observations.len())?,
         notes: vec![sweep.why.trim().to_owned()],
-        rows,
         claims: Some(claims),
         economy,
-        figures,
-        sections: sections(path, &manifest)?,
+        figures: figures.iter().filter(is_in_markdown).map(linked).collect(),
+        sections: further.sections(&waiting),
+        rows,
     };
     write_whole(&path.join("report.md"), &report_md(&report))?;
+    let page = Page {
+        report: &report,
+        figures: &figures,
+        waiting: &waiting,
+        trajectories: &Embedded::read(path, &observations)?,
+        manifest: &serde_json::to_string_pretty(&manifest)?,
+    };
+    write_whole(&path.join("report.html"), &report_html(&page)?)?;
     Ok(report.rows)
 }
 
-/// What `verify` found, and what users would wait on the surface it measured, if there is any.
-fn sections(path: &Path, manifest: &Manifest) -> Result<Vec<Section>> {
-    let mut sections = Vec::new();
-    let verification = path.join("verify.json");
-    if let Ok(text) = std::fs::read_to_string(&verification) {
-        let found: Verification = serde_json::from_str(&text)
-            .with_context(|| format!("{}: verify the run again", verification.display()))?;
-        sections.push(Section {
-            title: "Checked by running cells alone".into(),
-            tables: vec![verification_report::table(&found)],
-        });
-    }
-    let surface = path.join("surface.json");
-    if surface.exists() {
-        let serving = Serving::OneUser { rows: manifest.identity.sweep.rows as u32 };
-        let rows = latency_rows(manifest, &read_records(path)?, &Surface::read_all(&surface)?, serving);
-        write_whole(&path.join("latency.csv"), &latency_csv(&rows))?;
-        sections.push(Section { title: "Waiting".into(), tables: latency_tables(&ends(rows), serving) });
-    }
-    Ok(sections)
+/// What `verify` left: the surface it measured, what users would wait on it, and the cells that it ran alone.
+struct Further {
+    surfaces: Vec<Surface>,
+    latency: Vec<LatencyRow>,
+    verification: Option<Verification>,
 }
 
-/// One completion and the most of each budget; `latency.csv` holds what lies between.
-fn ends(mut rows: Vec<LatencyRow>) -> Vec<LatencyRow> {
-    let most = rows.iter().map(|row| row.asked.n).max().unwrap_or(1);
-    rows.retain(|row| row.asked.n == 1 || row.asked.n == most);
-    rows
+impl Further {
+    fn read(path: &Path, manifest: &Manifest) -> Result<Self> {
+        let (surface, verification) = (path.join("surface.json"), path.join("verify.json"));
+        let surfaces = if surface.exists() { Surface::read_all(&surface)? } else { Vec::new() };
+        let records = if surfaces.is_empty() { Vec::new() } else { read_records(path)? };
+        let latency = latency_rows(manifest, &records, &surfaces, serving(manifest));
+        if !surfaces.is_empty() {
+            write_whole(&path.join("latency.csv"), &latency_csv(&latency))?;
+        }
+        let verification = std::fs::read_to_string(&verification).ok().map(|text| {
+            serde_json::from_str(&text)
+                .with_context(|| format!("{}: verify the run again", verification.display()))
+        });
+        Ok(Self { surfaces, latency, verification: verification.transpose()? })
+    }
+
+    /// A table for each task and model: one completion and the most of each budget; `latency.csv` holds the rest.
+    fn waiting(&self, manifest: &Manifest) -> Vec<Waited> {
+        let most = self.latency.iter().map(|row| row.asked.n).max().unwrap_or(1);
+        let ends = self.latency.iter().filter(|row| row.asked.n == 1 || row.asked.n == most).cloned();
+        let ends: Vec<LatencyRow> = ends.collect();
+        let groups = ends.chunk_by(|a, b| (&a.asked.task, &a.asked.model) == (&b.asked.task, &b.asked.model));
+        let waited = |rows: &[LatencyRow]| {
+            let (task, model) = (rows[0].asked.task.clone(), rows[0].asked.model.clone());
+            latency_tables(rows, serving(manifest)).into_iter().map(move |table| Waited {
+                task: task.clone(),
+                model: model.clone(),
+                table,
+            })
+        };
+        groups.flat_map(waited).collect()
+    }
+
+    fn sections(self, waiting: &[Waited]) -> Vec<Section> {
+        let checked = self
+            .verification
+            .map(|found| Section { title: CHECKED.into(), tables: vec![verification_report::table(&found)] });
+        let tables: Vec<Table> = waiting.iter().map(|waited| waited.table.clone()).collect();
+        let waiting = Section { title: "Waiting".into(), tables };
+        checked.into_iter().chain(Some(waiting).filter(|section| !section.tables.is_empty())).collect()
+    }
+}
+
+fn serving(manifest: &Manifest) -> Serving {
+    Serving::OneUser { rows: manifest.identity.sweep.rows as u32 }
 }
 
 fn add_prices(sweep: &mut Sweep, names: &[String]) -> Result<()> {
@@ -130,30 +177,24 @@ fn print(rows: &[Row]) {
     }
 }
 
-/// One picture of accuracy against tokens a task, and one of accuracy against n a task and model.
-fn draw(path: &Path, sweep: &Sweep, rows: &[Row]) -> Result<Vec<Figure>> {
-    std::fs::create_dir_all(path.join("figures"))?;
-    let mut figures = Vec::new();
-    let mut add = |name: String, caption: String, svg: String| -> Result<()> {
-        let file = format!("figures/{name}.svg");
-        write_whole(&path.join(&file), &svg)?;
-        figures.push(Figure { file, caption });
-        Ok(())
-    };
-    for task in &sweep.tasks {
-        if !rows.iter().any(|row| row.cell.task == task.name) {
-            continue;
-        }
-        let caption = format!("Accuracy against reasoning tokens on {}", task.name);
-        add(format!("{}-tokens", task.name), caption, accuracy_by_tokens(rows, &task.name)?)?;
-        if let Some(model) = sweep.models.first() {
-            let caption = format!("{} on {}: accuracy against n at each budget", model.name, task.name);
-            if let Ok(svg) = accuracy_by_n(rows, &task.name, &model.name) {
-                add(format!("{}-{}-n", task.name, model.name), caption, svg)?;
-            }
-        }
-    }
-    Ok(figures)
+/// Every picture as SVG and PNG.
+fn draw(path: &Path, figures: &[figures::Figure]) -> Result<()> {
+    let folder = path.join("figures");
+    std::fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+    figures.par_iter().try_for_each(|figure| {
+        write_whole(&folder.join(format!("{}.svg", figure.name)), &figure.drawing.file())?;
+        let png = folder.join(format!("{}.png", figure.name));
+        std::fs::write(&png, plot::png(&figure.drawing)?).with_context(|| format!("{}", png.display()))
+    })
+}
+
+/// What a page without controls has room for: the pictures of a task, and of the run.
+fn is_in_markdown(figure: &&figures::Figure) -> bool {
+    figure.model.is_none() && figure.topic != Topic::Economy
+}
+
+fn linked(figure: &figures::Figure) -> Figure {
+    Figure { file: format!("figures/{}.svg", figure.name), caption: figure.drawing.title().to_owned() }
 }
 
 fn conditions(manifest: &Manifest) -> Vec<(String, String)> {

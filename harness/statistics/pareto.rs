@@ -116,9 +116,21 @@ fn table(cells: &[PricedCell]) -> Result<Summaries, Undefined> {
 
 /// Which cells no other beats: as cheap and as accurate, and better in one of the two.
 fn front(means: &[f64]) -> Vec<bool> {
-    let beats = |a: &[f64], b: &[f64]| a[0] <= b[0] && a[1] >= b[1] && (a[0] < b[0] || a[1] > b[1]);
     let cells: Vec<&[f64]> = means.chunks_exact(2).collect();
-    cells.iter().map(|cell| !cells.iter().any(|other| beats(other, cell))).collect()
+    let mut order: Vec<usize> = (0..cells.len()).collect();
+    order.sort_unstable_by(|&a, &b| {
+        cells[a][0].total_cmp(&cells[b][0]).then(cells[b][1].total_cmp(&cells[a][1]))
+    });
+    let (mut on_front, mut best, mut equal) = (vec![false; cells.len()], f64::NEG_INFINITY, f64::NAN);
+    for at in order {
+        let (cost, accuracy) = (cells[at][0], cells[at][1]);
+        let is_twin = cost == equal && accuracy == best;
+        if accuracy > best || is_twin {
+            on_front[at] = true;
+            (best, equal) = (accuracy, cost);
+        }
+    }
+    on_front
 }
 
 #[cfg(test)]

@@ -5,8 +5,11 @@ mod synthetic;
 use isocost_harness::cell::{Budget, Strategy};
 use isocost_harness::cell_tables::groups;
 use isocost_harness::cells_csv::{COLUMNS, cells_csv};
-use isocost_harness::plot::{PlotError, accuracy_by_n, accuracy_by_tokens};
+use isocost_harness::figures::{Facts, Figure, figures};
+use isocost_harness::plot::png;
+use isocost_harness::report_html::{Embedded, Page, report_html};
 use isocost_harness::report_md::{Report, report_md};
+use isocost_harness::row::Row;
 use isocost_harness::table::TERMINAL_WIDTH;
 use synthetic::{hostile_rows, report, rows};
 
@@ -86,48 +89,97 @@ fn hostile_names_stay_harmless_in_a_terminal_and_a_picture() {
         let text = group.accuracy_for_terminal().terminal() + &group.cost_for_terminal().terminal();
         assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'));
     }
-    for task in [&rows[0].cell.task, &rows[2].cell.task] {
-        let svg = accuracy_by_tokens(&rows, task).unwrap();
+    let drawn = figures_of(&rows);
+    assert!(!drawn.is_empty());
+    for Figure { name, drawing, .. } in drawn {
+        let svg = drawing.file() + &drawing.inline();
         assert!(!svg.contains("<script") && !svg.contains('\u{1b}'), "{svg}");
+        assert!(!name.contains(['/', '<', '\u{1b}']), "{name}");
     }
 }
 
 #[test]
 fn pictures_and_reports_are_the_same_bytes_twice() {
     let rows = rows();
-    assert_eq!(accuracy_by_tokens(&rows, TASK).unwrap(), accuracy_by_tokens(&rows, TASK).unwrap());
-    assert_eq!(
-        accuracy_by_n(&rows, TASK, "reason-m").unwrap(),
-        accuracy_by_n(&rows, TASK, "reason-m").unwrap()
-    );
+    let files = || figures_of(&rows).into_iter().map(|figure| figure.drawing.file()).collect::<Vec<_>>();
+    assert_eq!(files(), files());
+    assert_eq!(page_of(&rows), page_of(&rows));
     assert_eq!(report_md(&report(rows.clone())), report_md(&report(rows)));
 }
 
 #[test]
 fn pictures_name_every_line_and_carry_a_title() {
-    let svg = accuracy_by_tokens(&rows(), TASK).unwrap();
+    let svg = figure(&rows(), "countdown-4-tokens").drawing.file();
     for text in
-        ["reason-s", "reason-m verifier@8", "<title>countdown-4: accuracy by reasoning tokens</title>"]
+        ["reason-s</text>", "Dashed: verifier@8", "<title>countdown-4: accuracy by reasoning tokens</title>"]
     {
         assert!(svg.contains(text), "{text} is missing");
     }
     if let Ok(folder) = std::env::var("ISOCOST_PICTURES") {
-        let by_n = accuracy_by_n(&rows(), TASK, "reason-m").unwrap();
-        std::fs::write(format!("{folder}/by_tokens.svg"), svg).unwrap();
-        std::fs::write(format!("{folder}/by_n.svg"), by_n).unwrap();
+        for figure in figures_of(&rows()) {
+            std::fs::write(format!("{folder}/{}.svg", figure.name), figure.drawing.file()).unwrap();
+            std::fs::write(format!("{folder}/{}.png", figure.name), png(&figure.drawing).unwrap()).unwrap();
+        }
+        std::fs::write(format!("{folder}/report.html"), page_of(&rows())).unwrap();
     }
 }
 
 #[test]
-fn a_picture_of_nothing_is_refused_by_name() {
-    let error = accuracy_by_tokens(&rows(), "no such task").unwrap_err();
-    assert_eq!(error, PlotError::Empty("no such task".to_string()));
-    assert!(accuracy_by_n(&[], TASK, "x").is_err());
+fn a_picture_is_also_a_png_with_its_letters() {
+    let drawing = figure(&rows(), "countdown-4-plane").drawing;
+    let bytes = png(&drawing).unwrap();
+    assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 20_000, "{}", bytes.len());
+}
+
+#[test]
+fn every_kind_of_picture_is_drawn_where_there_are_numbers() {
+    let names: Vec<String> = figures_of(&rows()).into_iter().map(|figure| figure.name).collect();
+    for kind in ["-plane", "-tokens", "reason-m-grid", "reason-m-serial", "economy"] {
+        assert!(names.iter().any(|name| name.ends_with(kind)), "{kind}: {names:?}");
+    }
+    assert!(figures(&Facts::default()).is_empty());
 }
 
 #[test]
 fn a_model_that_never_thinks_is_drawn_at_zero() {
     let mut rows = rows();
     rows.retain(|row| row.cell.budget == Budget::Tokens(0) && row.cell.strategy == Strategy::First);
-    assert!(accuracy_by_tokens(&rows, TASK).unwrap().contains("<circle"));
+    assert!(figure(&rows, "countdown-4-tokens").drawing.file().contains("<circle"));
+}
+
+#[test]
+fn a_page_shows_hostile_names_as_text_and_allows_one_script() {
+    let page = page_of(&hostile_rows());
+    assert_eq!(page.matches("<script>").count(), 1, "a script got in");
+    assert!(!page.contains('\u{1b}') && page.contains("&lt;script&gt;alert(1)"));
+    assert!(page.contains("no energy meter") || page.contains("per joule"));
+}
+
+#[test]
+fn a_page_of_nothing_says_so() {
+    let page = page_of(&[]);
+    assert!(page.contains("No cell was measured.") && page.contains("The run has no trajectory."));
+}
+
+fn figures_of(rows: &[Row]) -> Vec<Figure> {
+    let economy = report(rows.to_vec()).economy;
+    figures(&Facts { rows, economy: &economy, ..Facts::default() })
+}
+
+fn figure(rows: &[Row], name: &str) -> Figure {
+    let found = figures_of(rows).into_iter().find(|figure| figure.name == name);
+    found.unwrap_or_else(|| panic!("no picture {name}"))
+}
+
+fn page_of(rows: &[Row]) -> String {
+    let report = report(rows.to_vec());
+    let (figures, trajectories) = (figures_of(rows), Embedded::default());
+    let page = Page {
+        report: &report,
+        figures: &figures,
+        waiting: &[],
+        trajectories: &trajectories,
+        manifest: "{}",
+    };
+    report_html(&page).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use isocost_harness::cell::{Budget, Cell, Strategy};
 use isocost_harness::report_md::{Figure, Report};
-use isocost_harness::row::{Economy, Priced, Row};
+use isocost_harness::row::{Economy, PerProblem, Priced, Row};
 use isocost_harness::statistics::Estimate;
 
 const PROBLEMS: usize = 200;
@@ -114,6 +114,8 @@ fn row(model: &Model, budget: u32, n: u32, strategy: Strategy) -> Row {
         truncated_share: 0.9 * (1.0 - tokens / model.natural_tokens),
         no_answer_share: 0.02 * (1.0 - single),
         device_s_mean: seconds,
+        device_s_per_correct: Some(around(seconds / accuracy)),
+        per_problem: per_problem(accuracy, seconds),
         tokens_per_correct: Some(around(f64::from(n) * (tokens + 6.0) / accuracy)),
         flop_mean: None,
         flop_per_correct: None,
@@ -125,6 +127,17 @@ fn row(model: &Model, budget: u32, n: u32, strategy: Strategy) -> Row {
             usd_per_correct: Some(around(usd)),
         }],
         cost_of_pass_usd: None,
+    }
+}
+
+/// Problems that differ in difficulty and length by a fixed pattern.
+fn per_problem(accuracy: f64, seconds: f64) -> PerProblem {
+    let wobble = |at: usize| ((at * 7) % PROBLEMS) as f64 / PROBLEMS as f64 - 0.5;
+    let device_s: Vec<f64> = (0..PROBLEMS).map(|at| seconds * (1.0 + 0.2 * wobble(at))).collect();
+    PerProblem {
+        correct: (0..PROBLEMS).map(|at| (accuracy + 0.4 * wobble(at + 3)).clamp(0.0, 1.0)).collect(),
+        usd: device_s.iter().map(|seconds| seconds * 0.04 / 3600.0).collect(),
+        device_s,
     }
 }
 

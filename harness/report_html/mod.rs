@@ -1,0 +1,439 @@
+//! The report as one page: the answer, charts that answer to the pointer, tables, every trajectory, and where it all
+//! comes from.
+//!
+//! The page is one file and fetches nothing. Texts of models are hostile: the template escapes all that it writes,
+//! data stand in JSON that cannot end its element and are written by the script as text, and a content security policy
+//! names the one script and the one style sheet by their hashes, so that nothing else could run even if it got in.
+//! Charts are the static SVG of [`crate::figures`]; the script only adds values, legends and downloads, and without it
+//! the page can still be read. The same run gives the same bytes.
+
+mod claims;
+mod script_data;
+mod trajectories;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use minijinja::{AutoEscape, Environment};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::bargain::{bargains, cheapest_answer, tasks};
+use crate::cell::Strategy;
+use crate::cell_tables::{answers_per_price, price_unit, way_name};
+use crate::currency::Currency;
+use crate::escape;
+use crate::figures::{Figure, Topic, cell_name};
+use crate::report_md::{
+    Report, bargain_table, budget, economy_summary, economy_table, headline, meaning, way_label,
+};
+use crate::rounding::{amount, grouped, share, significant};
+use crate::row::Row;
+use crate::table::{Column, Table};
+use claims::ClaimView;
+use script_data::json;
+
+pub use trajectories::Embedded;
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+const PAGE: &str = include_str!("page.html");
+
+/// Title of the section on verification, here and in Markdown.
+pub const CHECKED: &str = "Checked by running cells alone";
+/// A cell with this share of the best accuracy is near it.
+const NEAR: f64 = 0.95;
+
+/// All that a page shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// What the Markdown report says.
+    pub report: &'a Report,
+    /// The pictures.
+    pub figures: &'a [Figure],
+    /// What users wait: of each task and model, a table.
+    pub waiting: &'a [Waited],
+    /// The trajectories.
+    pub trajectories: &'a Embedded,
+    /// The run's manifest, as JSON.
+    pub manifest: &'a str,
+}
+
+/// What users wait for one model on one task.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Waited {
+    /// The task's name.
+    pub task: String,
+    /// The model's name.
+    pub model: String,
+    /// Its budgets and percentiles.
+    pub table: Table,
+}
+
+#[derive(Serialize)]
+struct Context<'a> {
+    style: &'a str,
+    script: &'a str,
+    policy: String,
+    title: &'a str,
+    notes: &'a [String],
+    facts: Vec<(String, String)>,
+    tasks: Vec<&'a str>,
+    models: Vec<&'a str>,
+    answers: Vec<Answer<'a>>,
+    topics: Vec<TopicView<'a>>,
+    claims: Vec<ClaimView<'a>>,
+    registration: String,
+    economy: Option<Table>,
+    economy_summary: String,
+    activity: &'a [String],
+    reading: Vec<(String, &'static str)>,
+    conditions: &'a [(String, String)],
+    command: &'a str,
+    manifest: String,
+    cells: String,
+    cells_count: String,
+    trajectories: &'a str,
+    carried: String,
+    recorded: String,
+    choice: &'a str,
+}
+
+/// What a task comes to.
+#[derive(Serialize)]
+struct Answer<'a> {
+    task: &'a str,
+    /// The cheapest cell within a twentieth of the best accuracy.
+    hero: Option<Hero>,
+    headline: String,
+    values: Table,
+    levels: Table,
+}
+
+/// Two large numbers with their intervals.
+#[derive(Serialize)]
+struct Hero {
+    cell: String,
+    accuracy: (String, String),
+    cost: (String, String),
+    unit: String,
+}
+
+/// Pictures and tables of one topic.
+#[derive(Serialize)]
+struct TopicView<'a> {
+    id: &'static str,
+    title: &'static str,
+    lead: &'static str,
+    /// Why there is nothing, and what to do about it.
+    absent: &'static str,
+    figures: Vec<FigureView<'a>>,
+    /// Beside the pictures: a table for each task and model, and remarks.
+    waited: &'a [Waited],
+    remarks: &'a [String],
+    tables: &'a [Table],
+}
+
+#[derive(Serialize)]
+struct FigureView<'a> {
+    name: &'a str,
+    task: Option<&'a str>,
+    model: Option<&'a str>,
+    title: &'a str,
+    description: &'a str,
+    caption: &'a str,
+    svg: String,
+}
+
+/// The page as HTML.
+///
+/// # Errors
+/// If the template cannot be rendered, which is a fault of this program.
+pub fn report_html(page: &Page) -> Result<String, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.add_template("page.html", PAGE)?;
+    environment.get_template("page.html")?.render(context(page))
+}
+
+fn context<'a>(page: &Page<'a>) -> Context<'a> {
+    let Page { report, figures, waiting, trajectories, manifest } = *page;
+    let rows = &report.rows;
+    let findings = report.claims.as_ref();
+    Context {
+        style: STYLE,
+        script: SCRIPT,
+        policy: policy(),
+        title: &report.title,
+        notes: &report.notes,
+        facts: facts(page),
+        tasks: tasks(rows),
+        models: models(rows),
+        answers: tasks(rows).into_iter().map(|task| answer(rows, task)).collect(),
+        topics: topics(report, figures, waiting),
+        claims: findings.map(|file| file.findings.iter().map(ClaimView::of).collect()).unwrap_or_default(),
+        registration: findings.map(|file| file.registration()).unwrap_or_default(),
+        economy: Some(economy_table(&report.economy)).filter(|table| !table.rows.is_empty()),
+        economy_summary: economy_summary(&report.economy),
+        activity: &report.activity,
+        reading: reading(rows),
+        conditions: &report.conditions,
+        command: &report.command,
+        manifest: manifest.split('\n').map(escape::visible).collect::<Vec<_>>().join("\n"),
+        cells: json(&cells(rows)),
+        cells_count: grouped(rows.len() as u64),
+        trajectories: &trajectories.data,
+        carried: grouped(trajectories.carried as u64),
+        recorded: grouped(trajectories.recorded as u64),
+        choice: &trajectories.choice,
+    }
+}
+
+/// Only this script and this style sheet; pictures from the page itself, for downloads.
+fn policy() -> String {
+    let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
+    format!(
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src data: blob:; base-uri 'none'; form-action 'none'",
+        hash(SCRIPT),
+        hash(STYLE)
+    )
+}
+
+/// The run in a few numbers.
+fn facts(page: &Page) -> Vec<(String, String)> {
+    let report = page.report;
+    let sum = |tokens: fn(&crate::row::Economy) -> u64| report.economy.iter().map(tokens).sum::<u64>();
+    let (grid, one_by_one) = (sum(|part| part.grid_tokens), sum(|part| part.cell_by_cell_tokens));
+    let mut facts = vec![
+        (grouped(report.rows.len() as u64), "cells".to_owned()),
+        (grouped(page.trajectories.recorded as u64), "trajectories".to_owned()),
+    ];
+    if grid > 0 {
+        facts.push((grouped(grid), "tokens sampled".to_owned()));
+        facts.push((
+            format!("{}×", significant(one_by_one as f64 / grid as f64)),
+            "fewer than cell by cell".to_owned(),
+        ));
+    }
+    facts
+}
+
+fn models(rows: &[Row]) -> Vec<&str> {
+    let mut models: Vec<&str> = Vec::new();
+    for row in rows {
+        if !models.contains(&row.cell.model.as_str()) {
+            models.push(&row.cell.model);
+        }
+    }
+    models
+}
+
+fn answer<'a>(rows: &'a [Row], task: &'a str) -> Answer<'a> {
+    let answers = answers_per_price(rows.iter());
+    let found = bargains(rows, task);
+    let mut levels = bargain_table(&found, answers);
+    levels.caption = "The cheapest way to a share of the best accuracy".into();
+    let hero =
+        found.iter().take_while(|bargain| bargain.level >= NEAR).last().map(|bargain| hero(bargain.row));
+    let headline = capitalised(&headline(&found, answers, str::to_owned));
+    Answer { task, hero, headline, values: values(rows, task), levels }
+}
+
+fn hero(row: &Row) -> Hero {
+    let currency = if row.prices.is_empty() { Currency::DeviceSeconds } else { Currency::Dollars };
+    let (cost, unit) = cost(currency, row);
+    Hero {
+        cell: cell_name(&row.cell),
+        accuracy: parts(&share(row.accuracy.as_ref())),
+        cost: parts(&cost),
+        unit,
+    }
+}
+
+/// A number and its interval, apart.
+fn parts(text: &str) -> (String, String) {
+    text.split_once(' ')
+        .map_or((text.to_owned(), String::new()), |(value, rest)| (value.to_owned(), rest.to_owned()))
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
+}
+
+/// The cell with the most accuracy per dollar, joule and second: whose correct answers are the cheapest.
+fn values(rows: &[Row], task: &str) -> Table {
+    let entries = |currency: Currency| {
+        let of = |row: &Row| {
+            let (cost, unit) = cost(currency, row);
+            vec![
+                format!("per {}", currency.one()),
+                cell_name(&row.cell),
+                share(row.accuracy.as_ref()),
+                format!("{cost} {unit}"),
+            ]
+        };
+        let absent = || vec![format!("per {}", currency.one()), why_absent(currency).to_owned()];
+        cheapest_answer(rows, task, currency).map_or_else(absent, of)
+    };
+    Table {
+        caption: "The most accuracy".into(),
+        columns: vec![
+            Column::text(""),
+            Column::text("is bought by"),
+            Column::number("accuracy", "95 % interval"),
+            Column::number("a correct answer costs", "95 % interval"),
+        ],
+        rows: Currency::ALL.into_iter().map(entries).collect(),
+        footnotes: vec![],
+    }
+}
+
+fn why_absent(currency: Currency) -> &'static str {
+    match currency {
+        Currency::Dollars => "no price was given",
+        Currency::Joules => "no energy meter could be read",
+        Currency::DeviceSeconds => "no correct answer",
+    }
+}
+
+/// What a correct answer costs, scaled so that it begins before the point, and for how many answers or in what unit.
+fn cost(currency: Currency, row: &Row) -> (String, String) {
+    let estimate = currency.per_correct(row);
+    let value = estimate.map_or(1.0, |estimate| estimate.value);
+    let (scale, sign, unit) = match currency {
+        Currency::Dollars if value < 1e-4 => (1e6, "$", "per million"),
+        Currency::Dollars if value < 0.1 => (1e3, "$", "per thousand"),
+        Currency::Dollars => (1.0, "$", "each"),
+        Currency::Joules if value < 0.1 => (1e3, "", "mJ"),
+        Currency::Joules => (1.0, "", "J"),
+        Currency::DeviceSeconds if value < 0.1 => (1e3, "", "ms"),
+        Currency::DeviceSeconds => (1.0, "", "s"),
+    };
+    (format!("{sign}{}", amount(estimate, scale)), unit.into())
+}
+
+fn topics<'a>(report: &'a Report, figures: &'a [Figure], waiting: &'a [Waited]) -> Vec<TopicView<'a>> {
+    let shown = |topics: &[Topic]| {
+        figures.iter().filter(|figure| topics.contains(&figure.topic)).map(figure_view).collect::<Vec<_>>()
+    };
+    let checked = report.sections.iter().find(|section| section.title == CHECKED);
+    let checked = checked.map_or(&[][..], |section| &section.tables);
+    vec![
+        TopicView {
+            id: "cost",
+            title: "What accuracy costs",
+            lead: "Every cell of the sweep by what it costs and what it reaches, and what thinking longer adds.",
+            absent: "No cell has an accuracy.",
+            figures: shown(&[Topic::Plane, Topic::Tokens]),
+            waited: &[],
+            remarks: &[],
+            tables: &[],
+        },
+        TopicView {
+            id: "split",
+            title: "Thinking longer or sampling more",
+            lead: "The same money can buy one long thought or several short ones.",
+            absent: "Needs a model with at least two budgets and a strategy that chooses among n completions.",
+            figures: shown(&[Topic::Grid, Topic::Serial]),
+            waited: &[],
+            remarks: &[],
+            tables: &[],
+        },
+        TopicView {
+            id: "waiting",
+            title: "Waiting",
+            lead: "What a user waits, with the percentiles that are felt.",
+            absent: "The run has no surface. `isocost verify RUN` measures one, and this section appears.",
+            figures: shown(&[Topic::Waiting]),
+            waited: waiting,
+            remarks: &[],
+            tables: &[],
+        },
+        TopicView {
+            id: "device",
+            title: "The device",
+            lead: "What a step costs, and how near it comes to what the device can do.",
+            absent: "The run has no surface. `isocost verify RUN` measures one, and this section appears.",
+            figures: shown(&[Topic::Device]),
+            waited: &[],
+            remarks: &[],
+            tables: &[],
+        },
+        TopicView {
+            id: "checked",
+            title: CHECKED,
+            lead: "Cells run again by themselves, against what the one pass recorded and the surface predicted.",
+            absent: "The run was not verified. `isocost verify RUN` runs some of its cells alone and compares.",
+            figures: shown(&[Topic::Predicted]),
+            waited: &[],
+            remarks: checked.first().map_or(&[][..], |table| &table.footnotes),
+            tables: checked,
+        },
+        TopicView {
+            id: "economy",
+            title: "What it took",
+            lead: "",
+            absent: "",
+            figures: shown(&[Topic::Economy]),
+            waited: &[],
+            remarks: &[],
+            tables: &[],
+        },
+    ]
+}
+
+fn figure_view(figure: &Figure) -> FigureView<'_> {
+    FigureView {
+        name: &figure.name,
+        task: figure.task.as_deref(),
+        model: figure.model.as_deref(),
+        title: figure.drawing.title(),
+        description: figure.drawing.description(),
+        caption: &figure.caption,
+        svg: figure.drawing.inline(),
+    }
+}
+
+fn reading(rows: &[Row]) -> Vec<(String, &'static str)> {
+    let used: std::collections::BTreeSet<Strategy> = rows.iter().map(|row| row.cell.strategy).collect();
+    used.into_iter().map(|strategy| (way_label(strategy), meaning(strategy))).collect()
+}
+
+/// Every cell with its main numbers, rounded to what their intervals support; `cells.csv` holds all of them in full.
+fn cells(rows: &[Row]) -> Table {
+    let answers = answers_per_price(rows.iter());
+    let has_joules = rows.iter().any(|row| row.joules_mean.is_some());
+    let mut columns = vec![
+        Column::text("model"),
+        Column::text("task"),
+        Column::number("budget", "tokens"),
+        Column::number("n", ""),
+        Column::text("strategy"),
+        Column::number("accuracy", "95 % interval"),
+        Column::number("reasoning", "tokens"),
+        Column::number("device time", "ms/problem"),
+        Column::number("price", price_unit(answers)),
+        Column::number("tokens", "per correct"),
+    ];
+    columns.extend(has_joules.then(|| Column::number("energy", "mJ/correct")));
+    let entries = |row: &Row| {
+        let mark = if row.reliable { "" } else { "~" };
+        let mut entries = vec![
+            escape::visible(&row.cell.model),
+            escape::visible(&row.cell.task),
+            budget(row),
+            row.cell.n.to_string(),
+            way_name(row.cell.strategy, row.cell.n),
+            format!("{mark}{}", share(row.accuracy.as_ref())),
+            significant(row.reasoning_tokens_mean),
+            significant(row.device_s_mean * 1e3),
+            amount(row.usd_per_correct(), answers as f64),
+            amount(row.tokens_per_correct.as_ref(), 1.0),
+        ];
+        entries.extend(has_joules.then(|| amount(row.joules_per_correct.as_ref(), 1e3)));
+        entries
+    };
+    Table { columns, rows: rows.iter().map(entries).collect(), ..Table::default() }
+}
