@@ -16,7 +16,7 @@ use candle_core::DType;
 use candle_core::quantized::GgmlDType;
 use rayon::prelude::*;
 
-pub(crate) use unpack::{Block, Kind, each_number, lanes_at, set_lanes_at, with_kind};
+pub(crate) use unpack::{Block, Kind, each_number, lanes_at, number_at, set_lanes_at, with_kind};
 
 /// Output columns of a panel: two AVX-512 vectors, four of AVX2, eight of NEON.
 pub(crate) const PANEL: usize = 32;

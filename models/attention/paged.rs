@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::{Heads, Span};
 use crate::cache::BLOCK;
 use crate::lanes::softmax;
-use crate::panel::{lanes_at, set_lanes_at};
+use crate::panel::{lanes_at, number_at, set_lanes_at};
 
 /// Multiply-adds below which a task of its own costs more than it saves.
 const WORTH_A_TASK: usize = 1 << 17;
@@ -173,7 +173,8 @@ fn score_block<S: Simd, const H: usize>(simd: S, q: &[f32], keys: &[f32], scores
                 }
                 let keys = lanes_at(keys, (d + c) * BLOCK + v, S::F32_LANES);
                 for h in 0..H {
-                    sums[h][c] = simd.mul_add_f32s(simd.splat_f32s(q[h * dim + d + c]), keys, sums[h][c]);
+                    sums[h][c] =
+                        simd.mul_add_f32s(simd.splat_f32s(number_at(q, h * dim + d + c)), keys, sums[h][c]);
                 }
             }
         }
@@ -195,27 +196,54 @@ fn add_values<S: Simd, const H: usize>(
     (values, stride): (&[f32], usize),
     seen: usize,
 ) {
-    let dim = out.len() / H;
-    let whole = dim / S::F32_LANES * S::F32_LANES;
-    for v in (0..whole).step_by(S::F32_LANES) {
-        let mut sums = [simd.splat_f32s(0.0); H];
-        for h in 0..H {
-            sums[h] = lanes_at(out, h * dim + v, S::F32_LANES);
-        }
-        for t in 0..seen {
-            let values = lanes_at(values, t * stride + v, S::F32_LANES);
-            for h in 0..H {
-                sums[h] = simd.mul_add_f32s(simd.splat_f32s(weights[h * tokens + t]), values, sums[h]);
-            }
-        }
-        for h in 0..H {
-            set_lanes_at(out, h * dim + v, S::F32_LANES, sums[h]);
-        }
+    let (dim, lanes) = (out.len() / H, S::F32_LANES);
+    let (pairs, whole) = (dim / (2 * lanes) * (2 * lanes), dim / lanes * lanes);
+    for v in (0..pairs).step_by(2 * lanes) {
+        add_vectors::<S, H, 2>(simd, out, (weights, tokens), (values, stride), seen, v);
+    }
+    for v in (pairs..whole).step_by(lanes) {
+        add_vectors::<S, H, 1>(simd, out, (weights, tokens), (values, stride), seen, v);
     }
     for (h, out) in out.chunks_exact_mut(dim).enumerate() {
         for (v, out) in out.iter_mut().enumerate().skip(whole) {
             let terms = (0..seen).map(|t| (weights[h * tokens + t], values[t * stride + v]));
             *out = terms.fold(*out, |sum, (weight, value)| weight.mul_add(value, sum));
+        }
+    }
+}
+
+/// The same for `V` vectors from `v` on: as many chains of multiply-adds need not wait for each other.
+#[inline(always)]
+fn add_vectors<S: Simd, const H: usize, const V: usize>(
+    simd: S,
+    out: &mut [f32],
+    (weights, tokens): (&[f32], usize),
+    (values, stride): (&[f32], usize),
+    seen: usize,
+    v: usize,
+) {
+    let (dim, lanes) = (out.len() / H, S::F32_LANES);
+    let mut sums = [[simd.splat_f32s(0.0); V]; H];
+    for h in 0..H {
+        for i in 0..V {
+            sums[h][i] = lanes_at(out, h * dim + v + i * lanes, lanes);
+        }
+    }
+    for t in 0..seen {
+        let mut row = [simd.splat_f32s(0.0); V];
+        for i in 0..V {
+            row[i] = lanes_at(values, t * stride + v + i * lanes, lanes);
+        }
+        for h in 0..H {
+            let weight = simd.splat_f32s(number_at(weights, h * tokens + t));
+            for i in 0..V {
+                sums[h][i] = simd.mul_add_f32s(weight, row[i], sums[h][i]);
+            }
+        }
+    }
+    for h in 0..H {
+        for i in 0..V {
+            set_lanes_at(out, h * dim + v + i * lanes, lanes, sums[h][i]);
         }
     }
 }

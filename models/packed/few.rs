@@ -8,7 +8,9 @@ use std::marker::PhantomData;
 use pulp::{NullaryFnOnce, Simd};
 
 use super::rows::{add_group, group_sums, interleave, with_rows};
-use crate::panel::{Block, Encoding, Kind, PANEL, Words, each_number, lanes_at, set_lanes_at, with_kind};
+use crate::panel::{
+    Block, Encoding, Kind, PANEL, Words, each_number, lanes_at, number_at, set_lanes_at, with_kind,
+};
 
 /// Vectors of columns side by side: with two of them, memory is read in order.
 const VECTORS: usize = 2;
@@ -137,8 +139,7 @@ impl<S: Simd, K: Kind, const R: usize> Multiply<'_, S, K, R> {
                     numbers[v] = blocks[v].number::<I>(words[v]);
                 }
                 for r in 0..R {
-                    // SAFETY: there is a number of each row for every one of the panel's blocks, which `multiply` asserts.
-                    let x = simd.splat_f32s(unsafe { *self.x.numbers.get_unchecked(k + I * R + r) });
+                    let x = simd.splat_f32s(number_at(&self.x.numbers, k + I * R + r));
                     for v in 0..VECTORS {
                         products[r][v] = simd.mul_add_f32s(x, numbers[v], products[r][v]);
                     }

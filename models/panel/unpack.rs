@@ -227,6 +227,14 @@ pub(crate) fn lanes_at<T, V: Copy>(from: &[T], at: usize, lanes: usize) -> V {
     unsafe { from.as_ptr().add(at).cast::<V>().read_unaligned() }
 }
 
+/// Number `at`, checked like [`lanes_at`].
+#[inline(always)]
+pub(crate) fn number_at(from: &[f32], at: usize) -> f32 {
+    debug_assert!(at < from.len());
+    // SAFETY: as above.
+    unsafe { *from.get_unchecked(at) }
+}
+
 /// Stores a vector of `lanes` numbers from `at` on.
 #[inline(always)]
 pub(crate) fn set_lanes_at<T, V>(to: &mut [T], at: usize, lanes: usize, vector: V) {
