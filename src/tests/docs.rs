@@ -4,6 +4,8 @@
 //! `scripts` can be reached, without a network and without a home. What is listed in [`NOT_RUN`] is only parsed, by the
 //! program itself, which answers with its help; what is listed in [`INSTEAD`] is run smaller than it is written.
 
+#![cfg(unix)]
+
 use std::path::Path;
 use std::process::Command;
 
