@@ -100,7 +100,7 @@ pub enum Strategy {
     Weighted,
     /// The completion whose answer the model found most probable.
     Score,
-    /// The completion with the fewest reasoning tokens.
+    /// The completion with the fewest tokens, thought and answer together.
     Shortest,
     /// The completion that the task's verifier accepts.
     Verifier,

@@ -188,7 +188,7 @@ pub trait Engine {
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity, EngineError>;
 
-    /// Reports every step from now on; an engine that cannot see its steps reports none.
+    /// Reports every step from now on, to all who asked and still listen; an engine that cannot see its steps reports none.
     fn report_steps(&mut self, _to: Sender<Step>) {}
 
     /// Tokens of a prompt, for planning.

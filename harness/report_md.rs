@@ -325,7 +325,7 @@ pub(crate) fn meaning(strategy: Strategy) -> &'static str {
         Strategy::Maj => "the answer most of n completions agree on; ties are shared.",
         Strategy::Weighted => "the answer with the largest summed probability under the model.",
         Strategy::Score => "the completion whose answer the model found most probable.",
-        Strategy::Shortest => "the completion with the fewest reasoning tokens.",
+        Strategy::Shortest => "the completion with the fewest tokens, thought and answer together.",
         Strategy::Verifier => "a completion that the task's verifier accepts; needs a task that has one.",
         Strategy::Pass => {
             "whether any of n completions is right: coverage, which takes an oracle to cash in."

@@ -155,11 +155,6 @@ impl RunDirectory {
         self.done.len()
     }
 
-    /// Trajectories recorded of one model.
-    pub fn recorded_of(&self, model: &str) -> usize {
-        self.done.iter().filter(|(name, ..)| name == model).count()
-    }
-
     /// Whether nothing is recorded yet.
     pub fn is_empty(&self) -> bool {
         self.done.is_empty()

@@ -31,7 +31,8 @@ pub struct LocalEngine {
     cache: Cache,
     conversation: Conversation,
     most_rows: usize,
-    steps: Option<Sender<Step>>,
+    /// Who hears of every step.
+    listeners: Vec<Sender<Step>>,
 }
 
 impl LocalEngine {
@@ -74,7 +75,7 @@ impl LocalEngine {
         let tokens = cache_tokens(decoder.config(), most_rows, decoder.dtype());
         let cache = Cache::new(decoder.config(), tokens, decoder.dtype(), device);
         let cache = cache.map_err(|e| LoadError::other(&e))?;
-        Ok(Self { decoder, cache, conversation, most_rows, steps: None })
+        Ok(Self { decoder, cache, conversation, most_rows, listeners: Vec::new() })
     }
 
     /// Loads a model folder or `.gguf` file onto the CPU in the type its weights are stored in.
@@ -113,12 +114,12 @@ impl LocalEngine {
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity, EngineError> {
         let halvings = self.make_room(prompts, settings)?;
-        let (conversation, steps) = (&self.conversation, &self.steps);
+        let (conversation, listeners) = (&self.conversation, &mut self.listeners);
         let activity =
             Scheduler::new(&self.decoder, &mut self.cache, conversation.markers(), settings, self.most_rows)
                 .observed(&mut |step| {
                     // Nobody listening any more is no reason to stop.
-                    let _ = steps.as_ref().map(|to| to.send(step));
+                    listeners.retain(|to| to.send(step).is_ok());
                 })
                 .run(prompts, &mut |mut generated| {
                     conversation.write_texts(&mut generated);
@@ -173,7 +174,7 @@ impl Engine for LocalEngine {
     }
 
     fn report_steps(&mut self, to: Sender<Step>) {
-        self.steps = Some(to);
+        self.listeners.push(to);
     }
 
     fn prompt_tokens(&self, job: &Job) -> Result<usize, EngineError> {

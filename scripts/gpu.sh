@@ -109,7 +109,6 @@ run() {
   mkdir -p "$out"
   bin=$(mktemp -d)
   trap 'rm -rf "$bin"' EXIT
-  export ISOCOST_BUNDLED=$PWD/models/bundled
   export CUDA_LAZY_DEBUG=1
   nvidia-smi > "$out/nvidia-smi.txt" || { echo "there is no NVIDIA GPU or no driver here" >&2; exit 2; }
   nvidia-smi --query-gpu=name,driver_version,power.limit,clocks.max.sm --format=csv | tail -n 2

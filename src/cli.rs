@@ -13,6 +13,8 @@ use isocost_models::engine::DType;
 pub(crate) use bench_args::{BenchArgs, BenchOutput};
 pub(crate) use generate_args::{GenerateArgs, Output};
 
+use crate::log::LogFormat;
+
 /// Measures what reasoning costs: accuracy per token, second and dollar, with honest intervals.
 #[derive(Debug, Parser)]
 #[command(name = "isocost", version, arg_required_else_help = true)]
@@ -33,7 +35,7 @@ pub(crate) enum Command {
     /// Samples every trajectory once to the largest budget and answers at each smaller budget on a fork,
     /// so one pass yields the whole grid. Stop it at any time; the same command goes on where it stopped.
     #[command(
-        after_help = "Examples:\n  isocost run quickstart\n  isocost run my-sweep.toml --out results/runs/mine"
+        after_help = "Examples:\n  isocost run quickstart\n  isocost run my-sweep.toml --out results/runs/mine\n  isocost run quickstart --limit 2 --log-format json 2> events.jsonl"
     )]
     Run {
         /// A built-in sweep, or a TOML file.
@@ -47,6 +49,9 @@ pub(crate) enum Command {
         /// At most so many problems of each task: a random subset, determined by the sweep's seed.
         #[arg(long, value_name = "K")]
         limit: Option<usize>,
+        /// What stderr gets: a live table and lines, or one JSON object per event.
+        #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+        log_format: LogFormat,
     },
     /// Say what a sweep would do: cells, trajectories, tokens and time.
     ///
@@ -249,19 +254,57 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: TasksCommand,
     },
+    /// Say what this machine and this build have, and what to do about what is missing.
+    ///
+    /// Device, instructions, memory, energy meters, the hub and its cache, bundled models, room for runs. Exit code 2 if
+    /// something is broken that a run needs.
+    #[command(after_help = "Examples:\n  isocost doctor\n  isocost doctor -o json")]
+    Doctor {
+        /// What is printed.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: DoctorOutput,
+    },
+    /// Print a shell's completions of this command line.
+    #[command(
+        after_help = "Examples:\n  isocost completions bash > ~/.local/share/bash-completion/completions/isocost\n  isocost completions zsh > ~/.zfunc/_isocost\n  isocost completions fish > ~/.config/fish/completions/isocost.fish"
+    )]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages: one for the program and one for each command.
+    #[command(after_help = "Examples:\n  isocost man --out man\n  man -l man/isocost-run.1")]
+    Man {
+        /// The folder they go to.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+/// How the doctor speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DoctorOutput {
+    /// Lines for a person.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
 }
 
 /// What to do with tasks.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TasksCommand {
     /// The built-in tasks, with the number of their problems where those are on this machine.
+    #[command(after_help = "Example:\n  isocost tasks list")]
     List,
     /// A task as its file would have it, defaults filled in.
+    #[command(after_help = "Example:\n  isocost tasks show gsm8k > tasks/my-gsm8k.toml")]
     Show {
         /// A built-in task, or a TOML file.
         name: String,
     },
     /// Some problems as a model is asked them, with their reference answers.
+    #[command(after_help = "Example:\n  isocost tasks preview chain --limit 1")]
     Preview {
         /// A built-in task, or a TOML file.
         name: String,
@@ -302,6 +345,7 @@ impl From<ImportFormat> for Format {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClaimsCommand {
     /// Say how many problems and trajectories each claim needs, and what they would cost.
+    #[command(after_help = "Example:\n  isocost claims plan quickstart --pilot results/runs/mine")]
     Plan {
         /// A built-in sweep, or a TOML file.
         sweep: String,
@@ -336,8 +380,10 @@ impl From<Number> for DType {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
     /// The bundled models, those with a card, and those in the hub's cache.
+    #[command(after_help = "Example:\n  isocost models list")]
     List,
     /// A model's sizes and files, as far as they are on this machine, and its card with the source of each fact.
+    #[command(after_help = "Example:\n  isocost models show bundled:reason-s")]
     Show {
         /// `bundled:NAME`, `hub:OWNER/NAME[@REVISION]`, a folder, or the short name of a model with a card.
         model: String,
@@ -346,6 +392,7 @@ pub(crate) enum ModelsCommand {
     ///
     /// What is complete in the cache is not fetched again, and what broke off is resumed. Only configuration, tokenizer,
     /// template and safetensors (or the .gguf file that is named) are fetched, never pickle files.
+    #[command(after_help = "Example:\n  isocost models fetch hub:Qwen/Qwen3-0.6B")]
     Fetch {
         /// `hub:OWNER/NAME[@REVISION]`, `hub:OWNER/NAME/FILE.gguf`, or the short name of a model with a card.
         model: String,
@@ -391,5 +438,46 @@ fn positive(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if f64::is_finite(number) && number > 0.0 => Ok(number),
         _ => Err("must be a number above 0".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Every command with its path, `isocost tasks list`.
+    fn commands(path: &str, command: &clap::Command, found: &mut Vec<(String, clap::Command)>) {
+        for sub in command.get_subcommands() {
+            let path = format!("{path} {}", sub.get_name());
+            commands(&path, sub, found);
+            found.push((path, sub.clone()));
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_and_each_of_them_is_understood() {
+        Cli::command().debug_assert();
+        let mut found = Vec::new();
+        commands("isocost", &Cli::command(), &mut found);
+        assert!(found.len() > 20);
+        for (path, command) in found {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> = help.lines().filter(|line| line.contains("isocost ")).collect();
+            assert!(!examples.is_empty() || command.has_subcommands(), "{path} has no example");
+            examples.into_iter().for_each(understood);
+        }
+    }
+
+    /// What follows `isocost` in a line, up to the shell's own words.
+    fn understood(line: &str) {
+        for call in line.split("&&").filter_map(|part| part.split_once("isocost ")) {
+            let words = call.1.split([' ', '\'']).filter(|word| !word.is_empty());
+            let words = words.take_while(|word| !matches!(*word, ">" | "2>" | "|"));
+            let quoted = call.1.contains('\'');
+            let parsed = Cli::try_parse_from(std::iter::once("isocost").chain(words));
+            assert!(quoted || parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
     }
 }

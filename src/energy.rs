@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use isocost_harness::energy::append_energy;
 use isocost_models::meter::{Watch, meters};
+use serde_json::json;
+
+use crate::log;
 
 /// Length of a window; a counter that starts again must not do so twice within one.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -16,11 +19,13 @@ const IDLE_S: f64 = 2.0;
 pub(crate) fn start_meters() -> Watch {
     let (meters, absent) = meters();
     for meter in &meters {
-        eprintln!("energy: {}", meter.name());
+        let meter = meter.name();
+        log::event("energy", json!({ "meter": meter }), || format!("energy: {meter}"));
     }
     if meters.is_empty() {
-        let reasons: Vec<String> = absent.iter().map(|a| format!("{}: {}", a.meter, a.reason)).collect();
-        eprintln!("energy is not measured ({})", reasons.join("; "));
+        let here = absent.iter().filter(|absent| !absent.reason.contains("not a Mac"));
+        let reasons: Vec<String> = here.map(|a| format!("{}: {}", a.meter, a.reason)).collect();
+        log::say(&format!("energy is not measured ({})", reasons.join("; ")));
     }
     let mut watch = Watch::start(meters);
     watch.measure_idle(IDLE_S);

@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 
 use isocost_harness::source::{Fetch, Place};
+#[cfg(feature = "hub")]
+use isocost_models::bundled;
+
+#[cfg(feature = "hub")]
+use crate::log;
 
 /// What brings files from the network; the hub's own environment variables hold.
 pub(crate) struct Network;
@@ -36,14 +41,14 @@ fn kept(url: &str) -> Result<PathBuf, String> {
     if name.split('/').any(|part| part.is_empty() || part == "..") {
         return Err(format!("{url}: not the address of a file"));
     }
-    let path = cache()?.join(name);
+    let path = bundled::cache().ok_or("there is no home folder: set XDG_CACHE_HOME")?.join(name);
     if path.is_file() {
         return Ok(path);
     }
     if std::env::var_os("HF_HUB_OFFLINE").is_some_and(|value| value != "0") {
         return Err(format!("{url} was never fetched, and HF_HUB_OFFLINE is set"));
     }
-    eprintln!("fetching {url}");
+    log::say(&format!("fetching {url}"));
     let failed = |error: ureq::Error| format!("{url}: {error}");
     let mut response = ureq::get(url).call().map_err(failed)?;
     let bytes = response.body_mut().with_config().limit(LARGEST).read_to_vec().map_err(failed)?;
@@ -57,14 +62,4 @@ fn store(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
     let partial = path.with_extension("partial");
     std::fs::write(&partial, bytes)?;
     std::fs::rename(&partial, path)
-}
-
-/// `$XDG_CACHE_HOME/isocost`, else `~/.cache/isocost`.
-#[cfg(feature = "hub")]
-fn cache() -> Result<PathBuf, String> {
-    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = || folder("HOME").map(|home| home.join(".cache"));
-    let cache =
-        folder("XDG_CACHE_HOME").or_else(home).ok_or("there is no home folder: set XDG_CACHE_HOME")?;
-    Ok(cache.join("isocost"))
 }

@@ -8,12 +8,16 @@ mod bench;
 mod calibrate;
 mod claims;
 mod cli;
+mod complete;
+mod doctor;
 mod economy;
 mod energy;
 mod fetch;
 mod generate;
 mod grade;
 mod import;
+mod live;
+mod log;
 mod models;
 mod plan;
 mod progress;
@@ -21,6 +25,7 @@ mod replay;
 mod report;
 mod run;
 mod score;
+mod so_far;
 mod tasks;
 mod verify;
 mod workload;
@@ -31,6 +36,7 @@ use clap::Parser;
 use isocost_harness::escape::visible;
 use isocost_harness::import::Names;
 use isocost_harness::source::Library;
+use serde_json::json;
 
 use cli::{ClaimsCommand, Cli, Command, ModelsCommand, TasksCommand};
 
@@ -38,7 +44,10 @@ fn main() -> ExitCode {
     let Cli { command, data } = Cli::parse();
     let library = tasks::library(data);
     let done = match command {
-        Command::Run { sweep, out, limit, device } => run::run(&sweep, out, limit, &library, device),
+        Command::Run { sweep, out, limit, device, log_format } => {
+            log::set_format(log_format);
+            run::run(&sweep, out, limit, &library, device)
+        }
         Command::Plan { sweep, no_pilot, limit, device } => {
             plan::plan(&sweep, no_pilot, limit, &library, device)
         }
@@ -67,10 +76,14 @@ fn main() -> ExitCode {
             import::import(format.into(), &files, &out, &names, task.as_deref())
         }
         Command::Grade { task } => grade::grade(task.as_deref()),
+        Command::Doctor { output } => doctor::doctor(output, &library),
+        Command::Completions { shell } => complete::completions(shell).map(|()| ExitCode::SUCCESS),
+        Command::Man { out } => complete::manual(&out).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
-        // A message may quote a file from anywhere.
-        eprintln!("isocost: {}", visible(&format!("{error:#}")));
+        // A message may quote a file from anywhere; it stays on one line.
+        let message = visible(&format!("{error:#}"));
+        log::event("error", json!({ "message": message }), || format!("isocost: {message}"));
         ExitCode::from(2)
     })
 }

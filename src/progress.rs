@@ -1,18 +1,28 @@
-//! Progress on stderr: one bar per file that is fetched; one per model, with rate, accuracy so far and time left.
+//! Progress on stderr: one bar per file that is fetched; of a run a live table, a line for each model.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::fmt;
 #[cfg(feature = "hub")]
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use isocost_harness::outcome::Outcome;
+use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use isocost_harness::escape::visible;
+use isocost_harness::sampling::TaskInRun;
 #[cfg(feature = "hub")]
 use isocost_harness::source::HubFile;
+use isocost_harness::sweep::Sweep;
 use isocost_harness::trajectory::Trajectory;
 #[cfg(feature = "hub")]
 use isocost_models::hub::{Hub, HubError};
 use isocost_models::load::LoadError;
 use isocost_models::source::{News, Source};
+use serde_json::json;
+
+use crate::live::{self, LiveTable};
+use crate::log;
+use crate::so_far::{SoFar, Standing};
 
 /// Files that arrive from the hub, one after the other.
 pub(crate) struct Downloads {
@@ -39,7 +49,7 @@ impl Downloads {
 
     fn hear(&self, news: News) {
         match news {
-            News::Note(text) => eprintln!("{text}"),
+            News::Note(text) => log::say(text),
             News::Arrived { file, bytes, of } => self.arrived(file, bytes, of),
         }
     }
@@ -53,74 +63,131 @@ impl Downloads {
         if bytes == of {
             current.1.abandon();
             if current.1.is_hidden() {
-                eprintln!("fetched {file} ({})", HumanBytes(of));
+                log::event("fetched", json!({ "file": file, "bytes": of }), || {
+                    format!("fetched {file} ({})", HumanBytes(of))
+                });
             }
         }
     }
 }
 
 fn download_bar(file: &str, size: u64) -> ProgressBar {
-    let style = "{prefix:34} {bar:28} {bytes:>10}/{total_bytes} {bytes_per_sec} left {eta}";
-    let bar = ProgressBar::with_draw_target(Some(size), ProgressDrawTarget::stderr());
+    let style = "{prefix:20!} {wide_bar} {bytes:>10}/{total_bytes} {bytes_per_sec} left {eta}";
+    let target = if log::is_json() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(Some(size), target);
     bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_prefix(file.to_owned());
+    bar.set_prefix(visible(file));
     bar
 }
 
-/// The bars of one run.
+/// Shortest time between two `progress` events of a model.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// The live table of one run, or its events.
 pub(crate) struct Progress {
     bars: MultiProgress,
+    /// Widths of the longest names of models and tasks.
+    widths: (usize, usize),
+    is_headed: Cell<bool>,
 }
 
-/// The bar of one model.
+/// One model's line of it.
 pub(crate) struct ModelProgress {
+    so_far: Arc<Mutex<SoFar>>,
     bar: ProgressBar,
-    tokens: u64,
-    trajectories: u64,
-    correct: u64,
+    told: Instant,
 }
 
 impl Progress {
-    /// Draws on stderr if that is a terminal, else nothing.
-    pub(crate) fn new() -> Self {
-        Self { bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()) }
+    /// Draws on stderr if that is a terminal; else there is a line for each model, or events.
+    pub(crate) fn new(sweep: &Sweep, tasks: &[TaskInRun]) -> Self {
+        let widest = |names: &mut dyn Iterator<Item = &String>| {
+            names.map(|name| console::measure_text_width(&visible(name))).max().unwrap_or(0)
+        };
+        let names = widest(&mut sweep.models.iter().map(|model| &model.name));
+        let tasks = widest(&mut tasks.iter().map(|task| &task.task.name));
+        let target = if log::is_json() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bars = MultiProgress::with_draw_target(target);
+        Self { bars, widths: (names, tasks), is_headed: Cell::new(false) }
     }
 
-    /// A bar for a model of whose `total` trajectories `done` are recorded already.
-    pub(crate) fn model(&self, name: &str, done: u64, total: u64) -> ModelProgress {
-        let style = ProgressStyle::with_template(
-            "{prefix:12} {bar:28} {pos:>6}/{len} {elapsed:>4} left {eta:>4}  {msg}",
-        );
-        let bar = self.bars.add(ProgressBar::new(total).with_position(done));
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.set_prefix(name.to_owned());
-        bar.reset_eta();
-        ModelProgress { bar, tokens: 0, trajectories: 0, correct: 0 }
+    /// A line for a model.
+    pub(crate) fn model(&self, so_far: SoFar) -> ModelProgress {
+        let so_far = Arc::new(Mutex::new(so_far));
+        let widths = self.widths;
+        if self.bars.is_hidden() {
+            return ModelProgress { so_far, bar: ProgressBar::hidden(), told: Instant::now() };
+        }
+        if !self.is_headed.replace(true) {
+            self.bars.add(line(move |table| table.header(), widths)).abandon();
+        }
+        let shown = so_far.clone();
+        let bar = self.bars.add(line(move |table| table.line(&lock(&shown).standing()), widths));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        ModelProgress { so_far, bar, told: Instant::now() }
     }
 
-    /// Prints a line above the bars.
+    /// Says a line, above the table if there is one.
     pub(crate) fn say(&self, line: &str) {
-        if self.bars.println(line).is_err() || self.bars.is_hidden() {
-            eprintln!("{line}");
+        if self.is_headed.get() {
+            let _ = self.bars.println(log::on_terminal(line));
+        } else {
+            log::say(line);
         }
     }
+}
+
+/// A line of the table, drawn anew for the terminal as wide as it is then.
+fn line(
+    text: impl Fn(&LiveTable) -> String + Clone + Send + Sync + 'static,
+    widths: (usize, usize),
+) -> ProgressBar {
+    let write = move |_: &ProgressState, to: &mut dyn fmt::Write| {
+        let table = LiveTable::fitting(log::width().unwrap_or(80), widths);
+        let _ = to.write_str(&text(&table));
+    };
+    let style = ProgressStyle::with_template("{line}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(1).with_style(style.with_key("line", write))
+}
+
+fn lock(so_far: &Mutex<SoFar>) -> MutexGuard<'_, SoFar> {
+    so_far.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ModelProgress {
     /// Counts a record.
     pub(crate) fn record(&mut self, record: &Trajectory) {
-        self.trajectories += 1;
-        self.tokens += record.sampled_tokens();
-        let last = record.answers.last();
-        self.correct += u64::from(last.is_some_and(|answer| answer.outcome == Outcome::Correct));
-        let seconds = self.bar.elapsed().as_secs_f64().max(1e-3);
-        let accuracy = self.correct as f64 / self.trajectories as f64;
-        self.bar.set_message(format!("{:.0} tokens/s  accuracy {accuracy:.2}", self.tokens as f64 / seconds));
-        self.bar.inc(1);
+        let mut so_far = lock(&self.so_far);
+        so_far.record(record);
+        if log::is_json() && self.told.elapsed() >= EVERY {
+            log::event("progress", so_far.standing(), String::new);
+            self.told = Instant::now();
+        }
     }
+}
 
-    /// Leaves the bar as it stands.
-    pub(crate) fn finish(&self) {
+impl Drop for ModelProgress {
+    /// The line stays as it stands; where there is no table, it is said now.
+    fn drop(&mut self) {
+        lock(&self.so_far).finish();
+        if self.bar.is_hidden() {
+            let standing = lock(&self.so_far).standing();
+            log::event("model", &standing, || summary(&standing));
+        }
         self.bar.abandon();
     }
+}
+
+/// A model's line where there is no table.
+fn summary(standing: &Standing) -> String {
+    let Standing { model, trajectories, of, seconds, .. } = standing;
+    let task = standing.task.as_deref().unwrap_or("nothing");
+    format!(
+        "{model}: {trajectories} of {of} trajectories, {} tokens a second, rows {} filled, {task} {}, {}, {}",
+        live::whole(standing.tokens_per_s),
+        live::percent(standing.row_use),
+        live::share(standing.accuracy.as_ref()),
+        standing.usd.map_or("no price".into(), live::dollars),
+        live::clock(*seconds),
+    )
 }

@@ -29,8 +29,9 @@ use isocost_harness::table::Table;
 use isocost_harness::verification::Verification;
 use isocost_harness::verification_report;
 use rayon::prelude::*;
+use serde_json::json;
 
-use crate::{claims, import};
+use crate::{claims, import, log};
 
 /// Writes the run's tables and pictures, and prints the short table. `prices` are further ones, by name or file.
 pub(crate) fn report(path: &Path, prices: &[String]) -> Result<()> {
@@ -39,7 +40,10 @@ pub(crate) fn report(path: &Path, prices: &[String]) -> Result<()> {
     }
     let rows = write(path, prices)?;
     print(&rows);
-    eprintln!("wrote {0}/report.html, report.md, cells.csv, claims.json and figures/", path.display());
+    let run = path.display();
+    log::event("wrote", json!({ "run": path }), || {
+        format!("wrote {run}/report.html, report.md, cells.csv, claims.json and figures/")
+    });
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use isocost_harness::table::{Column, Table};
 use isocost_harness::task::Task;
 
 use crate::fetch::Network;
+use crate::log;
 
 /// The files on this machine: the folder given, else the one that `ISOCOST_DATA` names.
 pub(crate) fn library(folder: Option<PathBuf>) -> Library<'static> {
@@ -91,7 +92,7 @@ pub(crate) fn subset(task: &Task, limit: Option<usize>, seed: u64, library: &Lib
     let all = task.problems(library)?;
     let count = all.problems().len();
     let Some(limit) = limit.filter(|limit| *limit < count) else { return Ok(all) };
-    eprintln!("{}: {limit} of {count} problems, drawn at random with seed {seed}", task.name);
+    log::say(&format!("{}: {limit} of {count} problems, drawn at random with seed {seed}", task.name));
     Ok(all.subset(limit, seed))
 }
 

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use nvml_wrapper::Nvml;
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
+use nvml_wrapper::error::NvmlError;
 
 use super::{Meter, Reading};
 
@@ -47,7 +48,11 @@ struct GpuMeter {
 /// # Errors
 /// Why there is none.
 pub fn meters() -> Result<Vec<Box<dyn Meter>>, String> {
-    let nvml = Arc::new(Nvml::init().map_err(|e| format!("no NVIDIA driver ({e})"))?);
+    let nvml = Arc::new(Nvml::init().map_err(|e| match e {
+        // The loader's own words name files that nobody asked for.
+        NvmlError::LibloadingError(_) => "no NVIDIA driver".to_owned(),
+        other => format!("no NVIDIA driver ({other})"),
+    })?);
     let count = nvml.device_count().map_err(|e| e.to_string())?;
     if count == 0 {
         return Err("the driver sees no GPU".into());
@@ -60,10 +65,7 @@ pub fn meters() -> Result<Vec<Box<dyn Meter>>, String> {
 }
 
 impl Real {
-    fn ask<T>(
-        &self,
-        question: impl Fn(&nvml_wrapper::Device) -> Result<T, nvml_wrapper::error::NvmlError>,
-    ) -> Result<T, String> {
+    fn ask<T>(&self, question: impl Fn(&nvml_wrapper::Device) -> Result<T, NvmlError>) -> Result<T, String> {
         self.nvml.device_by_index(self.index).and_then(|device| question(&device)).map_err(|e| e.to_string())
     }
 }

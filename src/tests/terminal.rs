@@ -1,0 +1,158 @@
+//! What a person or a program sees on stderr while it runs; and what the program says of itself and its machine.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const SWEEP: &str = r#"
+name = "seen"
+why = "a test"
+seed = 5
+budgets = [0, 64, 200]
+n = [1, 8]
+strategies = ["first", "maj"]
+rows = 8
+
+[sampling]
+temperature = 0.8
+
+[[models]]
+name = "reason-s"
+source = "bundled:reason-s"
+
+[[models]]
+name = "a name that is longer than its column"
+source = "bundled:direct-m"
+
+[[tasks]]
+name = "countdown-3"
+problems = 6
+
+[price]
+device = "a test"
+usd_per_device_hour = 1.0
+source = "made up"
+date = "2026-01-01"
+"#;
+
+fn workplace() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("seen.toml"), SWEEP).unwrap();
+    folder
+}
+
+fn isocost(args: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
+    command.args(args).current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+fn stderr(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn without_a_terminal_progress_is_one_plain_line_for_each_model() {
+    let folder = workplace();
+    let text = stderr(&isocost(&["run", "seen.toml", "--out", "a"], folder.path()).output().unwrap());
+    assert!(!text.contains(['\u{1b}', '\r']), "{text:?}");
+    let progress: Vec<&str> = text.lines().filter(|line| line.contains(" of 48 trajectories")).collect();
+    assert_eq!(progress.len(), 2, "{text}");
+    assert!(progress[0].starts_with("reason-s: 48 of 48 trajectories, "), "{text}");
+    assert!(progress[1].starts_with("a name that is longer than its column: 48 of 48 "), "{text}");
+}
+
+#[test]
+fn as_json_stderr_is_one_object_for_each_event_and_a_resumed_run_counts_what_was_there() {
+    let folder = workplace();
+    let arguments = ["run", "seen.toml", "--out", "a", "--log-format", "json"];
+    for _ in 0..2 {
+        let text = stderr(&isocost(&arguments, folder.path()).output().unwrap());
+        let events: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+        let named = |name: &str| events.iter().filter(|event| event["event"] == name).collect::<Vec<_>>();
+        assert_eq!((named("device").len(), named("memory").len(), named("wrote").len()), (1, 2, 1), "{text}");
+        let models = named("model");
+        assert_eq!(models[0]["trajectories"], 48);
+        assert!(models[0]["accuracy"]["ci_low"].is_f64() && models[0]["usd"].is_f64(), "{text}");
+    }
+    let failed = isocost(&["run", "no.toml", "--log-format", "json"], folder.path()).output().unwrap();
+    let error: serde_json::Value = serde_json::from_slice(&failed.stderr).unwrap();
+    assert_eq!((failed.status.code(), &error["event"]), (Some(2), &serde_json::json!("error")));
+}
+
+/// What a run writes to a terminal of so many columns; `None` without the program `script`.
+fn on_a_terminal(columns: usize) -> Option<String> {
+    let folder = workplace();
+    let program = env!("CARGO_BIN_EXE_isocost");
+    let line = format!("stty cols {columns} rows 30; '{program}' run seen.toml --out a > tables.txt");
+    let mut command = Command::new("script");
+    command.args(["-qfec", &line, "typescript"]).current_dir(folder.path()).env("TERM", "xterm");
+    let output = command.stdin(Stdio::null()).stdout(Stdio::piped()).output().ok()?;
+    assert!(output.status.success());
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The text without the sequences that move the cursor or erase.
+fn text_of(terminal: &str) -> String {
+    console::strip_ansi_codes(terminal).replace('\r', "\n")
+}
+
+#[test]
+fn on_a_terminal_no_line_is_wider_than_it_and_narrow_ones_have_fewer_columns() {
+    for (columns, has_task) in [(60, false), (80, false), (120, true)] {
+        let Some(seen) = on_a_terminal(columns) else { return println!("skipped: there is no `script`") };
+        let text = text_of(&seen);
+        for line in text.lines() {
+            // A line may be filled up with blanks, so that what comes next begins on the next one.
+            let reached = line.chars().skip(columns - 1).step_by(columns);
+            assert!(reached.into_iter().all(|last| last == ' '), "{columns}: {line}");
+        }
+        assert!(text.contains("accuracy") && text.contains("done"), "{text}");
+        let header = text.lines().find(|line| line.starts_with("model ")).expect("a header");
+        assert_eq!(header.contains("  task"), has_task, "{columns}: {header}");
+    }
+}
+
+#[test]
+fn the_doctor_finds_nothing_broken_and_never_shows_the_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = isocost(&["doctor", "-o", "json"], folder.path());
+    let output = command.env("HF_TOKEN", "hf_secret").env("HF_HOME", folder.path()).output().unwrap();
+    assert!(output.status.success());
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = found["checks"].as_array().unwrap();
+    for name in ["device", "instructions", "memory", "cuda", "metal", "bundled", "cache", "data", "runs"] {
+        assert!(checks.iter().any(|check| check["check"] == name), "{name}");
+    }
+    let text = String::from_utf8(isocost(&["doctor"], folder.path()).output().unwrap().stdout).unwrap();
+    assert!(text.contains("cargo build --release --features cuda") || cfg!(feature = "cuda"), "{text}");
+    assert!(!format!("{text}{found}").contains("hf_secret"));
+}
+
+#[test]
+fn the_program_works_anywhere_with_nothing_but_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let mut command = isocost(args, folder.path());
+        let output = command.env_clear().env("TMPDIR", folder.path()).output().unwrap();
+        stderr(&output);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run(&["models", "list"]).contains("bundled:reason-l"));
+    assert!(run(&["tasks", "list"]).contains("countdown-4"));
+    run(&["generate", "bundled:reason-s", "--prompt", "3 7 25 -> 46", "--budget", "8"]);
+    run(&["plan", "brittleness", "--no-pilot"]);
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = isocost(&["completions", shell], folder.path()).output().unwrap();
+        assert!(String::from_utf8(output.stdout).unwrap().contains("doctor"), "{shell}");
+    }
+    stderr(&isocost(&["man", "--out", "man"], folder.path()).output().unwrap());
+    let page = std::fs::read_to_string(folder.path().join("man/isocost-run.1")).unwrap();
+    assert!(page.contains("quickstart") && folder.path().join("man/isocost-tasks-list.1").exists());
+}
