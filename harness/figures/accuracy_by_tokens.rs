@@ -35,10 +35,7 @@ pub(super) fn figure(facts: &Facts, task: &str) -> Option<Figure> {
         subtitle: format!(
             "Solid: one completion, with its 95 % band over problems.{dashed} Dotted: straight in the logarithm."
         ),
-        x: Axis::counts(
-            "mean reasoning tokens per problem (logarithmic)",
-            points().map(|p| p.x),
-        ),
+        x: Axis::counts("mean reasoning tokens per problem (logarithmic)", points().map(|p| p.x)),
         y: Axis::share("accuracy", points().map(|p| p.range.map_or(p.y, |range| range.1))),
         guides: Vec::new(),
         series,

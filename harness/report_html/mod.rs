@@ -34,7 +34,10 @@ use script_data::json;
 
 pub use trajectories::Embedded;
 
-const STYLE: &str = include_str!("style.css");
+/// The one style sheet, of every page.
+pub(crate) const STYLE: &str = include_str!("style.css");
+/// How a table is written.
+pub(crate) const TABLE: &str = include_str!("table.html");
 const SCRIPT: &str = include_str!("script.js");
 const PAGE: &str = include_str!("page.html");
 
@@ -153,6 +156,7 @@ pub fn report_html(page: &Page) -> Result<String, minijinja::Error> {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
+    environment.add_template("table.html", TABLE)?;
     environment.add_template("page.html", PAGE)?;
     environment.get_template("page.html")?.render(context(page))
 }
