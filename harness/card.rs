@@ -44,7 +44,7 @@ const CONFIGS: [(&str, &str); 5] = [
 /// The card as Markdown.
 pub fn card(card: &Card) -> String {
     let mut text = format!("---\n{}---\n\n# {}\n", front_matter(card), escape::markdown(card.name));
-    let _ = write!(text, "\n{}\n", escape::markdown(card.why.trim()));
+    let _ = write!(text, "\n{}\n", escape::markdown(&escape::one_line(card.why)));
     let mut table = leading_table(card.rows, "What each model buys");
     table.footnotes.push(crate::conditions::sentence(card.conditions));
     let _ = write!(text, "\n{}", table.markdown());

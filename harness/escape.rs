@@ -12,6 +12,11 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// Text of several lines as one paragraph.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Text that Markdown shows as written, also inside a table: no HTML, link, emphasis, mention or column.
 pub fn markdown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

@@ -75,7 +75,9 @@ fn publish_run(run: &Path, args: &PublishArgs) -> Result<Published> {
     let partial = args.into.join(format!(".{name}.partial"));
     clear(&partial)?;
     copy(run, &partial, args.without_trajectories)?;
-    let published = describe(&partial, name, &checked, &rows)?;
+    // The hub gets the records in any case, so its card names them.
+    let listed = report::data_files(if args.hub.is_some() { run } else { &partial });
+    let published = describe(&partial, name, &checked, &rows, &listed)?;
     write_whole(&partial.join(FILE), &(serde_json::to_string_pretty(&published)? + "\n"))?;
     check_is_ours(&folder)?;
     clear(&folder)?;
@@ -130,7 +132,13 @@ fn copy(run: &Path, folder: &Path, without_records: bool) -> Result<()> {
 }
 
 /// Writes the card, the LaTeX tables and the schemas, and says what the folder holds.
-fn describe(folder: &Path, name: String, checked: &Checked, rows: &[Row]) -> Result<Published> {
+fn describe(
+    folder: &Path,
+    name: String,
+    checked: &Checked,
+    rows: &[Row],
+    listed: &[String],
+) -> Result<Published> {
     let Checked { manifest, trajectories, records_sha256 } = checked;
     let conditions = conditions(manifest, rows);
     let sweep = &manifest.identity.sweep;
@@ -140,7 +148,7 @@ fn describe(folder: &Path, name: String, checked: &Checked, rows: &[Row]) -> Res
         write_whole(&folder.join(name), text)?;
     }
     write_whole(&folder.join("cells.tex"), &latex(rows, &leading, &conditions))?;
-    let card = table::card_of(manifest, rows, &report::data_files(folder));
+    let card = table::card_of(manifest, rows, listed);
     write_whole(&folder.join("README.md"), &card)?;
     Ok(Published {
         schema: SCHEMA,

@@ -68,17 +68,14 @@ fn accuracy(cells: &[&CellPair]) -> Table {
 }
 
 fn cost(cells: &[&CellPair]) -> Table {
-    let metrics: Vec<Metric> = [
-        Metric::Tokens,
-        Metric::Seconds,
-        Metric::Joules,
-        Metric::Usd,
-        Metric::SecondsPerCorrect,
-        Metric::UsdPerCorrect,
-    ]
-    .into_iter()
-    .filter(|metric| cells.iter().any(|cell| cell.change(*metric).is_some()))
-    .collect();
+    let has = |metric: Metric| cells.iter().any(|cell| cell.change(metric).is_some());
+    // One of the two is enough for a table; JSON has both.
+    let per_correct =
+        if has(Metric::UsdPerCorrect) { Metric::UsdPerCorrect } else { Metric::SecondsPerCorrect };
+    let metrics: Vec<Metric> = [Metric::Tokens, Metric::Seconds, Metric::Joules, Metric::Usd, per_correct]
+        .into_iter()
+        .filter(|metric| has(*metric))
+        .collect();
     let mut columns = cell_columns(cells);
     columns.extend(metrics.iter().map(|metric| Column::number(title(*metric), "x")));
     let entries = |cell: &&CellPair| {

@@ -130,7 +130,7 @@ fn intervals_cover_the_truth_as_often_as_they_say() {
     let found = compare(&run.side("a"), &run.side("b"), &matching, Level::default());
     let own = found.cells.iter().filter(|cell| {
         let at: usize = cell.base.model[1..].parse().unwrap();
-        at % 2 == 0 && cell.base.strategy == crate::cell::Strategy::First
+        at.is_multiple_of(2) && cell.base.strategy == crate::cell::Strategy::First
     });
     let own: Vec<&CellPair> = own.collect();
     assert_eq!(own.len(), 20);

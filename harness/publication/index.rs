@@ -4,13 +4,12 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::Published;
 use crate::escape;
-use crate::report_html::{STYLE, TABLE};
+use crate::report_html::{STYLE, environment};
 use crate::rounding::grouped;
 use crate::table::markdown;
 
@@ -48,11 +47,7 @@ struct Entry<'a> {
 /// # Errors
 /// If the template cannot be rendered, which is a fault of this program.
 pub fn index_html(runs: &[Published]) -> Result<String, minijinja::Error> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
-    environment.add_template("table.html", TABLE)?;
+    let mut environment = environment()?;
     environment.add_template("index.html", PAGE)?;
     let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
     let policy =
@@ -81,8 +76,12 @@ pub fn index_md(runs: &[Published]) -> String {
                     `published.json`.\n"
         .to_owned();
     for run in runs {
-        let _ =
-            write!(text, "\n## {}\n\n{}\n", escape::markdown(&run.name), escape::markdown(run.why.trim()));
+        let _ = write!(
+            text,
+            "\n## {}\n\n{}\n",
+            escape::markdown(&run.name),
+            escape::markdown(&escape::one_line(&run.why))
+        );
         let _ = write!(text, "\n{}", markdown(&run.leading.columns, &run.leading.rows));
         run.leading.footnotes.iter().for_each(|note| {
             let _ = write!(text, "\n{}\n", escape::markdown(note));
