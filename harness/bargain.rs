@@ -22,8 +22,12 @@ pub struct Bargain<'a> {
 
 /// The cheapest cells of a task, the best accuracy first; a cell that serves two levels is named once.
 pub fn bargains<'a>(rows: &'a [Row], task: &str) -> Vec<Bargain<'a>> {
-    let candidates: Vec<(f64, &Row)> =
-        rows.iter().filter(|row| row.cell.task == task && is_candidate(row)).filter_map(scored).collect();
+    bargains_among(rows.iter().filter(|row| row.cell.task == task))
+}
+
+/// As [`bargains`], among these cells alone; they are of one task.
+pub fn bargains_among<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Bargain<'a>> {
+    let candidates: Vec<(f64, &Row)> = rows.filter(|row| is_candidate(row)).filter_map(scored).collect();
     let Some(best) = candidates.iter().map(|(accuracy, _)| *accuracy).reduce(f64::max) else {
         return Vec::new();
     };

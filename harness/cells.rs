@@ -97,6 +97,8 @@ fn row(sweep: &Sweep, slice: &Slice, series: &SeriesFacts, cell: &Cell) -> Row {
         per_problem: PerProblem {
             usd: series.prices.first().map(&usd).unwrap_or_default(),
             correct: correct.unwrap_or_default(),
+            tokens: sampled_tokens,
+            joules: joules.unwrap_or_default(),
             device_s,
         },
     }

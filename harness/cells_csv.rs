@@ -1,54 +1,14 @@
 //! `cells.csv` and `prices.csv`: one line per cell, full precision, for other programs.
 //!
-//! The columns only ever grow at the right. An absent number is an empty field; a name that a spreadsheet would
+//! The columns of cells are those of [`crate::cell_record`]. An absent number is an empty field; a name that a spreadsheet would
 //! compute gets a quote before it.
 
+use serde_json::Value;
+
+use crate::cell_record::{self, COLUMNS, Kind};
 use crate::escape::spreadsheet;
 use crate::row::{Priced, Row};
 use crate::statistics::Estimate;
-
-/// The header of `cells.csv`, in order.
-pub const COLUMNS: [&str; 39] = [
-    "model",
-    "task",
-    "budget",
-    "n",
-    "strategy",
-    "accuracy",
-    "accuracy_ci_low",
-    "accuracy_ci_high",
-    "problems",
-    "trajectories",
-    "reasoning_tokens_mean",
-    "answer_tokens_mean",
-    "waits",
-    "truncated_share",
-    "no_answer_share",
-    "device_s_mean",
-    "usd_per_correct",
-    "usd_per_correct_ci_low",
-    "usd_per_correct_ci_high",
-    "reliable",
-    "tokens_per_correct",
-    "tokens_per_correct_ci_low",
-    "tokens_per_correct_ci_high",
-    "flop_mean",
-    "flop_per_correct",
-    "flop_per_correct_ci_low",
-    "flop_per_correct_ci_high",
-    "joules_mean",
-    "joules_per_correct",
-    "joules_per_correct_ci_low",
-    "joules_per_correct_ci_high",
-    "price",
-    "usd_mean",
-    "cost_of_pass_usd",
-    "cost_of_pass_usd_ci_low",
-    "cost_of_pass_usd_ci_high",
-    "never_solved_share",
-    "never_solved_share_ci_low",
-    "never_solved_share_ci_high",
-];
 
 /// The header of `prices.csv`: every cell at every price.
 pub const PRICE_COLUMNS: [&str; 11] = [
@@ -67,7 +27,7 @@ pub const PRICE_COLUMNS: [&str; 11] = [
 
 /// The rows as CSV with a header, in the order given.
 pub fn cells_csv(rows: &[Row]) -> String {
-    csv(COLUMNS, rows.iter().map(record))
+    csv(COLUMNS.map(|(name, _)| name), rows.iter().map(record))
 }
 
 /// The rows at every price as CSV with a header, in the order given.
@@ -89,57 +49,19 @@ fn csv<const N: usize>(columns: [&str; N], records: impl Iterator<Item = [String
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn record(row: &Row) -> [String; 39] {
-    let [accuracy, accuracy_low, accuracy_high] = numbers(row.accuracy.as_ref());
-    let [usd, usd_low, usd_high] = numbers(row.usd_per_correct());
-    let [tokens, tokens_low, tokens_high] = numbers(row.tokens_per_correct.as_ref());
-    let [flop, flop_low, flop_high] = numbers(row.flop_per_correct.as_ref());
-    let [joules, joules_low, joules_high] = numbers(row.joules_per_correct.as_ref());
-    let pass = row.cost_of_pass_usd.as_ref();
-    let [pass_usd, pass_low, pass_high] = numbers(pass.map(|pass| &pass.shrunk));
-    let [never, never_low, never_high] = numbers(pass.map(|pass| &pass.never_solved));
-    let price = row.prices.first();
-    [
-        spreadsheet(&row.cell.model),
-        spreadsheet(&row.cell.task),
-        row.cell.budget.to_string(),
-        row.cell.n.to_string(),
-        row.cell.strategy.to_string(),
-        accuracy,
-        accuracy_low,
-        accuracy_high,
-        row.problems.to_string(),
-        row.trajectories.to_string(),
-        number(row.reasoning_tokens_mean),
-        number(row.answer_tokens_mean),
-        row.cell.waits.to_string(),
-        number(row.truncated_share),
-        number(row.no_answer_share),
-        number(row.device_s_mean),
-        usd,
-        usd_low,
-        usd_high,
-        row.reliable.to_string(),
-        tokens,
-        tokens_low,
-        tokens_high,
-        row.flop_mean.map_or_else(String::new, number),
-        flop,
-        flop_low,
-        flop_high,
-        row.joules_mean.map_or_else(String::new, number),
-        joules,
-        joules_low,
-        joules_high,
-        price.map_or_else(String::new, |price| spreadsheet(&price.price)),
-        price.map_or_else(String::new, |price| number(price.usd_mean)),
-        pass_usd,
-        pass_low,
-        pass_high,
-        never,
-        never_low,
-        never_high,
-    ]
+fn record(row: &Row) -> [String; COLUMNS.len()] {
+    let mut values = cell_record::record(row).into_iter();
+    COLUMNS.map(|(_, kind)| entry(kind, values.next().unwrap_or_default()))
+}
+
+/// As the file has it: names that a spreadsheet would compute are disarmed, numbers are the shortest that read back.
+fn entry(kind: Kind, value: Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => spreadsheet(&text),
+        Value::Number(value) if kind == Kind::Number => value.as_f64().map_or_else(String::new, number),
+        other => other.to_string(),
+    }
 }
 
 fn price_record(row: &Row, priced: &Priced) -> [String; 11] {

@@ -12,6 +12,11 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// Text of several lines as one paragraph.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Text that Markdown shows as written, also inside a table: no HTML, link, emphasis, mention or column.
 pub fn markdown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -33,12 +38,17 @@ pub fn markdown(text: &str) -> String {
 
 /// Text as a fenced code block, with a fence longer than any in the text.
 pub fn markdown_code(text: &str) -> String {
+    markdown_code_in("text", text)
+}
+
+/// As [`markdown_code`], in a language by which it is coloured.
+pub fn markdown_code_in(language: &str, text: &str) -> String {
     let lines: Vec<String> = text.lines().map(visible).collect();
     let mut fence = "```".to_string();
     while lines.iter().any(|line| line.contains(&fence)) {
         fence.push('`');
     }
-    format!("{fence}text\n{}\n{fence}\n", lines.join("\n"))
+    format!("{fence}{language}\n{}\n{fence}\n", lines.join("\n"))
 }
 
 /// Text that a spreadsheet takes for text: a leading `=`, `+`, `-` or `@` gets a quote before it.
@@ -46,6 +56,31 @@ pub fn spreadsheet(text: &str) -> String {
     let shown = visible(text);
     let computes = shown.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
     if computes { format!("'{shown}") } else { shown }
+}
+
+/// Text that LaTeX prints as written: no command, no ligature, and nothing after a line's end that could be its option.
+pub fn latex(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in visible(text).chars() {
+        match character {
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => shown.extend(['\\', character]),
+            '\\' => shown.push_str("\\textbackslash{}"),
+            '~' => shown.push_str("\\textasciitilde{}"),
+            '^' => shown.push_str("\\textasciicircum{}"),
+            '<' => shown.push_str("\\textless{}"),
+            '>' => shown.push_str("\\textgreater{}"),
+            '|' => shown.push_str("\\textbar{}"),
+            '`' => shown.push_str("\\textasciigrave{}"),
+            '\'' => shown.push_str("\\textquotesingle{}"),
+            '"' => shown.push_str("\\textquotedbl{}"),
+            '[' | ']' | '*' | '-' => shown.extend(['{', character, '}']),
+            '–' => shown.push_str("--"),
+            '×' => shown.push_str("\\texttimes{}"),
+            '·' => shown.push_str("\\textperiodcentered{}"),
+            other => shown.push(other),
+        }
+    }
+    shown
 }
 
 /// Text between XML tags or in an attribute.
@@ -93,6 +128,13 @@ mod tests {
     #[test]
     fn a_code_block_cannot_be_closed_from_inside() {
         assert_eq!(markdown_code("a ``` b\nc"), "````text\na ``` b\nc\n````\n");
+    }
+
+    #[test]
+    fn latex_prints_what_would_be_a_command_an_option_or_a_ligature() {
+        assert_eq!(latex("a_b & 50% #1 {$x^2$}"), r"a\_b \& 50\% \#1 \{\$x\textasciicircum{}2\$\}");
+        assert_eq!(latex(r"\input{/etc/passwd}"), r"\textbackslash{}input\{/etc/passwd\}");
+        assert_eq!(latex("[0.1] --"), "{[}0.1{]} {-}{-}");
     }
 
     #[test]

@@ -84,11 +84,15 @@ fn bracketed(estimate: Option<&Estimate>, limit: impl Fn(i32) -> i32, scale: f64
 
 /// A number rounded at a decimal place, which may lie before the point.
 fn at(value: f64, decimals: i32) -> String {
-    if decimals >= 0 {
-        return format!("{value:.*}", decimals.min(15) as usize);
-    }
-    let step = 10f64.powi(-decimals);
-    format!("{:.0}", (value / step).round() * step)
+    let text = if decimals >= 0 {
+        format!("{value:.*}", decimals.min(15) as usize)
+    } else {
+        let step = 10f64.powi(-decimals);
+        format!("{:.0}", (value / step).round() * step)
+    };
+    // Nothing has no sign.
+    let is_nothing = text.starts_with('-') && text.chars().all(|digit| "-0.".contains(digit));
+    if is_nothing { text[1..].to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -131,6 +135,12 @@ mod tests {
     #[test]
     fn an_interval_without_width_is_shown_as_such() {
         assert_eq!(share(Some(&estimate(0.5, 0.5, 0.5))), "0.500 [0.500, 0.500]");
+    }
+
+    #[test]
+    fn what_rounds_to_nothing_has_no_sign() {
+        assert_eq!(amount(Some(&estimate(-0.01, -1.1, 1.1)), 1.0), "0.0 [-1.1, 1.1]");
+        assert_eq!(amount(Some(&estimate(-0.2, -60.0, 60.0)), 1.0), "0 [-60, 60]");
     }
 
     #[test]

@@ -56,6 +56,25 @@ pub struct PerProblem {
     pub device_s: Vec<f64>,
     /// Dollars at the sweep's first price; empty without.
     pub usd: Vec<f64>,
+    /// Tokens sampled in the n completions.
+    pub tokens: Vec<f64>,
+    /// Joules; empty without a meter.
+    pub joules: Vec<f64>,
+}
+
+impl PerProblem {
+    /// Only the problems at these places, in this order; a place beyond the end is left out.
+    pub fn only(&self, places: &[usize]) -> Self {
+        let only = |values: &Vec<f64>| places.iter().filter_map(|at| values.get(*at).copied()).collect();
+        let Self { correct, device_s, usd, tokens, joules } = self;
+        Self {
+            correct: only(correct),
+            device_s: only(device_s),
+            usd: only(usd),
+            tokens: only(tokens),
+            joules: only(joules),
+        }
+    }
 }
 
 /// What a cell costs at one price.

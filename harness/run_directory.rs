@@ -292,8 +292,16 @@ pub fn read_activity(path: &Path) -> Result<Vec<ActivityNote>, RunError> {
 /// # Errors
 /// [`RunError::File`].
 pub fn write_whole(path: &Path, text: &str) -> Result<(), RunError> {
+    write_bytes(path, text.as_bytes())
+}
+
+/// As [`write_whole`], for what is no text.
+///
+/// # Errors
+/// [`RunError::File`].
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     let partial = path.with_extension("partial");
-    let written = std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, path));
+    let written = std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
     written.map_err(|error| {
         let _ = std::fs::remove_file(&partial);
         file_error(path)(error)

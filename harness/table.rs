@@ -1,8 +1,8 @@
-//! A table described once and laid out twice: aligned for a terminal, and as Markdown.
+//! A table described once and laid out three times: aligned for a terminal, as Markdown, and as LaTeX.
 
 use std::fmt::Write;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use unicode_width::UnicodeWidthStr;
 
 use crate::escape;
@@ -11,7 +11,7 @@ use crate::escape;
 pub const TERMINAL_WIDTH: usize = 100;
 
 /// The head of a column.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     /// What the numbers are.
     pub title: String,
@@ -34,7 +34,7 @@ impl Column {
 }
 
 /// A table with what is said above and below it. Texts are raw; each layout escapes them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// What the table shows, in one line.
     pub caption: String,
@@ -64,6 +64,28 @@ impl Table {
             let _ = write!(text, "\n{}\n", escape::markdown(note));
         }
         text
+    }
+
+    /// LaTeX with the rules of booktabs, caption above and footnotes below: a float of one page at most.
+    pub fn latex(&self) -> String {
+        let alignment: String =
+            self.columns.iter().map(|column| if column.is_number { 'r' } else { 'l' }).collect();
+        let heads = self.columns.iter().map(|column| escape::latex(&head(column)));
+        let mut text = format!(
+            "% \\usepackage{{booktabs}}, \\usepackage{{graphicx}} and \\usepackage[T1]{{fontenc}}; names beyond Latin letters want LuaLaTeX.\n\
+             \\begin{{table}}\n  \\centering\n  \\caption{{{}}}\n  \\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{{%\n\
+             \\begin{{tabular}}{{{alignment}}}\n    \\toprule\n{}    \\midrule\n",
+            escape::latex(&self.caption),
+            ampersands(heads),
+        );
+        for row in &self.rows {
+            text.push_str(&ampersands(entries(&self.columns, row).map(escape::latex)));
+        }
+        text.push_str("    \\bottomrule\n  \\end{tabular}}\n");
+        for note in &self.footnotes {
+            let _ = writeln!(text, "  \\par\\smallskip{{\\footnotesize {}\\par}}", escape::latex(note));
+        }
+        text + "\\end{table}\n"
     }
 }
 
@@ -117,6 +139,10 @@ fn piped(entries: impl Iterator<Item = String>) -> String {
     format!("| {} |\n", entries.join(" | "))
 }
 
+fn ampersands(entries: impl Iterator<Item = String>) -> String {
+    format!("    {} \\\\\n", entries.collect::<Vec<_>>().join(" & "))
+}
+
 fn widths<'a>(count: usize, rows: impl Iterator<Item = &'a Vec<String>>) -> Vec<usize> {
     let mut widths = vec![0; count];
     for row in rows {
@@ -156,5 +182,10 @@ mod tests {
     #[test]
     fn a_markdown_table_escapes_what_would_break_it() {
         insta::assert_snapshot!(example().markdown());
+    }
+
+    #[test]
+    fn a_latex_table_escapes_what_would_break_it() {
+        insta::assert_snapshot!(example().latex());
     }
 }

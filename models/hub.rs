@@ -15,6 +15,7 @@ mod environment;
 mod error;
 mod listing;
 mod name;
+mod upload;
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,7 @@ pub use cached::CachedModel;
 pub use environment::Environment;
 pub use error::HubError;
 pub use name::HubName;
+pub use upload::{DataSet, UploadError};
 
 use crate::source::News;
 use listing::Listing;

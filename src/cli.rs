@@ -1,7 +1,10 @@
 //! The command line, as a person types it.
 
 mod bench_args;
+mod compare_args;
 mod generate_args;
+mod publish_args;
+mod table_args;
 
 use std::path::PathBuf;
 
@@ -11,7 +14,10 @@ use isocost_models::device::DeviceChoice;
 use isocost_models::engine::DType;
 
 pub(crate) use bench_args::{BenchArgs, BenchOutput};
+pub(crate) use compare_args::{CompareArgs, CompareOutput};
 pub(crate) use generate_args::{GenerateArgs, Output};
+pub(crate) use publish_args::PublishArgs;
+pub(crate) use table_args::{TableArgs, TableOutput};
 
 use crate::log::LogFormat;
 
@@ -165,6 +171,30 @@ pub(crate) enum Command {
         #[arg(long, value_name = "PRICE")]
         price: Vec<String>,
     },
+    /// Print a run's cells as tables: for a terminal, Markdown, LaTeX, CSV, JSON, Parquet, or a card for the hub.
+    ///
+    /// Rounded to what each interval supports in text, Markdown and LaTeX, with the conditions under every table; all
+    /// digits in CSV, JSON and Parquet.
+    #[command(
+        after_help = "Examples:\n  isocost table RUN\n  isocost table RUN --leading -o md\n  isocost table RUN -o latex > cells.tex\n  isocost table RUN -o parquet --price h100-owned > cells.parquet"
+    )]
+    Table(TableArgs),
+    /// Publish a finished run: check it, copy it into results/, and make the pages and tables that people link to.
+    ///
+    /// Refuses a run that is not whole, whose records do not obey the schema, or whose build no commit holds. Writes
+    /// results/NAME/, results/index.html, results/README.md, and the leading table into README.md between its markers.
+    #[command(
+        after_help = "Examples:\n  isocost publish results/runs/2026-11-22-host-quickstart --name quickstart\n  isocost publish RUN --without-trajectories --hub OWNER/NAME\n  isocost publish"
+    )]
+    Publish(PublishArgs),
+    /// Compare runs of other machines, models or versions with a first one: what differs, and what it did.
+    ///
+    /// Accuracies by difference, tokens, seconds, joules and dollars by ratio, each with its interval, paired by problem where
+    /// the runs asked the same questions. Exit code 1 if a gate fails, 2 if the runs cannot be compared.
+    #[command(
+        after_help = "Examples:\n  isocost compare results/runs/before results/runs/after\n  isocost compare SMALL LARGE --pair reason-s=reason-l --only n=1 -o md\n  isocost compare BEFORE AFTER --fail-on 'accuracy<-2 ci' --fail-on 'seconds>1.1 ci'"
+    )]
+    Compare(CompareArgs),
     /// Say which registered claims a run supports, contradicts, leaves open or cannot test.
     ///
     /// A verdict needs the 95 % interval wholly on one side of the claim's threshold. What a run lacks for a claim

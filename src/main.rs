@@ -2,12 +2,13 @@
 //!
 //! This crate only wires: it turns a command line into calls of [`isocost_harness`] (what is measured and
 //! concluded) and [`isocost_models`] (what generates). Data goes to stdout, progress to stderr. Exit codes:
-//! 0 done, 1 some trials failed or the run was interrupted, 2 usage or environment.
+//! 0 done, 1 some trials failed, a gate failed or the run was interrupted, 2 usage or environment.
 
 mod bench;
 mod calibrate;
 mod claims;
 mod cli;
+mod compare;
 mod complete;
 mod doctor;
 mod economy;
@@ -21,11 +22,13 @@ mod log;
 mod models;
 mod plan;
 mod progress;
+mod publish;
 mod replay;
 mod report;
 mod run;
 mod score;
 mod so_far;
+mod table;
 mod tasks;
 mod verify;
 mod workload;
@@ -70,6 +73,9 @@ fn main() -> ExitCode {
         }
         Command::Claims { runs, claim, plan: None } => claims::claims_of_runs(&runs, claim.as_deref()),
         Command::Report { run, price } => report::report(&run, &price).map(|()| ExitCode::SUCCESS),
+        Command::Compare(args) => compare::compare(&args),
+        Command::Publish(args) => publish::publish(&args).map(|()| ExitCode::SUCCESS),
+        Command::Table(args) => table::table(&args).map(|()| ExitCode::SUCCESS),
         Command::Score { run, show_disagreements } => score::score(&run, show_disagreements),
         Command::Import { format, files, out, model, task } => {
             let names = Names { model, task: task.clone() };

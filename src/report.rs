@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use isocost_harness::cell_tables::groups;
 use isocost_harness::cells::{self, Known};
 use isocost_harness::cells_csv::{cells_csv, prices_csv};
+use isocost_harness::cells_json::cells_json;
+use isocost_harness::cells_parquet::cells_parquet;
+use isocost_harness::conditions::conditions;
 use isocost_harness::energy;
 use isocost_harness::engine::Activity;
 use isocost_harness::figures::{self, Facts, Topic, figures};
@@ -20,7 +23,7 @@ use isocost_harness::report_html::{CHECKED, Embedded, Page, Waited, report_html}
 use isocost_harness::report_md::{Figure, Report, Section, report_md};
 use isocost_harness::row::Row;
 use isocost_harness::run_directory::{
-    Identity, Manifest, read_activity, read_manifest, read_records, write_whole,
+    Identity, Manifest, read_activity, read_manifest, read_records, write_bytes, write_whole,
 };
 use isocost_harness::steps_parquet::write_steps_parquet;
 use isocost_harness::surface::Surface;
@@ -49,15 +52,10 @@ pub(crate) fn report(path: &Path, prices: &[String]) -> Result<()> {
 
 /// Writes the run's tables and pictures; returns the cells.
 pub(crate) fn write(path: &Path, prices: &[String]) -> Result<Vec<Row>> {
-    let mut manifest = read_manifest(path)?;
-    add_prices(&mut manifest.identity.sweep, prices)?;
+    let Measured { manifest, observations, rows } = measured(path, prices)?;
     let sweep = &manifest.identity.sweep;
-    let observations = Observations::read(path)?;
-    // A device second takes the watts that were read while the model worked on the task.
-    let joules_per_device_s = energy::mean_watts(&energy::read_energy(path)?);
-    let rows = cells::rows(sweep, &observations, &Known { joules_per_device_s, ..known(&manifest) });
     let economy = cells::economy(sweep, &observations);
-    write_whole(&path.join("cells.csv"), &cells_csv(&rows))?;
+    write_cells(path, &manifest, &rows)?;
     write_steps_parquet(path)?;
     if sweep.all_prices().count() > 0 {
         write_whole(&path.join("prices.csv"), &prices_csv(&rows))?;
@@ -78,7 +76,7 @@ pub(crate) fn write(path: &Path, prices: &[String]) -> Result<Vec<Row>> {
     let report = Report {
         title: format!("{}: accuracy and its cost", sweep.name),
         command: manifest.provenance.get("command").cloned().unwrap_or_default(),
-        conditions: conditions(&manifest),
+        conditions: all_conditions(&manifest),
         activity: activity(path, observations.len())?,
         notes: vec![sweep.why.trim().to_owned()],
         claims: Some(claims),
@@ -97,6 +95,48 @@ pub(crate) fn write(path: &Path, prices: &[String]) -> Result<Vec<Row>> {
     };
     write_whole(&path.join("report.html"), &report_html(&page)?)?;
     Ok(report.rows)
+}
+
+/// A run's cells and what they rest on.
+pub(crate) struct Measured {
+    pub(crate) manifest: Manifest,
+    pub(crate) observations: Observations,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// The cells of a run, from its records. `prices` are further ones, by name or file.
+pub(crate) fn measured(path: &Path, prices: &[String]) -> Result<Measured> {
+    if is_imported(path) {
+        bail!(
+            "{}: was imported, and has completions but no cells: isocost report shows them",
+            path.display()
+        );
+    }
+    let mut manifest = read_manifest(path)?;
+    add_prices(&mut manifest.identity.sweep, prices)?;
+    let observations = Observations::read(path)?;
+    // A device second takes the watts that were read while the model worked on the task.
+    let joules_per_device_s = energy::mean_watts(&energy::read_energy(path)?);
+    let known = Known { joules_per_device_s, ..known(&manifest) };
+    let rows = cells::rows(&manifest.identity.sweep, &observations, &known);
+    Ok(Measured { manifest, observations, rows })
+}
+
+/// The cells for other programs, in three forms.
+fn write_cells(path: &Path, manifest: &Manifest, rows: &[Row]) -> Result<()> {
+    let conditions = conditions(manifest, rows);
+    let name = &manifest.identity.sweep.name;
+    write_whole(&path.join("cells.csv"), &cells_csv(rows))?;
+    write_whole(&path.join("cells.json"), &cells_json(name, rows, &conditions))?;
+    Ok(write_bytes(&path.join("cells.parquet"), &cells_parquet(rows, &conditions)?)?)
+}
+
+/// Names of the files in a run's directory.
+pub(crate) fn data_files(path: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
 }
 
 /// What `verify` left: the surface it measured, what users would wait on it, and the cells that it ran alone.
@@ -201,7 +241,7 @@ fn linked(figure: &figures::Figure) -> Figure {
     Figure { file: format!("figures/{}.svg", figure.name), caption: figure.drawing.title().to_owned() }
 }
 
-fn conditions(manifest: &Manifest) -> Vec<(String, String)> {
+fn all_conditions(manifest: &Manifest) -> Vec<(String, String)> {
     let sweep = &manifest.identity.sweep;
     let sampling = &sweep.sampling;
     let mut conditions: Vec<(String, String)> =

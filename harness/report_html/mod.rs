@@ -34,7 +34,10 @@ use script_data::json;
 
 pub use trajectories::Embedded;
 
-const STYLE: &str = include_str!("style.css");
+/// The one style sheet, of every page.
+pub(crate) const STYLE: &str = include_str!("style.css");
+/// How a table is written.
+const TABLE: &str = include_str!("table.html");
 const SCRIPT: &str = include_str!("script.js");
 const PAGE: &str = include_str!("page.html");
 
@@ -149,12 +152,28 @@ struct FigureView<'a> {
 /// # Errors
 /// If the template cannot be rendered, which is a fault of this program.
 pub fn report_html(page: &Page) -> Result<String, minijinja::Error> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
+    let mut environment = environment()?;
     environment.add_template("page.html", PAGE)?;
     environment.get_template("page.html")?.render(context(page))
+}
+
+/// What pages are made with: every text is escaped, and tables are written by one macro.
+pub(crate) fn environment() -> Result<Environment<'static>, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_formatter(|out, state, value| match value.as_str() {
+        Some(text) if !value.is_safe() => Ok(out.write_str(&harmless(text))?),
+        _ => minijinja::escape_formatter(out, state, value),
+    });
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.add_template("table.html", TABLE)?;
+    Ok(environment)
+}
+
+/// A text between tags or in an attribute, line by line; nothing in it is invisible.
+fn harmless(text: &str) -> String {
+    text.split('\n').map(escape::xml).collect::<Vec<_>>().join("\n")
 }
 
 fn context<'a>(page: &Page<'a>) -> Context<'a> {

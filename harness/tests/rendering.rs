@@ -2,18 +2,19 @@
 
 mod synthetic;
 
+use isocost_harness::card::{Card, card};
 use isocost_harness::cell::{Budget, Strategy};
+use isocost_harness::cell_record::COLUMNS;
 use isocost_harness::cell_tables::groups;
-use isocost_harness::cells_csv::{COLUMNS, cells_csv};
+use isocost_harness::cells_csv::cells_csv;
 use isocost_harness::figures::{Facts, Figure, figures};
+use isocost_harness::leading::leading_table;
 use isocost_harness::plot::png;
 use isocost_harness::report_html::{Embedded, Page, report_html};
 use isocost_harness::report_md::{Report, report_md};
 use isocost_harness::row::Row;
 use isocost_harness::table::TERMINAL_WIDTH;
 use synthetic::{hostile_rows, report, rows};
-
-const TASK: &str = "countdown-4";
 
 #[test]
 fn the_csv_has_its_columns_in_order_and_full_precision() {
@@ -27,7 +28,31 @@ fn the_csv_leaves_absent_numbers_empty_and_disarms_names() {
 
 #[test]
 fn the_csv_of_no_rows_is_its_header() {
-    assert_eq!(cells_csv(&[]), COLUMNS.join(",") + "\n");
+    assert_eq!(cells_csv(&[]), COLUMNS.map(|(name, _)| name).join(",") + "\n");
+}
+
+#[test]
+fn the_leading_table_says_what_each_model_buys() {
+    insta::assert_snapshot!(leading_table(&rows(), "What each model buys").markdown());
+}
+
+#[test]
+fn hostile_names_stay_harmless_in_latex_and_in_a_card() {
+    let rows = hostile_rows();
+    let name = rows[1].cell.model.as_str();
+    let latex = leading_table(&rows, name).latex();
+    assert!(!latex.contains('\u{1b}') && latex.contains(r"\textless{}script\textgreater{}"), "{latex}");
+    let conditions = [("device".to_owned(), "a \"quoted\" one: # no comment".to_owned())];
+    let card = card(&Card {
+        name,
+        why: "---\nlicense: stolen",
+        command: "``` \n---",
+        conditions: &conditions,
+        rows: &rows,
+        published: &[],
+        files: &["cells.parquet".to_owned()],
+    });
+    insta::assert_snapshot!(card);
 }
 
 #[test]

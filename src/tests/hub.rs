@@ -369,3 +369,49 @@ fn models_are_listed_and_shown_with_what_is_known_of_them() {
         assert!(card.contains(part), "{card} lacks {part}");
     }
 }
+
+/// A finished run whose build is said to be a commit's.
+fn publishable(place: &Place) {
+    succeeds(&place.run("bundled:reason-s", "run", &[]));
+    let manifest = place.path("run/manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(manifest, text.replace("\"git_tree\": \"dirty\"", "\"git_tree\": \"clean\"")).unwrap();
+}
+
+#[test]
+fn a_published_run_becomes_a_data_set_on_the_hub_once_and_again() {
+    let place = Place::new();
+    publishable(&place);
+    let publish = ["publish", "run", "--without-trajectories", "--hub", "test/run"];
+    let output = place.isocost(&publish, &[("HF_TOKEN", TOKEN)]);
+    succeeds(&output);
+    let address = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    assert_eq!(address, format!("{}/datasets/test/run", place.hub.address));
+    let there = place.hub.repository("datasets/test/run").unwrap();
+    for file in ["README.md", "cells.parquet", "figures/countdown-3-plane.svg", "published.json"] {
+        assert!(there.files[file] == std::fs::read(place.path("results/run").join(file)).unwrap(), "{file}");
+    }
+    let records = std::fs::read(place.path("run/trajectories.jsonl")).unwrap();
+    assert!(there.files["trajectories.jsonl"] == records, "what git does not hold the hub does");
+    assert!(!stderr(&output).contains(TOKEN));
+    place.hub.requests();
+    succeeds(&place.isocost(&publish, &[("HF_TOKEN", TOKEN)]));
+    let sent_again = place.hub.requests().iter().filter(|request| request.starts_with("/put/")).count();
+    assert!(sent_again < 3, "{sent_again} large files were sent again");
+}
+
+#[test]
+fn an_upload_without_a_good_token_says_so_and_shows_no_token() {
+    let place = Place::new();
+    publishable(&place);
+    let publish = |repository: &str, variables: &[(&str, &str)]| {
+        place.isocost(&["publish", "run", "--hub", repository], variables)
+    };
+    fails(&publish("test/run", &[]), &["set HF_TOKEN"]);
+    let wrong = publish("test/run", &[("HF_TOKEN", "hf_WrongWrongWrong")]);
+    fails(&wrong, &["refused to create the data set", "401", "HF_TOKEN"]);
+    assert!(!stderr(&wrong).contains("hf_WrongWrongWrong"));
+    fails(&publish("test", &[("HF_TOKEN", TOKEN)]), &["OWNER/NAME"]);
+    fails(&publish("test/run", &[("HF_TOKEN", TOKEN), ("HF_HUB_OFFLINE", "1")]), &["HF_HUB_OFFLINE"]);
+    assert!(place.hub.repository("datasets/test/run").is_none());
+}

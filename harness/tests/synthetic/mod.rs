@@ -137,6 +137,8 @@ fn per_problem(accuracy: f64, seconds: f64) -> PerProblem {
     PerProblem {
         correct: (0..PROBLEMS).map(|at| (accuracy + 0.4 * wobble(at + 3)).clamp(0.0, 1.0)).collect(),
         usd: device_s.iter().map(|seconds| seconds * 0.04 / 3600.0).collect(),
+        tokens: device_s.iter().map(|seconds| seconds * 1e4).collect(),
+        joules: device_s.iter().map(|seconds| seconds * 40.0).collect(),
         device_s,
     }
 }

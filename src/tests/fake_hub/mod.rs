@@ -1,11 +1,13 @@
 //! A stand-in for the network: a server that speaks the hub's language over real files.
 //!
 //! It knows the two calls that a download needs: `/api/KIND/OWNER/NAME/revision/REVISION` lists a repository at a commit,
-//! `/OWNER/NAME/resolve/REVISION/FILE` gives a file, large ones by a redirect to another address. And it can
-//! misbehave in the ways that networks do.
+//! `/OWNER/NAME/resolve/REVISION/FILE` gives a file, large ones by a redirect to another address. It takes uploads too
+//! ([`uploads`]). And it can misbehave in the ways that networks do.
+
+mod uploads;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -43,6 +45,8 @@ pub(crate) enum Fault {
 #[derive(Default)]
 struct State {
     repositories: BTreeMap<String, Repository>,
+    /// Large files that were put here, by sha256.
+    large: BTreeMap<String, Vec<u8>>,
     fault: Fault,
     /// Method, path and range of every request.
     log: Vec<String>,
@@ -55,11 +59,14 @@ pub(crate) struct FakeHub {
     state: Arc<Mutex<State>>,
 }
 
+#[derive(Default)]
 struct Request {
+    method: String,
     path: String,
     from: Option<usize>,
     to: Option<usize>,
     token: Option<String>,
+    body: Vec<u8>,
 }
 
 impl FakeHub {
@@ -89,6 +96,11 @@ impl FakeHub {
     /// The requests since the last call.
     pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().log)
+    }
+
+    /// A repository as it is now, if it is there.
+    pub(crate) fn repository(&self, name: &str) -> Option<Repository> {
+        self.state.lock().unwrap().repositories.get(name).cloned()
     }
 
     /// Whether a token was ever sent.
@@ -138,13 +150,16 @@ fn git_hash(content: &[u8]) -> String {
 }
 
 fn read_request(stream: &TcpStream) -> Option<Request> {
-    let mut lines = BufReader::new(stream).lines();
-    let path = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
-    let mut request = Request { path, from: None, to: None, token: None };
+    let mut reader = BufReader::new(stream);
+    let mut lines = reader.by_ref().lines();
+    let first = lines.next()?.ok()?;
+    let mut words = first.split(' ').map(str::to_owned);
+    let mut request = Request { method: words.next()?, path: words.next()?, ..Request::default() };
     for line in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(": ")?;
         match name.to_lowercase().as_str() {
             "authorization" => request.token = Some(value.trim_start_matches("Bearer ").to_owned()),
+            "content-length" => request.body.resize(value.parse().ok()?, 0),
             "range" => {
                 let (from, to) = value.trim_start_matches("bytes=").split_once('-')?;
                 (request.from, request.to) = (from.parse().ok(), to.parse().ok());
@@ -152,6 +167,7 @@ fn read_request(stream: &TcpStream) -> Option<Request> {
             _ => {}
         }
     }
+    reader.read_exact(&mut request.body).ok()?;
     Some(request)
 }
 
@@ -164,6 +180,9 @@ fn answer(stream: TcpStream, state: &Mutex<State>, base: &str) {
         state.log.push(format!("{} {range}", request.path));
     }
     state.shown_token |= request.token.is_some();
+    if request.method != "GET" && request.method != "HEAD" {
+        return uploads::receive(stream, &mut state, &request, base);
+    }
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match parts[..] {
@@ -265,7 +284,7 @@ fn serve_large(stream: TcpStream, state: &mut State, request: &Request, mut cont
         Fault::BreakOffForGood => respond(stream, 503, &[], b""),
         Fault::IgnoreRanges { break_off } => {
             state.fault = Fault::IgnoreRanges { break_off: break_off.saturating_sub(1) };
-            let whole = Request { path: String::new(), from: None, to: None, token: None };
+            let whole = Request::default();
             send(stream, &whole, &content, &[], if break_off > 0 { half } else { usize::MAX });
         }
         Fault::Damage => {

@@ -1,0 +1,143 @@
+//! A condition that fails a comparison: for continuous integration.
+//!
+//! ```text
+//! GATE  = METRIC ("<" | ">") NUMBER ["ci"]
+//! ```
+//!
+//! `accuracy<-2` fails if any compared cell lost more than 2 percentage points; `seconds>1.1` if any takes more than
+//! 1.1 times as long. With `ci` the whole interval must lie beyond the threshold, and intervals are widened so that all
+//! cells together raise a false alarm at most one time in twenty (Bonferroni).
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::metric::Metric;
+use super::{CellPair, Comparison};
+use crate::statistics::Estimate;
+
+/// When a comparison fails.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gate {
+    /// What is looked at.
+    pub metric: Metric,
+    /// Whether it fails below the threshold, or above.
+    pub below: bool,
+    /// Percentage points of accuracy, else a ratio.
+    pub threshold: f64,
+    /// Whether the whole interval must lie beyond it.
+    pub whole_interval: bool,
+}
+
+/// Why a text is no gate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GateError {
+    /// Neither `<` nor `>`.
+    #[error("`{0}` has neither `<` nor `>`: write for example `accuracy<-2 ci`")]
+    NoComparison(String),
+    /// Not something that is compared.
+    #[error("`{found}` is not compared: take one of {known}")]
+    UnknownMetric {
+        /// What was written.
+        found: String,
+        /// What there is.
+        known: String,
+    },
+    /// Not a finite number.
+    #[error(
+        "`{0}` is not a threshold: write a number, percentage points for accuracy, a ratio such as 1.1 for all else"
+    )]
+    NoNumber(String),
+    /// A ratio is above 0.
+    #[error("`{0}`: a ratio of other to base is above 0, and 1 where nothing changed")]
+    NoRatio(String),
+    /// Something follows.
+    #[error("`{0}` after the threshold: only `ci` may stand there")]
+    Trailing(String),
+}
+
+/// What a gate says of a comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ruling {
+    /// Cells of which both runs have the metric with an interval.
+    pub checked: usize,
+    /// Cells that fail, in sentences.
+    pub failures: Vec<String>,
+}
+
+impl FromStr for Gate {
+    type Err = GateError;
+
+    fn from_str(text: &str) -> Result<Self, GateError> {
+        let at = text.find(['<', '>']).ok_or_else(|| GateError::NoComparison(text.to_owned()))?;
+        let (name, rest) = (text[..at].trim(), &text[at + 1..]);
+        let mut words = rest.split_whitespace();
+        let metric = metric(name)?;
+        let threshold = threshold(metric, words.next().unwrap_or_default())?;
+        let whole_interval = match words.next() {
+            None => false,
+            Some("ci") => true,
+            Some(other) => return Err(GateError::Trailing(other.to_owned())),
+        };
+        match words.next() {
+            Some(other) => Err(GateError::Trailing(other.to_owned())),
+            None => Ok(Self { metric, below: text[at..].starts_with('<'), threshold, whole_interval }),
+        }
+    }
+}
+
+fn metric(name: &str) -> Result<Metric, GateError> {
+    let unknown = || GateError::UnknownMetric {
+        found: name.to_owned(),
+        known: Metric::ALL.map(Metric::name).join(", "),
+    };
+    Metric::ALL.into_iter().find(|metric| metric.name() == name).ok_or_else(unknown)
+}
+
+fn threshold(metric: Metric, text: &str) -> Result<f64, GateError> {
+    let number: f64 = text.parse().map_err(|_| GateError::NoNumber(text.to_owned()))?;
+    match metric {
+        _ if !number.is_finite() => Err(GateError::NoNumber(text.to_owned())),
+        Metric::Accuracy => Ok(number),
+        _ if number <= 0.0 => Err(GateError::NoRatio(text.to_owned())),
+        _ => Ok(number),
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { metric, threshold, .. } = self;
+        let (sign, ci) = (if self.below { '<' } else { '>' }, if self.whole_interval { " ci" } else { "" });
+        write!(f, "{metric}{sign}{threshold}{ci}")
+    }
+}
+
+impl Gate {
+    /// Whether a change is beyond the threshold.
+    pub fn is_beyond(&self, change: &Estimate) -> bool {
+        let ends = match (self.whole_interval, self.below) {
+            (true, true) => change.ci_high,
+            (true, false) => change.ci_low,
+            (false, _) => change.value,
+        };
+        if self.below { ends < self.threshold } else { ends > self.threshold }
+    }
+
+    /// Looks at every cell; for a gate with `ci` the comparison should be one at the joint level.
+    pub fn rule(&self, comparison: &Comparison) -> Ruling {
+        let mut ruling = Ruling { checked: 0, failures: Vec::new() };
+        for cell in &comparison.cells {
+            let Some(change) = cell.change(self.metric).and_then(|change| change.change) else { continue };
+            ruling.checked += 1;
+            if self.is_beyond(&change) {
+                ruling.failures.push(self.failure(cell, &change));
+            }
+        }
+        ruling
+    }
+
+    fn failure(&self, cell: &CellPair, change: &Estimate) -> String {
+        let Estimate { value, ci_low, ci_high, .. } = change;
+        let shown = crate::figures::cell_name(&cell.base);
+        format!("{self}: {} {shown}: {value:.4} [{ci_low:.4}, {ci_high:.4}]", cell.base.task)
+    }
+}
