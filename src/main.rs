@@ -14,6 +14,7 @@ mod fetch;
 mod generate;
 mod grade;
 mod import;
+mod merge;
 mod models;
 mod plan;
 mod progress;
@@ -23,6 +24,7 @@ mod run;
 mod score;
 mod tasks;
 mod verify;
+mod worker;
 mod workload;
 
 use std::process::ExitCode;
@@ -38,7 +40,11 @@ fn main() -> ExitCode {
     let Cli { command, data } = Cli::parse();
     let library = tasks::library(data);
     let done = match command {
-        Command::Run { sweep, out, limit, device } => run::run(&sweep, out, limit, &library, device),
+        Command::Run { sweep, out, limit, device, shard } => {
+            run::run(&sweep, out, limit, &library, &device, shard)
+        }
+        Command::Worker { device } => worker::worker(device),
+        Command::Merge { shards, out } => merge::merge(&shards, &out, &library).map(|()| ExitCode::SUCCESS),
         Command::Plan { sweep, no_pilot, limit, device } => {
             plan::plan(&sweep, no_pilot, limit, &library, device)
         }
@@ -79,6 +85,7 @@ fn asked_of_models(command: &ModelsCommand) -> anyhow::Result<()> {
     match command {
         ModelsCommand::List => models::list(),
         ModelsCommand::Show { model } => models::show(model),
+        ModelsCommand::Export { gguf: _, model, file } => models::export(model, file),
         ModelsCommand::Fetch { model } => models::fetch(model),
     }
 }

@@ -8,17 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
+use isocost_harness::engine::Engine;
 use isocost_harness::run_directory::RunDirectory;
 use isocost_harness::sampling::{TaskInRun, sample_task};
+use isocost_harness::shard::Shard;
 use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_models::device::{self, DeviceChoice};
-use isocost_models::engine::{Device, LocalEngine};
+use isocost_models::engine::Device;
 
 use crate::energy::EnergyLog;
 use crate::progress::{ModelProgress, Progress};
 use crate::workload::Planned;
-use crate::{report, workload};
+use crate::{report, worker, workload};
 
 /// Carries a sweep out and reports on it.
 pub(crate) fn run(
@@ -26,37 +28,75 @@ pub(crate) fn run(
     out: Option<PathBuf>,
     limit: Option<usize>,
     library: &Library,
-    device: DeviceChoice,
+    devices: &[DeviceChoice],
+    shard: Option<Shard>,
 ) -> Result<ExitCode> {
     let sweep = workload::sweep(name, limit)?;
-    let tasks = workload::tasks(&sweep, library)?;
-    let device = device.open()?;
+    let mut tasks = workload::tasks(&sweep, library)?;
+    worker::check(devices)?;
+    let device = devices[0].open()?;
     let models = find_all(&sweep, &tasks, &device)?;
     let facts = models.iter().map(|(model, found)| Ok((model.name.clone(), found.facts()?)));
-    let manifest = workload::manifest(&sweep, &tasks, facts.collect::<Result<BTreeMap<_, _>>>()?, &device);
-    let out = out.unwrap_or_else(|| workload::default_directory(&sweep));
+    let facts = facts.collect::<Result<BTreeMap<_, _>>>()?;
+    let manifest = workload::manifest(&sweep, &tasks, facts, described(devices, &device), shard);
+    if let Some(shard) = shard {
+        tasks.iter_mut().for_each(|task| task.problems = shard.part(&task.problems));
+    }
+    let out = out.unwrap_or_else(|| workload::default_directory(&sweep, shard));
     let mut run = RunDirectory::open(&out, &manifest)?;
     let progress = Progress::new();
     greet(&progress, &sweep, &run);
     let interrupted = interrupt_flag()?;
-    let mut energy = EnergyLog::start(run.path());
+    let is_alone = devices.len() == 1;
+    let mut energy = if is_alone {
+        EnergyLog::start(run.path())
+    } else {
+        eprintln!("energy is not measured with several devices: what each one used cannot be told apart");
+        EnergyLog::without_meters(run.path())
+    };
+    let mut unmetered = EnergyLog::without_meters(run.path());
     for (model, found) in models {
         // One at a time: each was promised all of the device's memory.
-        let mut engine = found.load(&device)?;
-        let watched = (&mut energy, &*interrupted);
-        if sample_model(&mut engine, &mut run, &sweep, &model, &tasks, &progress, watched)?.is_break() {
+        // The meters of this machine do not see a server.
+        let is_here = found.is_here();
+        let mut engine: Box<dyn Engine> = match found.for_worker().filter(|_| !is_alone) {
+            Some(load) => Box::new(worker::crew(devices, &load)?),
+            None => found.engine(&device)?,
+        };
+        let watched = (if is_here { &mut energy } else { &mut unmetered }, &*interrupted);
+        if sample_model(&mut *engine, &mut run, &sweep, &model, &tasks, &progress, watched)?.is_break() {
             let done = run.len();
             progress.say(&format!(
-                "stopped with {done} trajectories recorded; go on with: isocost run {name}{} --out {}",
+                "stopped with {done} trajectories recorded; go on with: isocost run {name}{}{} --out {}",
                 limit.map_or(String::new(), |limit| format!(" --limit {limit}")),
+                shard.map_or(String::new(), |shard| format!(" --shard {shard}")),
                 out.display()
             ));
             return Ok(ExitCode::FAILURE);
         }
     }
+    if let Some(shard) = shard {
+        progress.say(&format!(
+            "shard {shard} is done: {} trajectories; once all are: isocost merge {} ... --out DIR",
+            run.len(),
+            out.display()
+        ));
+        return Ok(ExitCode::SUCCESS);
+    }
     drop(run);
     report::report(&out, &[])?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// One device with its hardware, or the list that was asked for.
+fn described(devices: &[DeviceChoice], first: &Device) -> String {
+    match devices {
+        [_] => device::describe(first),
+        several => {
+            let names: Vec<String> = several.iter().map(ToString::to_string).collect();
+            format!("{} workers: {} ({})", several.len(), names.join(", "), device::describe(first))
+        }
+    }
 }
 
 /// Finds all models and says what they take, before the first is loaded.
@@ -64,7 +104,7 @@ fn find_all(sweep: &Sweep, tasks: &[TaskInRun], device: &Device) -> Result<Vec<(
     let find = |model: &ModelEntry| Ok((model.clone(), workload::find(sweep, model, tasks, device)?));
     let found = sweep.models.iter().map(find).collect::<Result<Vec<_>>>()?;
     eprintln!("device: {}", device::describe(device));
-    found.iter().for_each(|(model, found)| eprintln!("{}: {}", model.name, found.memory));
+    found.iter().for_each(|(model, found)| eprintln!("{}: {}", model.name, found.takes()));
     Ok(found)
 }
 
@@ -100,7 +140,7 @@ fn interrupt_flag() -> Result<Arc<AtomicBool>> {
 }
 
 fn sample_model(
-    engine: &mut LocalEngine,
+    engine: &mut dyn Engine,
     run: &mut RunDirectory,
     sweep: &Sweep,
     model: &ModelEntry,
