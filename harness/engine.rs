@@ -6,6 +6,7 @@ use std::sync::mpsc::Sender;
 use serde::{Deserialize, Serialize};
 
 use crate::cell::{Budget, Policy};
+use crate::request_log::Attempt;
 use crate::step::Step;
 use crate::trajectory::Thought;
 
@@ -27,7 +28,7 @@ pub struct Sampling {
 }
 
 /// What all trajectories of one call share.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Ascending budgets without repetition. The thought is sampled to the last one.
     pub budgets: Vec<Budget>,
@@ -44,7 +45,7 @@ pub struct Settings {
 }
 
 /// Trajectories wanted of one problem.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// The problem's id.
     pub problem: String,
@@ -57,7 +58,7 @@ pub struct Job {
 }
 
 /// A sampled chain before it is graded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Generated {
     /// Index of its job.
     pub job: usize,
@@ -69,7 +70,9 @@ pub struct Generated {
     pub prompt_s: f64,
     /// The thought without its delimiters.
     pub reasoning: String,
-    /// Its token ids.
+    /// Its tokens.
+    pub reasoning_tokens: u32,
+    /// Their ids, as far as they are known: a server may keep them to itself.
     pub reasoning_ids: Vec<u32>,
     /// The natural logarithm of each one's probability; absent where a token was forced.
     pub reasoning_logprobs: Vec<Option<f64>>,
@@ -82,7 +85,7 @@ pub struct Generated {
 }
 
 /// An answer before it is graded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GeneratedAnswer {
     /// Where the thought was cut; `max` for the answer after a thought that was not cut.
     pub budget: Budget,
@@ -100,8 +103,8 @@ pub struct GeneratedAnswer {
     pub answer_tokens: u32,
     /// Whether it ended by itself.
     pub complete: bool,
-    /// Sum of the sampled tokens' log-probabilities, in nats.
-    pub logprob_sum: f64,
+    /// Sum of the sampled tokens' log-probabilities, in nats; absent where a server does not tell.
+    pub logprob_sum: Option<f64>,
     /// Device seconds of the thought up to the cut.
     pub reasoning_s: f64,
     /// Device seconds of the answer.
@@ -131,6 +134,9 @@ pub struct Activity {
     /// Seconds spent handing trajectories over: text, grading, writing.
     #[serde(default)]
     pub handing_over_s: f64,
+    /// What happened that a reader should know: a worker that died, requests that were tried again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<String>,
 }
 
 impl Activity {
@@ -145,6 +151,7 @@ impl Activity {
         self.most_rows = self.most_rows.max(other.most_rows);
         self.halvings += other.halvings;
         self.handing_over_s += other.handing_over_s;
+        self.incidents.extend_from_slice(&other.incidents);
     }
 }
 
@@ -169,6 +176,16 @@ pub enum EngineError {
         /// What is wrong.
         message: String,
     },
+    /// A server failed for some trajectories, however often it was asked, or will not be asked again.
+    #[error("{failed} of {asked} trajectories could not be had: {message}: run again to ask for them again")]
+    Server {
+        /// How many trajectories are lacking.
+        failed: usize,
+        /// Out of how many.
+        asked: usize,
+        /// What the last attempt of one of them met.
+        message: String,
+    },
     /// The device or a kernel failed.
     #[error("the device failed: {0}")]
     Device(String),
@@ -190,6 +207,9 @@ pub trait Engine {
 
     /// Reports every step from now on, to all who asked and still listen; an engine that cannot see its steps reports none.
     fn report_steps(&mut self, _to: Sender<Step>) {}
+
+    /// Reports every attempt of a request from now on; an engine that asks no server reports none.
+    fn report_attempts(&mut self, _to: Sender<Attempt>) {}
 
     /// Tokens of a prompt, for planning.
     ///

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Activity;
+use crate::shard::Shard;
 use crate::sweep::Sweep;
 use crate::trajectory::{SCHEMA, Trajectory};
 
@@ -37,6 +38,9 @@ pub struct Identity {
     pub problems_sha256: BTreeMap<String, String>,
     /// Of each model: what identifies it.
     pub models: BTreeMap<String, serde_json::Value>,
+    /// Which part of the problems is sampled here; absent if all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
 }
 
 /// Which trajectory of which problem, by which model, in which series.
@@ -245,25 +249,42 @@ pub fn read_records_where(
     path: &Path,
     wanted: impl Fn(&str, u32) -> bool,
 ) -> Result<Vec<Trajectory>, RunError> {
+    let mut records = Vec::new();
+    for_each_record(path, wanted, |record| {
+        records.push(record);
+        Ok(())
+    })?;
+    Ok(records)
+}
+
+/// Hands the same records to `each`, one at a time, until it fails.
+///
+/// # Errors
+/// As [`read_records`], and those of `each`.
+pub fn for_each_record(
+    path: &Path,
+    wanted: impl Fn(&str, u32) -> bool,
+    mut each: impl FnMut(Trajectory) -> Result<(), RunError>,
+) -> Result<(), RunError> {
     let is_wanted =
         |line: &[u8]| serde_json::from_slice::<Heading>(line).is_ok_and(|h| wanted(&h.problem, h.trajectory));
     let file = path.join("trajectories.jsonl");
     let reader = match File::open(&file) {
         Ok(open) => BufReader::new(open),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(file_error(&file)(error)),
     };
-    let (mut records, mut seen) = (Vec::new(), HashSet::new());
+    let mut seen = HashSet::new();
     for line in reader.split(b'\n') {
         let line = line.map_err(file_error(&file))?;
         if is_wanted(&line)
             && let Ok(record) = serde_json::from_slice::<Trajectory>(&line)
             && seen.insert(key(&record))
         {
-            records.push(record);
+            each(record)?;
         }
     }
-    Ok(records)
+    Ok(())
 }
 
 /// The part of a record by which it is wanted; serde skips the rest.
@@ -325,19 +346,23 @@ pub(crate) fn lock(path: &Path) -> Result<File, RunError> {
 }
 
 fn check_same(path: &Path, there: &Identity, wanted: &Identity) -> Result<(), RunError> {
-    let mixed = |what: &str| Err(RunError::Mixed { path: path.to_owned(), what: what.to_owned() });
+    let mixed = |what| Err(RunError::Mixed { path: path.to_owned(), what });
+    difference(there, wanted).map_or(Ok(()), mixed)
+}
+
+/// What two runs measure differently.
+pub(crate) fn difference(there: &Identity, wanted: &Identity) -> Option<String> {
+    let another_model = wanted.models.iter().find(|(name, facts)| there.models.get(*name) != Some(facts));
     if there.schema != wanted.schema {
-        return mixed("record schema (another version wrote it)");
-    }
-    if there.sweep != wanted.sweep {
-        return mixed("sweep");
-    }
-    if there.problems_sha256 != wanted.problems_sha256 {
-        return mixed("problem set (its hash differs)");
-    }
-    match wanted.models.iter().find(|(name, facts)| there.models.get(*name) != Some(facts)) {
-        Some((name, _)) => mixed(&format!("model behind the name `{name}` (its hashes differ)")),
-        None => Ok(()),
+        Some("record schema (another version wrote it)".into())
+    } else if there.sweep != wanted.sweep {
+        Some("sweep".into())
+    } else if there.problems_sha256 != wanted.problems_sha256 {
+        Some("problem set (its hash differs)".into())
+    } else if there.shard != wanted.shard {
+        Some("part of the problems (--shard)".into())
+    } else {
+        another_model.map(|(name, _)| format!("model behind the name `{name}` (its hashes differ)"))
     }
 }
 

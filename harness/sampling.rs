@@ -8,6 +8,7 @@ use crate::engine::{Engine, EngineError, Generated, GeneratedAnswer, Job, Settin
 use crate::grader::GRADER_VERSION;
 use crate::judge::Judge;
 use crate::problem::{Problem, ProblemSet};
+use crate::request_log::append_attempts;
 use crate::run_directory::{ActivityNote, RunDirectory, RunError};
 use crate::step_log::StepLog;
 use crate::sweep::{ModelEntry, Sweep};
@@ -74,15 +75,19 @@ fn sample_series(
     }
     let problems: HashMap<&str, &Problem> =
         task.problems.problems().iter().map(|p| (p.id.as_str(), p)).collect();
-    let mut log = StepLog::open(run.path())?;
+    let run_path = &run.path().to_owned();
+    let mut log = StepLog::open(run_path)?;
     let (sender, steps) = mpsc::channel();
     engine.report_steps(sender);
+    let (sender, attempts) = mpsc::channel();
+    engine.report_attempts(sender);
+    let log_attempts = || append_attempts(run_path, &model.name, &task.task.name, attempts.try_iter());
     let mut log_steps = || log.append(&model.name, &task.task.name, settings.waits, steps.try_iter());
     let (mut failed, mut stopped) = (None, false);
     let result = engine.sample(&jobs, settings, &mut |generated| {
         let problem = problems[jobs[generated.job].problem.as_str()];
         let record = record(model, &task.task, problem, settings.waits, generated);
-        if let Err(error) = run.append(&record).and_then(|()| log_steps()) {
+        if let Err(error) = run.append(&record).and_then(|()| log_steps()).and_then(|()| log_attempts()) {
             failed = Some(error);
             return ControlFlow::Break(());
         }
@@ -94,6 +99,7 @@ fn sample_series(
         return Err(error.into());
     }
     log_steps()?;
+    log_attempts()?;
     let (model, task) = (model.name.clone(), task.task.name.clone());
     run.note_activity(&ActivityNote { model, task, waits: settings.waits, activity: result? })?;
     Ok(if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -137,7 +143,7 @@ pub fn record(
         variant_of: problem.variant_of.clone(),
         grader: GRADER_VERSION.into(),
         prompt_tokens: generated.prompt_tokens,
-        reasoning_tokens: generated.reasoning_ids.len() as u32,
+        reasoning_tokens: generated.reasoning_tokens,
         reasoning: generated.reasoning,
         thought: generated.thought,
         answers: generated.answers.into_iter().map(|a| judged(&task.judge, problem, a)).collect(),
@@ -155,7 +161,7 @@ fn judged(judge: &Judge, problem: &Problem, answer: GeneratedAnswer) -> Answer {
         answer_tokens: answer.answer_tokens,
         text: answer.text,
         complete: answer.complete,
-        logprob_mean: (answer.answer_tokens > 0).then(|| answer.logprob_sum / tokens),
+        logprob_mean: answer.logprob_sum.filter(|_| answer.answer_tokens > 0).map(|sum| sum / tokens),
         outcome: finding.outcome,
         extracted: finding.extracted,
         rule: finding.rule,

@@ -10,6 +10,7 @@ use crate::cell::{Budget, Cell, Policy, Strategy};
 use crate::engine::{Sampling, Settings};
 use crate::model_facts::Lineage;
 use crate::price::{Entry, Price, Verifier};
+use crate::server::Server;
 use crate::task::{Task, TaskError};
 
 /// The sweeps that are built in.
@@ -69,8 +70,12 @@ pub struct Sweep {
 pub struct ModelEntry {
     /// Name in tables.
     pub name: String,
-    /// `bundled:NAME`, `hub:OWNER/NAME[@REVISION]`, a folder, or a .gguf file.
+    /// `bundled:NAME`, `hub:OWNER/NAME[@REVISION]`, a folder, a .gguf file, or the base URL of a server
+    /// (`http://host:8000/v1`).
     pub source: String,
+    /// What else is to be known of a server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Server>,
     /// Budgets of this model, where they differ from the sweep's.
     #[serde(default)]
     pub budgets: Option<Vec<Budget>>,
@@ -199,6 +204,7 @@ impl Sweep {
         check_budgets(&self.budgets)?;
         for model in &self.models {
             model.budgets.as_ref().map_or(Ok(()), |budgets| check_budgets(budgets))?;
+            self.check_server(model).map_err(|message| format!("model `{}`: {message}", model.name))?;
         }
         check_ascending("n", &self.n)?;
         if self.n.contains(&0) {
@@ -217,6 +223,33 @@ impl Sweep {
         check_names("task", self.tasks.iter().map(|t| &t.name))?;
         check_prices(self.all_prices(), self.verifier.as_ref())?;
         check_sampling(&self.sampling)
+    }
+
+    /// A server is asked for nothing that it cannot do exactly.
+    fn check_server(&self, model: &ModelEntry) -> Result<(), String> {
+        let Some(server) = &model.server else {
+            let is_url = model.source.contains("://");
+            return if is_url {
+                Err(format!("{} is a server: add a [models.server]", model.source))
+            } else {
+                Ok(())
+            };
+        };
+        server.check(&model.source)?;
+        if let Some(price) = self.all_prices().find(|price| price.api.is_none()) {
+            return Err(format!(
+                "price `{}` is for device seconds, which a server does not tell: give prices by the token (api)",
+                price.label()
+            ));
+        }
+        let is_expressible = self.policy == Policy::Truncate || self.budgets(model) == [Budget::Max];
+        let thinks_freely = !self.budgets(model).contains(&Budget::Tokens(0)) && self.waits.is_empty();
+        if server.is_continued() || is_expressible && thinks_freely {
+            return Ok(());
+        }
+        Err("a chat server cannot be made to answer at a budget or to wait: name the served model's `tokenizer`, so that \
+             its text can be continued, or set budgets = [\"max\"], or policy = \"truncate\" with budgets above 0"
+            .into())
     }
 
     fn largest_n(&self) -> u32 {

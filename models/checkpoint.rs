@@ -54,6 +54,23 @@ impl Checkpoint {
         let folder = &source.path;
         let config = Config::read(&folder.join("config.json")).map_err(|e| only_gguf(folder).unwrap_or(e))?;
         let weights = Weights::open(folder, dtype, device)?;
+        let conversation = Self::folder_conversation(source, &config)?;
+        Ok(Self { config, weights, conversation })
+    }
+
+    /// How a model is spoken to; a folder needs no weights for that.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn conversation(source: &Source) -> Result<Conversation, LoadError> {
+        if source.is_gguf() {
+            return Ok(Self::open_gguf(source, None, &Device::Cpu)?.conversation);
+        }
+        Self::folder_conversation(source, &Config::read(&source.path.join("config.json"))?)
+    }
+
+    fn folder_conversation(source: &Source, config: &Config) -> Result<Conversation, LoadError> {
+        let folder = &source.path;
         let tokenizer = Tokenizer::from_folder(folder).map_err(|e| LoadError::other(&e))?;
         let template = match ChatTemplate::from_folder(folder) {
             Ok(template) => Some(template),
@@ -66,8 +83,7 @@ impl Checkpoint {
         } else {
             card(&[&source.name], template.as_ref(), &tokenizer)
         };
-        let conversation = Conversation::new(folder, &config, tokenizer, template, card)?;
-        Ok(Self { config, weights, conversation })
+        Conversation::new(folder, config, tokenizer, template, card)
     }
 
     fn open_gguf(source: &Source, dtype: Option<DType>, device: &Device) -> Result<Self, LoadError> {

@@ -54,6 +54,11 @@ impl Conversation {
         })
     }
 
+    /// Most tokens of a prompt with its completion.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
     /// The prompts of some jobs.
     ///
     /// # Errors

@@ -11,11 +11,13 @@ pub mod checkpoint;
 pub mod config;
 pub mod contention;
 pub mod conversation;
+pub mod crew;
 pub mod cuda;
 pub mod decoder;
 pub mod device;
 pub mod device_rates;
 pub mod engine;
+pub mod export;
 pub mod facts;
 pub mod generate;
 pub mod gguf;
@@ -31,6 +33,8 @@ pub mod meter;
 mod packed;
 mod panel;
 pub mod random_model;
+#[cfg(feature = "remote")]
+pub mod remote;
 pub mod rope;
 pub mod sampler;
 pub mod scheduler;
@@ -40,3 +44,4 @@ pub mod tokenizer;
 #[cfg(feature = "train")]
 pub mod training;
 pub mod weights;
+pub mod worker;

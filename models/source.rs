@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::bundled;
 use crate::card::Card;
 use crate::load::LoadError;
 
 /// A model on disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// What its card is looked up by: the name of a folder or file, or one on the hub.
     pub name: String,

@@ -24,6 +24,7 @@ use crate::matrix::Matrix;
 use crate::packed::Packed;
 use crate::panel::Encoding;
 use gguf::GgufFile;
+pub(crate) use gguf::theirs;
 use mapped::Mapped;
 use shards::Shards;
 #[cfg(feature = "hub")]

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use isocost_harness::import::Format;
+use isocost_harness::shard::Shard;
 use isocost_models::device::DeviceChoice;
 use isocost_models::engine::DType;
 
@@ -49,15 +50,40 @@ pub(crate) enum Command {
         /// Run directory [default: results/runs/DATE-HOST-SWEEP].
         #[arg(long)]
         out: Option<PathBuf>,
-        /// Where the models run: `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one.
-        #[arg(long, default_value_t)]
-        device: DeviceChoice,
+        /// Where the models run: `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one; several share the
+        /// problems, each with a process of its own, as in `cuda:0,cuda:1`.
+        #[arg(long, default_value = "auto", value_delimiter = ',')]
+        device: Vec<DeviceChoice>,
         /// At most so many problems of each task: a random subset, determined by the sweep's seed.
         #[arg(long, value_name = "K")]
         limit: Option<usize>,
         /// What stderr gets: a live table and lines, or one JSON object per event.
         #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
         log_format: LogFormat,
+        /// Only one of N parts of the problems, for N machines: `2/4` is the second of four.
+        #[arg(long, value_name = "i/N")]
+        shard: Option<Shard>,
+    },
+    /// Sample what another process asks on stdin; started by `run` with several devices.
+    #[command(hide = true)]
+    Worker {
+        /// Where.
+        #[arg(long)]
+        device: DeviceChoice,
+    },
+    /// Put the shards of a run together, as if one machine had sampled them, and report on the whole.
+    ///
+    /// Refused unless all shards are there, finished, and of one sweep, with the same models and version of this program.
+    #[command(
+        after_help = "Example:\n  isocost run sweep.toml --shard 1/2 --out a    (on one machine)\n  isocost run sweep.toml --shard 2/2 --out b    (on another)\n  isocost merge a b --out whole"
+    )]
+    Merge {
+        /// The run directory of every shard, in any order.
+        #[arg(required = true)]
+        shards: Vec<PathBuf>,
+        /// Where the whole run goes.
+        #[arg(long)]
+        out: PathBuf,
     },
     /// Say what a sweep would do: cells, trajectories, tokens and time.
     ///
@@ -417,6 +443,16 @@ pub(crate) enum ModelsCommand {
     Show {
         /// `bundled:NAME`, `hub:OWNER/NAME[@REVISION]`, a folder, or the short name of a model with a card.
         model: String,
+    },
+    /// Write a bundled model as a file for other programs, which must not exist yet.
+    Export {
+        /// As GGUF in 32 bits, with the tokenizer as llama.cpp can express it: the same ids, and so the same tokens.
+        #[arg(long, required = true)]
+        gguf: bool,
+        /// `bundled:NAME`.
+        model: String,
+        /// Where to.
+        file: PathBuf,
     },
     /// Fetch a model's files and print where they are.
     ///

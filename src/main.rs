@@ -19,6 +19,7 @@ mod grade;
 mod import;
 mod live;
 mod log;
+mod merge;
 mod models;
 mod plan;
 mod progress;
@@ -31,6 +32,7 @@ mod so_far;
 mod table;
 mod tasks;
 mod verify;
+mod worker;
 mod workload;
 
 use std::process::ExitCode;
@@ -47,10 +49,12 @@ fn main() -> ExitCode {
     let Cli { command, data } = Cli::parse();
     let library = tasks::library(data);
     let done = match command {
-        Command::Run { sweep, out, limit, device, log_format } => {
+        Command::Run { sweep, out, limit, device, shard, log_format } => {
             log::set_format(log_format);
-            run::run(&sweep, out, limit, &library, device)
+            run::run(&sweep, out, limit, &library, &device, shard)
         }
+        Command::Worker { device } => worker::worker(device),
+        Command::Merge { shards, out } => merge::merge(&shards, &out, &library).map(|()| ExitCode::SUCCESS),
         Command::Plan { sweep, no_pilot, limit, device } => {
             plan::plan(&sweep, no_pilot, limit, &library, device)
         }
@@ -98,6 +102,7 @@ fn asked_of_models(command: &ModelsCommand) -> anyhow::Result<()> {
     match command {
         ModelsCommand::List => models::list(),
         ModelsCommand::Show { model } => models::show(model),
+        ModelsCommand::Export { gguf: _, model, file } => models::export(model, file),
         ModelsCommand::Fetch { model } => models::fetch(model),
     }
 }

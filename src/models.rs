@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use isocost_harness::table::{Column, Table};
 use isocost_models::bundled;
 use isocost_models::card::{Card, Fact, ForcedAnswer, SamplingCard, ThinkingCard, Training};
@@ -101,6 +101,19 @@ pub(crate) fn show(name: &str) -> Result<()> {
         line("here", &format!("no; fetch it with: isocost models fetch {name}"));
         Card::for_model(&name).iter().for_each(show_card);
     }
+    Ok(())
+}
+
+/// Writes a bundled model as a GGUF file.
+pub(crate) fn export(model: &str, file: &Path) -> Result<()> {
+    if !model.starts_with("bundled:") {
+        bail!("{model}: only bundled models are exported: name one as in bundled:reason-s");
+    }
+    if file.exists() {
+        bail!("{}: exists already: choose another name", file.display());
+    }
+    isocost_models::export::gguf(&Downloads::resolve(model)?, file)?;
+    println!("{}", file.display());
     Ok(())
 }
 

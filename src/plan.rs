@@ -10,7 +10,7 @@ use isocost_harness::sampling::TaskInRun;
 use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_models::device::{self, DeviceChoice};
-use isocost_models::engine::{Device, LocalEngine};
+use isocost_models::engine::Device;
 
 use crate::workload::{self, Planned};
 
@@ -45,9 +45,10 @@ pub(crate) fn plan(
     let (mut tokens, mut seconds) = (0.0, 0.0);
     let mut models = models.into_iter();
     for model in &sweep.models {
-        let mut engine = models.next().map(|found| found.load(&device)).transpose()?;
+        let mut engine = models.next().map(|found| found.engine(&device)).transpose()?;
         for task in &tasks {
-            let prediction = predict(&sweep, model, task, engine.as_mut())?;
+            let engine = engine.as_mut().map(|engine| &mut **engine as &mut dyn Engine);
+            let prediction = predict(&sweep, model, task, engine)?;
             print_line(model, task, &prediction);
             tokens += prediction.expected.map_or(0.0, |(t, _)| t);
             seconds += prediction.expected.map_or(0.0, |(_, s)| s);
@@ -66,7 +67,7 @@ pub(crate) fn plan(
 fn memory(sweep: &Sweep, tasks: &[TaskInRun], device: &Device) -> Result<Vec<Planned>> {
     let find = |model: &ModelEntry| {
         let found = workload::find(sweep, model, tasks, device)?;
-        println!("{:14} {}", model.name, found.memory);
+        println!("{:14} {}", model.name, found.takes());
         Ok(found)
     };
     let found = sweep.models.iter().map(find).collect();
@@ -78,7 +79,7 @@ fn predict(
     sweep: &Sweep,
     model: &ModelEntry,
     task: &TaskInRun,
-    engine: Option<&mut LocalEngine>,
+    engine: Option<&mut dyn Engine>,
 ) -> Result<Prediction> {
     let series = sweep.series(model).len() as u64;
     let trajectories = task.problems.problems().len() as u64 * u64::from(sweep.trajectories()) * series;
@@ -93,7 +94,7 @@ fn predict(
 
 /// Tokens and seconds of all trajectories, scaled up from a few.
 fn pilot(
-    engine: &mut LocalEngine,
+    engine: &mut dyn Engine,
     sweep: &Sweep,
     model: &ModelEntry,
     task: &TaskInRun,

@@ -21,6 +21,7 @@ use isocost_harness::price::Price;
 use isocost_harness::replay::Serving;
 use isocost_harness::report_html::{CHECKED, Embedded, Page, Waited, report_html};
 use isocost_harness::report_md::{Figure, Report, Section, report_md};
+use isocost_harness::request_log;
 use isocost_harness::row::Row;
 use isocost_harness::run_directory::{
     Identity, Manifest, read_activity, read_manifest, read_records, write_bytes, write_whole,
@@ -246,6 +247,9 @@ fn all_conditions(manifest: &Manifest) -> Vec<(String, String)> {
     let sampling = &sweep.sampling;
     let mut conditions: Vec<(String, String)> =
         manifest.provenance.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    if let Some(shard) = manifest.identity.shard {
+        conditions.push(("shard".into(), format!("{shard}: only this part of the problems")));
+    }
     conditions.push(("seed".into(), sweep.seed.to_string()));
     conditions.push(("temperature".into(), sampling.temperature.to_string()));
     conditions.push(("rows in a batch".into(), sweep.rows.to_string()));
@@ -262,6 +266,9 @@ fn all_conditions(manifest: &Manifest) -> Vec<(String, String)> {
         conditions.push((format!("problems of {task}"), format!("sha256 {sha256}")));
     }
     for (model, facts) in &manifest.identity.models {
+        if let Some(budgets) = facts.get("budgets").and_then(|text| text.as_str()) {
+            conditions.push((format!("budgets of {model}"), budgets.to_owned()));
+        }
         let hash = facts.pointer("/weights_sha256/0").and_then(|hash| hash.as_str()).unwrap_or("unknown");
         conditions.push((format!("weights of {model}"), format!("sha256 {hash}")));
     }
@@ -273,8 +280,9 @@ fn activity(path: &Path, records: usize) -> Result<Vec<String>> {
     for note in read_activity(path)? {
         total.add(&note.activity);
     }
+    let requests = request_log::summary(&request_log::read_attempts(path)?);
     if total.steps == 0 {
-        return Ok(vec![format!("{records} trajectories recorded.")]);
+        return Ok([vec![format!("{records} trajectories recorded.")], total.incidents, requests].concat());
     }
     let rate = total.sampled_tokens as f64 / total.wall_s;
     let outside = 100.0 * (1.0 - total.device_s / total.wall_s);
@@ -290,6 +298,8 @@ fn activity(path: &Path, records: usize) -> Result<Vec<String>> {
         ),
     ];
     lines.extend(Some(halved).filter(|_| total.halvings > 0));
+    lines.extend(total.incidents);
+    lines.extend(requests);
     lines.extend(energy::summary(&energy::read_energy(path)?));
     Ok(lines)
 }

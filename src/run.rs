@@ -11,18 +11,20 @@ use anyhow::Result;
 use isocost_harness::engine::Engine;
 use isocost_harness::run_directory::{RunDirectory, read_records};
 use isocost_harness::sampling::{TaskInRun, sample_task};
+use isocost_harness::shard::Shard;
 use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_harness::trajectory::Trajectory;
 use isocost_models::device::{self, DeviceChoice};
-use isocost_models::engine::{Device, LocalEngine};
+use isocost_models::engine::Device;
+use isocost_models::memory::MemoryPlan;
 use serde_json::json;
 
 use crate::energy::EnergyLog;
 use crate::progress::{ModelProgress, Progress};
 use crate::so_far::SoFar;
 use crate::workload::Planned;
-use crate::{log, report, workload};
+use crate::{log, report, worker, workload};
 
 /// Carries a sweep out and reports on it.
 pub(crate) fn run(
@@ -30,41 +32,79 @@ pub(crate) fn run(
     out: Option<PathBuf>,
     limit: Option<usize>,
     library: &Library,
-    device: DeviceChoice,
+    devices: &[DeviceChoice],
+    shard: Option<Shard>,
 ) -> Result<ExitCode> {
     let sweep = workload::sweep(name, limit)?;
-    let tasks = workload::tasks(&sweep, library)?;
-    let device = device.open()?;
+    let mut tasks = workload::tasks(&sweep, library)?;
+    worker::check(devices)?;
+    let device = devices[0].open()?;
     let models = find_all(&sweep, &tasks, &device)?;
     let facts = models.iter().map(|(model, found)| Ok((model.name.clone(), found.facts()?)));
-    let manifest = workload::manifest(&sweep, &tasks, facts.collect::<Result<BTreeMap<_, _>>>()?, &device);
-    let out = out.unwrap_or_else(|| workload::default_directory(&sweep));
+    let facts = facts.collect::<Result<BTreeMap<_, _>>>()?;
+    let manifest = workload::manifest(&sweep, &tasks, facts, described(devices, &device), shard);
+    if let Some(shard) = shard {
+        tasks.iter_mut().for_each(|task| task.problems = shard.part(&task.problems));
+    }
+    let out = out.unwrap_or_else(|| workload::default_directory(&sweep, shard));
     let mut run = RunDirectory::open(&out, &manifest)?;
     let progress = Progress::new(&sweep, &tasks);
     greet(&progress, &sweep, &run);
     // What an earlier session recorded counts in what is shown.
     let earlier = if run.is_empty() { vec![] } else { read_records(run.path())? };
     let interrupted = interrupt_flag()?;
-    let mut energy = EnergyLog::start(run.path());
+    let is_alone = devices.len() == 1;
+    let mut energy = if is_alone {
+        EnergyLog::start(run.path())
+    } else {
+        eprintln!("energy is not measured with several devices: what each one used cannot be told apart");
+        EnergyLog::without_meters(run.path())
+    };
+    let mut unmetered = EnergyLog::without_meters(run.path());
     for (model, found) in models {
         // One at a time: each was promised all of the device's memory.
-        let rows = found.memory.batch();
-        let mut engine = found.load(&device)?;
-        let line = model_line(&mut engine, rows, (&sweep, &model, &tasks), &earlier, &progress);
-        let watched = (&mut energy, &*interrupted);
-        if sample_model(&mut engine, &mut run, &sweep, &model, &tasks, line, watched)?.is_break() {
+        // The meters of this machine do not see a server.
+        let (is_here, rows) = (found.is_here(), found.memory().map_or(sweep.rows, MemoryPlan::batch));
+        let mut engine: Box<dyn Engine> = match found.for_worker().filter(|_| !is_alone) {
+            Some(load) => Box::new(worker::crew(devices, &load)?),
+            None => found.engine(&device)?,
+        };
+        let rows = rows * devices.len();
+        let line = model_line(&mut *engine, rows, (&sweep, &model, &tasks), &earlier, &progress);
+        let watched = (if is_here { &mut energy } else { &mut unmetered }, &*interrupted);
+        if sample_model(&mut *engine, &mut run, &sweep, &model, &tasks, line, watched)?.is_break() {
             let done = run.len();
             progress.say(&format!(
-                "stopped with {done} trajectories recorded; go on with: isocost run {name}{} --out {}",
+                "stopped with {done} trajectories recorded; go on with: isocost run {name}{}{} --out {}",
                 limit.map_or(String::new(), |limit| format!(" --limit {limit}")),
+                shard.map_or(String::new(), |shard| format!(" --shard {shard}")),
                 out.display()
             ));
             return Ok(ExitCode::FAILURE);
         }
     }
+    if let Some(shard) = shard {
+        progress.say(&format!(
+            "shard {shard} is done: {} trajectories; once all are: isocost merge {} ... --out DIR",
+            run.len(),
+            out.display()
+        ));
+        return Ok(ExitCode::SUCCESS);
+    }
     drop(run);
     report::report(&out, &[])?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// One device with its hardware, or the list that was asked for.
+fn described(devices: &[DeviceChoice], first: &Device) -> String {
+    match devices {
+        [_] => device::describe(first),
+        several => {
+            let names: Vec<String> = several.iter().map(ToString::to_string).collect();
+            format!("{} workers: {} ({})", several.len(), names.join(", "), device::describe(first))
+        }
+    }
 }
 
 /// Finds all models and says what they take, before the first is loaded.
@@ -74,9 +114,11 @@ fn find_all(sweep: &Sweep, tasks: &[TaskInRun], device: &Device) -> Result<Vec<(
     let device = device::describe(device);
     log::event("device", json!({ "device": device }), || format!("device: {device}"));
     for (model, found) in &found {
-        let fields = json!({ "model": model.name, "weights_bytes": found.memory.weights_bytes,
-            "row_bytes": found.memory.row_bytes(), "free_bytes": found.memory.free_bytes, "rows": found.memory.batch() });
-        log::event("memory", fields, || format!("{}: {}", model.name, found.memory));
+        let fields = found.memory().map_or(json!({ "model": model.name }), |memory| {
+            json!({ "model": model.name, "weights_bytes": memory.weights_bytes, "row_bytes": memory.row_bytes(),
+                "free_bytes": memory.free_bytes, "rows": memory.batch() })
+        });
+        log::event("memory", fields, || format!("{}: {}", model.name, found.takes()));
     }
     Ok(found)
 }
@@ -113,7 +155,7 @@ fn interrupt_flag() -> Result<Arc<AtomicBool>> {
 }
 
 fn sample_model(
-    engine: &mut LocalEngine,
+    engine: &mut dyn Engine,
     run: &mut RunDirectory,
     sweep: &Sweep,
     model: &ModelEntry,

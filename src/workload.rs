@@ -5,19 +5,23 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use isocost_harness::cell::Budget;
-use isocost_harness::engine::{EngineError, Job};
+use isocost_harness::engine::{Engine, EngineError, Job};
 use isocost_harness::run_directory::{Identity, Manifest};
 use isocost_harness::sampling::TaskInRun;
+use isocost_harness::server::Server;
+use isocost_harness::shard::Shard;
 use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep, TaskEntry};
 use isocost_harness::trajectory::SCHEMA;
 use isocost_models::checkpoint::Checkpoint;
 use isocost_models::conversation::Conversation;
-use isocost_models::device;
 use isocost_models::engine::{Device, LocalEngine};
 use isocost_models::facts::ModelFacts;
 use isocost_models::memory::MemoryPlan;
+#[cfg(feature = "remote")]
+use isocost_models::remote::RemoteEngine;
 use isocost_models::source::Source;
+use isocost_models::worker::Load;
 use jiff::Timestamp;
 
 use crate::claims::REGISTERED;
@@ -46,12 +50,19 @@ pub(crate) fn tasks(sweep: &Sweep, library: &Library) -> Result<Vec<TaskInRun>> 
     sweep.tasks.iter().map(open).collect()
 }
 
-/// A model of a sweep that is on this machine, and what it will take of a device's memory.
+/// A model of a sweep, found.
 pub(crate) struct Planned {
     name: String,
-    source: Source,
-    checkpoint: Checkpoint,
-    pub(crate) memory: MemoryPlan,
+    kind: Found,
+}
+
+/// Where a model is.
+enum Found {
+    /// On this machine, with what it will take of a device's memory.
+    Here { source: Source, checkpoint: Box<Checkpoint>, memory: MemoryPlan },
+    /// Behind a server.
+    #[cfg(feature = "remote")]
+    Served { engine: Box<RemoteEngine>, facts: serde_json::Value },
 }
 
 /// Finds one of a sweep's models, fetching it if need be, and plans its memory. Nothing is loaded yet, but all that
@@ -62,18 +73,43 @@ pub(crate) fn find(
     tasks: &[TaskInRun],
     device: &Device,
 ) -> Result<Planned> {
-    let plan = || {
-        let source = Downloads::resolve(&model.source)?;
-        let rows = (sweep.rows, longest_row(sweep, model, tasks));
-        let checkpoint = Checkpoint::open(&source, None, device)?;
-        check_prompts(&checkpoint.conversation, sweep, model, tasks)?;
-        let memory = LocalEngine::plan_memory(&checkpoint, device, rows)?;
-        if memory.batch() == 0 {
-            bail!("does not fit ({memory}): take a smaller model, smaller budgets or another --device");
-        }
-        Ok(Planned { name: model.name.clone(), source, checkpoint, memory })
+    let found = match &model.server {
+        Some(server) => served(sweep, model, tasks, server),
+        None => here(sweep, model, tasks, device),
     };
-    plan().with_context(|| format!("model {}", model.name))
+    let kind = found.with_context(|| format!("model {}", model.name))?;
+    Ok(Planned { name: model.name.clone(), kind })
+}
+
+fn here(sweep: &Sweep, model: &ModelEntry, tasks: &[TaskInRun], device: &Device) -> Result<Found> {
+    let source = Downloads::resolve(&model.source)?;
+    let rows = (sweep.rows, longest_row(sweep, model, tasks));
+    let checkpoint = Box::new(Checkpoint::open(&source, None, device)?);
+    check_prompts(&checkpoint.conversation, sweep, model, tasks)?;
+    let memory = LocalEngine::plan_memory(&checkpoint, device, rows)?;
+    if memory.batch() == 0 {
+        bail!("does not fit ({memory}): take a smaller model, smaller budgets or another --device");
+    }
+    Ok(Found::Here { source, checkpoint, memory })
+}
+
+#[cfg(feature = "remote")]
+fn served(sweep: &Sweep, model: &ModelEntry, tasks: &[TaskInRun], server: &Server) -> Result<Found> {
+    let resolve =
+        |name: &String| Ok::<_, anyhow::Error>(Checkpoint::conversation(&Downloads::resolve(name)?)?);
+    let conversation = server.tokenizer.as_ref().map(resolve).transpose()?;
+    if let Some(conversation) = conversation.as_ref().filter(|_| server.is_continued()) {
+        check_prompts(conversation, sweep, model, tasks)?;
+    }
+    let facts = isocost_models::remote::facts(server, conversation.as_ref());
+    let engine = Box::new(RemoteEngine::new(&model.source, server, conversation)?);
+    engine.check()?;
+    Ok(Found::Served { engine, facts })
+}
+
+#[cfg(not(feature = "remote"))]
+fn served(_: &Sweep, _: &ModelEntry, _: &[TaskInRun], _: &Server) -> Result<Found> {
+    bail!("this program was built without servers: build it with --features remote")
 }
 
 /// Every prompt can be made, and has room for its longest completion.
@@ -104,15 +140,71 @@ fn longest_row(sweep: &Sweep, model: &ModelEntry, tasks: &[TaskInRun]) -> usize 
 impl Planned {
     /// What identifies the model in a manifest.
     pub(crate) fn facts(&self) -> Result<serde_json::Value> {
-        let facts = ModelFacts::of(&self.source, &self.checkpoint);
-        let facts = facts.with_context(|| format!("model {}", self.name))?;
-        Ok(serde_json::to_value(facts)?)
+        match &self.kind {
+            Found::Here { source, checkpoint, .. } => {
+                let facts = ModelFacts::of(source, checkpoint);
+                Ok(serde_json::to_value(facts.with_context(|| format!("model {}", self.name))?)?)
+            }
+            #[cfg(feature = "remote")]
+            Found::Served { facts, .. } => Ok(facts.clone()),
+        }
+    }
+
+    /// What it takes, in words.
+    pub(crate) fn takes(&self) -> String {
+        match &self.kind {
+            Found::Here { memory, .. } => memory.to_string(),
+            #[cfg(feature = "remote")]
+            Found::Served { facts, .. } => {
+                format!("on a server; budgets: {}", facts["budgets"].as_str().unwrap_or_default())
+            }
+        }
+    }
+
+    /// What it takes of a device's memory, if it runs on one of this machine.
+    pub(crate) fn memory(&self) -> Option<&MemoryPlan> {
+        match &self.kind {
+            Found::Here { memory, .. } => Some(memory),
+            #[cfg(feature = "remote")]
+            Found::Served { .. } => None,
+        }
+    }
+
+    /// Whether it runs on a device of this machine.
+    pub(crate) fn is_here(&self) -> bool {
+        matches!(self.kind, Found::Here { .. })
+    }
+
+    /// What a worker needs to know to load the model; none if it is not on this machine.
+    pub(crate) fn for_worker(&self) -> Option<Load> {
+        match &self.kind {
+            Found::Here { source, memory, .. } => {
+                Some(Load { source: source.clone(), rows: memory.rows, row_tokens: memory.row_tokens })
+            }
+            #[cfg(feature = "remote")]
+            Found::Served { .. } => None,
+        }
+    }
+
+    /// The model ready to sample: loaded with as many rows as fit, or on its server.
+    pub(crate) fn engine(self, device: &Device) -> Result<Box<dyn Engine>> {
+        match self.kind {
+            #[cfg(feature = "remote")]
+            Found::Served { engine, .. } => Ok(engine),
+            Found::Here { .. } => Ok(Box::new(self.load(device)?)),
+        }
     }
 
     /// Loads the model, with as many rows as fit.
     pub(crate) fn load(self, device: &Device) -> Result<LocalEngine> {
-        let rows = self.memory.batch();
-        LocalEngine::new(self.checkpoint, device, rows).with_context(|| format!("model {}", self.name))
+        let context = format!("model {}", self.name);
+        match self.kind {
+            Found::Here { checkpoint, memory, .. } => {
+                LocalEngine::new(*checkpoint, device, memory.batch()).context(context)
+            }
+            #[cfg(feature = "remote")]
+            Found::Served { .. } => bail!("{context}: is on a server, and this needs the model here"),
+        }
     }
 }
 
@@ -121,16 +213,17 @@ pub(crate) fn manifest(
     sweep: &Sweep,
     tasks: &[TaskInRun],
     models: BTreeMap<String, serde_json::Value>,
-    device: &Device,
+    device: String,
+    shard: Option<Shard>,
 ) -> Manifest {
     let problems_sha256 =
         tasks.iter().map(|t| (t.task.name.clone(), t.problems.sha256().to_owned())).collect();
     let mut provenance = provenance();
-    provenance.insert("device".into(), device::describe(device));
+    provenance.insert("device".into(), device);
     provenance.insert("sweep_sha256".into(), sweep.sha256());
     provenance.insert(REGISTERED.into(), isocost_harness::claims::registry::sha256());
     Manifest {
-        identity: Identity { schema: SCHEMA, sweep: sweep.clone(), problems_sha256, models },
+        identity: Identity { schema: SCHEMA, sweep: sweep.clone(), problems_sha256, models, shard },
         provenance,
     }
 }
@@ -149,8 +242,9 @@ pub(crate) fn provenance() -> BTreeMap<String, String> {
 }
 
 /// Where a sweep is run unless `--out` says otherwise.
-pub(crate) fn default_directory(sweep: &Sweep) -> PathBuf {
-    PathBuf::from("results/runs").join(format!("{}-{}-{}", date(), host(), sweep.name))
+pub(crate) fn default_directory(sweep: &Sweep, shard: Option<Shard>) -> PathBuf {
+    let shard = shard.map_or(String::new(), |shard| format!("-{}", shard.file_name()));
+    PathBuf::from("results/runs").join(format!("{}-{}-{}{shard}", date(), host(), sweep.name))
 }
 
 /// The machine's name, fit for a file's.

@@ -40,8 +40,13 @@ sampling = {{ temperature = 1.0 }}
             entries.collect::<Vec<_>>().join(", ")
         );
         let sweep = Sweep::parse("s", &text).unwrap();
-        let identity =
-            Identity { schema: 2, sweep, problems_sha256: BTreeMap::new(), models: BTreeMap::new() };
+        let identity = Identity {
+            schema: 2,
+            sweep,
+            problems_sha256: BTreeMap::new(),
+            models: BTreeMap::new(),
+            shard: None,
+        };
         let observations = Observations::of(&records);
         let rows = cells::rows(&identity.sweep, &observations, &Known::default());
         let manifest = Manifest { identity, provenance: BTreeMap::new() };

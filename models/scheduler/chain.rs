@@ -135,6 +135,7 @@ impl Chain {
             prompt_tokens: self.prompt_tokens as u32,
             prompt_s: self.prompt_s,
             reasoning: String::new(),
+            reasoning_tokens: self.reasoning.len() as u32,
             reasoning_ids: self.reasoning,
             reasoning_logprobs: self.logprobs,
             thought: self.thought,

@@ -157,7 +157,7 @@ impl Answer {
             logprobs: self.logprobs,
             answer_tokens: self.sampled,
             complete: self.complete,
-            logprob_sum: self.logprob_sum,
+            logprob_sum: Some(self.logprob_sum),
             reasoning_s: self.reasoning_s,
             answer_s: self.seconds,
         }

@@ -109,8 +109,13 @@ fn replay_walks_exactly_the_steps_that_the_scheduler_takes() {
         forced_tokens: conversation.forced_tokens() as u32,
         direct_extra_tokens: conversation.direct_extra_tokens(),
     };
-    let model =
-        ModelEntry { name: "m".into(), source: "bundled:reason-s".into(), budgets: None, facts: None };
+    let model = ModelEntry {
+        name: "m".into(),
+        source: "bundled:reason-s".into(),
+        server: None,
+        budgets: None,
+        facts: None,
+    };
     let task = Task::open("chain").unwrap();
     let parts: [fn(&Load) -> f64; 7] = [
         |_| 1.0,

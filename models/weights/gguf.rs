@@ -93,7 +93,7 @@ impl GgufFile {
 }
 
 /// `model.layers.3.mlp.up_proj.weight` is `blk.3.ffn_up.weight`.
-fn theirs(name: &str) -> Option<String> {
+pub(crate) fn theirs(name: &str) -> Option<String> {
     if let Some((_, theirs)) = NAMES.iter().find(|(ours, _)| *ours == name) {
         return Some((*theirs).to_owned());
     }

@@ -31,6 +31,7 @@ pub(crate) fn write(folder: &Path, records: usize) -> std::io::Result<usize> {
             sweep: sweep(),
             problems_sha256: BTreeMap::new(),
             models: MODELS.iter().enumerate().map(|(m, name)| ((*name).to_owned(), facts(m))).collect(),
+            shard: None,
         },
         provenance: BTreeMap::new(),
     };

@@ -1,0 +1,229 @@
+//! Asking: which server, how often, and how long to wait in between.
+//!
+//! The key is read from the environment, sent, and nowhere else: whatever a server says is cleaned of it before it is
+//! looked at.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use isocost_harness::request_log::Attempt;
+use isocost_harness::server::Server;
+use serde_json::Value;
+use ureq::{Agent, Body, http::Response};
+
+use super::stream::{Failure, Piece, read, start};
+use crate::load::LoadError;
+
+/// Most seconds between two attempts.
+const LONGEST_WAIT_S: f64 = 30.0;
+/// Bytes of an error page that are looked at.
+const ERROR_BYTES: u64 = 1 << 16;
+
+/// Several servers of one model, and how they are asked.
+pub(super) struct Client {
+    agent: Agent,
+    servers: Vec<Place>,
+    key: Option<String>,
+    key_env: Option<String>,
+    attempts: u32,
+    back_off_s: f64,
+}
+
+struct Place {
+    url: String,
+    under_way: AtomicUsize,
+}
+
+/// What a request is about, for its log.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    pub(super) problem: &'a str,
+    pub(super) trajectory: u32,
+    pub(super) part: &'static str,
+    /// Seconds that the trajectory's thought took before this answer.
+    pub(super) before_s: Option<f64>,
+}
+
+impl Client {
+    pub(super) fn new(url: &str, server: &Server) -> Result<Self, LoadError> {
+        let key = server.key_env.as_ref().map(|name| {
+            let value = std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+            value.map(|value| value.trim().to_owned()).ok_or_else(|| {
+                LoadError::other(&format!("{url}: the environment variable {name} holds no key: set it"))
+            })
+        });
+        let silence = Some(Duration::from_secs_f64(server.silence_s));
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            // A key goes to the server that it is meant for and to no other.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_connect(silence)
+            .timeout_recv_response(silence)
+            .timeout_per_read(silence)
+            .build()
+            .new_agent();
+        let urls = [url].into_iter().chain(server.mirrors.iter().map(String::as_str));
+        let place =
+            |url: &str| Place { url: url.trim_end_matches('/').to_owned(), under_way: AtomicUsize::new(0) };
+        Ok(Self {
+            agent,
+            servers: urls.map(place).collect(),
+            key: key.transpose()?,
+            key_env: server.key_env.clone(),
+            attempts: server.attempts,
+            back_off_s: server.back_off_s,
+        })
+    }
+
+    /// Whether all servers answer at all.
+    pub(super) fn check(&self) -> Result<(), String> {
+        for place in &self.servers {
+            let url = format!("{}/models", place.url);
+            let mut request = self.agent.get(&url);
+            if let Some(key) = &self.key {
+                request = request.header("Authorization", format!("Bearer {key}"));
+            }
+            let response = request
+                .call()
+                .map_err(|error| self.clean(format!("{url}: {error}: is the server running?")))?;
+            match self.refusal(response) {
+                // Not every server lists its models.
+                Ok(_) | Err(Failure::Passing(..)) => {}
+                Err(Failure::Lasting(message)) if message.starts_with("404") => {}
+                Err(Failure::Lasting(message)) => return Err(format!("{url}: {message}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks until the answer is whole, or the attempts are used up, or there is no use in asking again.
+    pub(super) fn ask(
+        &self,
+        path: &str,
+        body: &Value,
+        tag: Option<&str>,
+        about: About,
+        log: &dyn Fn(Attempt),
+    ) -> Result<Piece, String> {
+        let body = body.to_string();
+        let mut tried = None;
+        for attempt in 1.. {
+            let place = self.choose(tried);
+            let (mut piece, started) = (Piece::default(), Instant::now());
+            self.servers[place].under_way.fetch_add(1, Ordering::Relaxed);
+            let result =
+                self.once(&format!("{}/{path}", self.servers[place].url), &body, tag, started, &mut piece);
+            self.servers[place].under_way.fetch_sub(1, Ordering::Relaxed);
+            piece.seconds = started.elapsed().as_secs_f64();
+            let url = &self.servers[place].url;
+            log(reported(&piece, about, attempt, url, &result));
+            let (message, wait) = match result {
+                Ok(()) => return Ok(piece),
+                Err(Failure::Lasting(message)) => return Err(format!("{url}: {message}")),
+                Err(Failure::Passing(message, wait)) => (message, wait),
+            };
+            if attempt >= self.attempts {
+                return Err(format!("{url}: {message} (after {attempt} attempts)"));
+            }
+            std::thread::sleep(wait.unwrap_or_else(|| self.back_off(attempt)));
+            tried = Some(place);
+        }
+        unreachable!("attempts are counted from 1 and end")
+    }
+
+    /// The server with the fewest requests under way, but another one than failed before, if there is one.
+    fn choose(&self, failed: Option<usize>) -> usize {
+        let others = (0..self.servers.len()).filter(|at| self.servers.len() == 1 || Some(*at) != failed);
+        others.min_by_key(|at| self.servers[*at].under_way.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    fn once(
+        &self,
+        url: &str,
+        body: &str,
+        tag: Option<&str>,
+        started: Instant,
+        piece: &mut Piece,
+    ) -> Result<(), Failure> {
+        let mut request = self.agent.post(url).header("Content-Type", "application/json");
+        if let Some(key) = &self.key {
+            request = request.header("Authorization", format!("Bearer {key}"));
+        }
+        let response = request.send(body);
+        let response = response.map_err(|error| Failure::Passing(self.clean(error.to_string()), None))?;
+        let mut response = self.refusal(response)?;
+        let result = read(piece, response.body_mut().as_reader(), started, tag, &|line| self.clean(line));
+        // A key can come in pieces, too.
+        piece.text = self.clean(std::mem::take(&mut piece.text));
+        piece.reasoning = self.clean(std::mem::take(&mut piece.reasoning));
+        result
+    }
+
+    /// The response, unless its status says that there is none.
+    fn refusal(&self, mut response: Response<Body>) -> Result<Response<Body>, Failure> {
+        let status = response.status().as_u16();
+        if status == 200 {
+            return Ok(response);
+        }
+        let wait = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let wait = wait.map(|s: f64| Duration::from_secs_f64(s.clamp(0.0, LONGEST_WAIT_S)));
+        let text = response.body_mut().with_config().limit(ERROR_BYTES).read_to_string().unwrap_or_default();
+        let said = start(self.clean(text).trim()).replace(['\n', '\r'], " ");
+        let message = if said.is_empty() { status.to_string() } else { format!("{status}: {said}") };
+        match status {
+            408 | 409 | 425 | 429 | 500.. => Err(Failure::Passing(message, wait)),
+            401 | 403 => {
+                let name = self.key_env.as_deref().unwrap_or("the one that key_env names");
+                Err(Failure::Lasting(format!("{message}: check the key in the environment variable {name}")))
+            }
+            _ => Err(Failure::Lasting(message)),
+        }
+    }
+
+    /// What a server says may hold the key it was sent.
+    fn clean(&self, text: String) -> String {
+        match &self.key {
+            Some(key) if text.contains(key.as_str()) => text.replace(key.as_str(), "[key]"),
+            _ => text,
+        }
+    }
+
+    /// Doubles with each attempt; between half and one and a half times that, so that clients do not come back together.
+    fn back_off(&self, attempt: u32) -> Duration {
+        let chance = (RandomState::new().build_hasher().finish() >> 11) as f64 / (1u64 << 53) as f64;
+        let mean = (self.back_off_s * f64::from(2u32.saturating_pow(attempt - 1))).min(LONGEST_WAIT_S);
+        Duration::from_secs_f64(mean * (0.5 + chance))
+    }
+}
+
+fn reported(piece: &Piece, about: About, attempt: u32, url: &str, result: &Result<(), Failure>) -> Attempt {
+    let mut gaps = piece.gaps_s.clone();
+    gaps.sort_by(f64::total_cmp);
+    let gap = |share: f64| {
+        gaps.get(((gaps.len() as f64 * share) as usize).min(gaps.len().saturating_sub(1))).copied()
+    };
+    let failure = match result {
+        Ok(()) => None,
+        Err(Failure::Passing(message, _) | Failure::Lasting(message)) => Some(message.clone()),
+    };
+    let ttfa_s =
+        piece.first_s[1].filter(|_| about.part != "thought").map(|s| s + about.before_s.unwrap_or(0.0));
+    Attempt {
+        problem: about.problem.to_owned(),
+        trajectory: about.trajectory,
+        part: about.part.to_owned(),
+        attempt,
+        server: url.to_owned(),
+        failure,
+        prompt_tokens: piece.usage.as_ref().map(|usage| usage.prompt_tokens),
+        completion_tokens: piece.usage.as_ref().map(|usage| usage.completion_tokens),
+        pieces: piece.counts[0] + piece.counts[1],
+        ttft_s: piece.first_s[0],
+        ttfa_s,
+        itl_p50_s: gap(0.5),
+        itl_p99_s: gap(0.99),
+        e2e_s: piece.seconds,
+    }
+}

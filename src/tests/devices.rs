@@ -1,0 +1,98 @@
+//! Several devices of one machine: workers that share the problems, and one that is killed.
+#![cfg(target_os = "linux")]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use isocost_harness::run_directory::read_records;
+use isocost_harness::trajectory::Trajectory;
+
+const SWEEP: &str = r#"
+name = "shared"
+why = "a test"
+seed = 5
+budgets = [0, 16, 64, 200]
+n = [1, 2, 4]
+strategies = ["first", "maj"]
+rows = 8
+
+[sampling]
+temperature = 0.8
+
+[[models]]
+name = "s"
+source = "bundled:reason-s"
+
+[[tasks]]
+name = "countdown-3"
+problems = 24
+"#;
+
+fn workplace() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("shared.toml"), SWEEP).unwrap();
+    folder
+}
+
+fn isocost(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
+    command.args([&["run", "shared.toml"], args].concat()).current_dir(folder);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn records(run: &Path) -> Vec<Trajectory> {
+    let mut records: Vec<_> = read_records(run).unwrap().iter().map(Trajectory::without_timing).collect();
+    records.sort_by_key(|r| (r.problem.clone(), r.trajectory));
+    records
+}
+
+#[test]
+fn a_worker_that_is_killed_has_its_problems_finished_by_the_others() {
+    let folder = workplace();
+    let output = isocost(folder.path(), &["--out", "whole"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+
+    let mut child = isocost(folder.path(), &["--device", "cpu,cpu", "--out", "shared"]).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut heard = String::new();
+    let mut workers = Vec::new();
+    while workers.len() < 2 {
+        let line = said.next().expect("the workers' processes are said").unwrap();
+        workers.extend(line.strip_prefix("worker on cpu: process ").map(str::to_owned));
+        heard += &(line + "\n");
+    }
+    // Nothing is read off the pipe for a while, which is too short to fill it.
+    while !std::fs::metadata(folder.path().join("shared/trajectories.jsonl")).is_ok_and(|m| m.len() > 0) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(Command::new("kill").args(["-KILL", &workers[1]]).status().unwrap().success());
+    said.map_while(Result::ok).for_each(|line| heard += &(line + "\n"));
+    assert!(child.wait().unwrap().success(), "{heard}");
+
+    assert_eq!(records(&folder.path().join("shared")), records(&folder.path().join("whole")));
+    let text = std::fs::read_to_string(folder.path().join("shared/trajectories.jsonl")).unwrap();
+    assert_eq!(text.lines().count(), 24 * 4, "none twice, none lost");
+    let report = std::fs::read_to_string(folder.path().join("shared/report.md")).unwrap();
+    let died = format!("The worker on cpu (process {}) died; its ", workers[1]);
+    assert!(report.contains(&died) && report.contains("2 workers: cpu, cpu"), "{report}");
+}
+
+#[test]
+fn devices_that_make_no_list_are_refused() {
+    let folder = workplace();
+    for (devices, expected) in
+        [("cuda:0,cuda:0", "twice"), ("cpu,auto", "auto is one device"), ("cpu,gpu", "choose cpu")]
+    {
+        let output = isocost(folder.path(), &["--device", devices, "--out", "out"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+        assert!(!folder.path().join("out").exists());
+    }
+}
