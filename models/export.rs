@@ -7,8 +7,7 @@
 //! Ids, and so the network, stay as they are. Text that does not begin with a space loses its first word; a template's
 //! never does.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Cursor;
 use std::path::Path;
 
 use candle_core::quantized::gguf_file::{Value, write};
@@ -24,6 +23,9 @@ use crate::weights::theirs;
 /// Numbers that `tokenizer.ggml.token_type` gives kinds of tokens.
 const CONTROL: i32 = 3;
 const USER_DEFINED: i32 = 4;
+/// The number of a list's items that are texts.
+const TEXT: u32 = 8;
+const MERGES: &str = "tokenizer.ggml.merges";
 
 /// Writes a model with words for tokens as a GGUF file in `f32`.
 ///
@@ -44,10 +46,21 @@ pub fn gguf(source: &Source, to: &Path) -> Result<(), LoadError> {
     let tensors = tensors(source).map_err(fail)?;
     let tensors: Vec<(&str, &QTensor)> =
         tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-    let file = File::create(to).map_err(|error| LoadError::read(to, &error))?;
-    let mut file = BufWriter::new(file);
+    let mut file = Cursor::new(Vec::new());
     write(&mut file, &values, &tensors).map_err(fail)?;
-    file.flush().map_err(|error| LoadError::read(to, &error))
+    let mut bytes = file.into_inner();
+    mark_merges_as_texts(&mut bytes);
+    std::fs::write(to, bytes).map_err(|error| LoadError::read(to, &error))
+}
+
+/// The library writes an empty list as one of numbers, and llama.cpp insists on texts.
+fn mark_merges_as_texts(file: &mut [u8]) {
+    let key = MERGES.as_bytes();
+    let end = file.windows(key.len()).position(|bytes| bytes == key).map(|at| at + key.len());
+    // After the key come the type of the value, a list, and that of its items.
+    if let Some(items) = end.and_then(|end| file.get_mut(end + 4..end + 8)) {
+        items.copy_from_slice(&TEXT.to_le_bytes());
+    }
 }
 
 type Values = Vec<(&'static str, Value)>;
@@ -96,7 +109,7 @@ fn tokenizer(checkpoint: &Checkpoint) -> Option<Values> {
         ("tokenizer.ggml.pre", Value::String("gpt-2".into())),
         ("tokenizer.ggml.tokens", Value::Array(tokens)),
         ("tokenizer.ggml.token_type", Value::Array(kinds)),
-        ("tokenizer.ggml.merges", Value::Array(vec![])),
+        (MERGES, Value::Array(vec![])),
         ("tokenizer.ggml.eos_token_id", Value::U32(*tokenizer.eos_ids().first()?)),
         ("tokenizer.ggml.add_bos_token", Value::Bool(false)),
         ("tokenizer.chat_template", Value::String(template?)),

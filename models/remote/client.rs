@@ -33,6 +33,7 @@ pub(super) struct Client {
 struct Place {
     url: String,
     under_way: AtomicUsize,
+    asked: AtomicUsize,
 }
 
 /// What a request is about, for its log.
@@ -65,8 +66,11 @@ impl Client {
             .build()
             .new_agent();
         let urls = [url].into_iter().chain(server.mirrors.iter().map(String::as_str));
-        let place =
-            |url: &str| Place { url: url.trim_end_matches('/').to_owned(), under_way: AtomicUsize::new(0) };
+        let place = |url: &str| Place {
+            url: url.trim_end_matches('/').to_owned(),
+            under_way: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
+        };
         Ok(Self {
             agent,
             servers: urls.map(place).collect(),
@@ -113,6 +117,7 @@ impl Client {
             let place = self.choose(tried);
             let (mut piece, started) = (Piece::default(), Instant::now());
             self.servers[place].under_way.fetch_add(1, Ordering::Relaxed);
+            self.servers[place].asked.fetch_add(1, Ordering::Relaxed);
             let result =
                 self.once(&format!("{}/{path}", self.servers[place].url), &body, tag, started, &mut piece);
             self.servers[place].under_way.fetch_sub(1, Ordering::Relaxed);
@@ -133,10 +138,15 @@ impl Client {
         unreachable!("attempts are counted from 1 and end")
     }
 
-    /// The server with the fewest requests under way, but another one than failed before, if there is one.
+    /// The server with the fewest requests under way, and of several the one asked least, but another one than failed before,
+    /// if there is one.
     fn choose(&self, failed: Option<usize>) -> usize {
         let others = (0..self.servers.len()).filter(|at| self.servers.len() == 1 || Some(*at) != failed);
-        others.min_by_key(|at| self.servers[*at].under_way.load(Ordering::Relaxed)).unwrap_or(0)
+        let load = |at: &usize| {
+            let Place { under_way, asked, .. } = &self.servers[*at];
+            (under_way.load(Ordering::Relaxed), asked.load(Ordering::Relaxed))
+        };
+        others.min_by_key(load).unwrap_or(0)
     }
 
     fn once(
