@@ -2,8 +2,8 @@
 //!
 //! The digits of an estimate follow from its interval by the rule of the Particle Data Group (Review of Particle
 //! Physics, Introduction 5.3): of the half-width, two digits are kept when its first three lie between 100 and
-//! 354, one when they lie between 355 and 949, else two after rounding up. An estimate keeps one digit all the same: what is not
-//! zero is never written as 0. What is absent or not finite is a dash.
+//! 354, one when they lie between 355 and 949, else two after rounding up. An amount that is not zero keeps one digit
+//! all the same. What is absent or not finite is a dash.
 
 use crate::statistics::Estimate;
 
@@ -76,10 +76,9 @@ fn bracketed(estimate: Option<&Estimate>, limit: impl Fn(i32) -> i32, scale: f64
         return format!("{0} [{0}, {0}]", significant(value));
     };
     let decimals = limit(decimals);
-    // Beyond a millionth of the interval a number is a rounding error.
-    let first_digit = (-value.abs().log10().floor()).clamp(f64::from(decimals), f64::from(decimals + 6));
+    let first_digit = if value > 0.0 && low >= 0.0 { -value.log10().floor() as i32 } else { decimals };
     let [low, high] = [low, high].map(|number| at(number, decimals));
-    format!("{} [{low}, {high}]", at(value, if value == 0.0 { decimals } else { first_digit as i32 }))
+    format!("{} [{low}, {high}]", at(value, decimals.max(first_digit)))
 }
 
 /// A number rounded at a decimal place, which may lie before the point.

@@ -14,8 +14,9 @@ use crate::server::Server;
 use crate::task::{Task, TaskError};
 
 /// The sweeps that are built in.
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 3] = [
     ("quickstart", include_str!("sweeps/quickstart.toml")),
+    ("study", include_str!("sweeps/study.toml")),
     ("brittleness", include_str!("sweeps/brittleness.toml")),
 ];
 

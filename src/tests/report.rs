@@ -111,7 +111,7 @@ fn a_browser_renders_the_report_and_its_tables_answer() {
     assert_eq!(found, "all is well");
 }
 
-/// The page with the checks as a further script, which its policy then allows too.
+/// The page with the checks, which must not contain what would end a script, as a further script, which its policy then allows too.
 fn with_checks(page: &str) -> String {
     let hash = BASE64_STANDARD.encode(Sha256::digest(CHECKS));
     let allowed = page.replacen("script-src ", &format!("script-src 'sha256-{hash}' "), 1);

@@ -45,7 +45,7 @@
     document.getElementById("b-text").value = "onerror";
     search();
     check("a search finds what a model wrote", all("#b-list li").length === 1);
-    check("what a model wrote is shown as text", document.querySelector("#b-one .chain").textContent.includes("<script>document.title='owned'</script>"));
+    check("what a model wrote is shown as text", document.querySelector("#b-one .chain").textContent.includes("<script>document.title='owned'<\/script>"));
     check("and makes no element", all("#b-one img, #b-one script, #b-list img").length === 0);
     check("nor runs", document.title !== "owned");
   } catch (error) {
