@@ -102,7 +102,7 @@ impl<'a> Merge<'a> {
     /// # Errors
     /// [`MergeError`] if they are not all the shards of one run.
     pub fn open(paths: &'a [PathBuf]) -> Result<Self, MergeError> {
-        let mut parts = paths.iter().map(|path| Part::open(path)).collect::<Result<Vec<_>, _>>()?;
+        let mut parts = paths.iter().map(Part::open).collect::<Result<Vec<_>, _>>()?;
         let Some(first) = parts.first() else { return Ok(Self { parts }) };
         parts.iter().try_for_each(|part| part.check_like(first))?;
         parts.sort_by_key(|part| part.shard);

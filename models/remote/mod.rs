@@ -152,7 +152,11 @@ impl Engine for RemoteEngine {
                 let (sender, queue, stop, log) = (sender.clone(), &queue, &stop, log.clone());
                 scope.spawn(move || {
                     // Nobody listening any more is no reason to stop.
-                    let log = |attempt| drop(log.as_ref().map(|to| to.send(attempt)));
+                    let log = |attempt| {
+                        if let Some(log) = &log {
+                            let _ = log.send(attempt);
+                        }
+                    };
                     let next = || queue.lock().ok().and_then(|mut queue| queue.next());
                     while let Some(wanted) = next().filter(|_| !stop.load(Ordering::Relaxed)) {
                         if sender.send(engine.trajectory(&wanted, &log)).is_err() {

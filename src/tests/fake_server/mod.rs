@@ -143,10 +143,10 @@ fn request(reader: &mut BufReader<TcpStream>) -> Option<(String, String, Vec<u8>
         if line.trim().is_empty() {
             break;
         }
-        if let Some((name, value)) = line.split_once(':') {
-            if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse().ok()?;
-            }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().ok()?;
         }
         if line.to_ascii_lowercase().starts_with("authorization") {
             headers = line.trim().to_owned();
