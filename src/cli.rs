@@ -513,9 +513,9 @@ mod tests {
 
     use super::*;
 
-    /// Every command with its path, `isocost tasks list`.
+    /// Every command that is shown, with its path, `isocost tasks list`.
     fn commands(path: &str, command: &clap::Command, found: &mut Vec<(String, clap::Command)>) {
-        for sub in command.get_subcommands() {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
             let path = format!("{path} {}", sub.get_name());
             commands(&path, sub, found);
             found.push((path, sub.clone()));
