@@ -1,7 +1,7 @@
 //! Weights in panels: how the matrices of a model lie in memory on the CPU.
 //!
 //! A matrix is cut into panels of [`PANEL`] output columns. Neighbouring columns are neighbouring lanes of a vector, so a
-//! product never sums lanes, and every output is one chain of multiply-adds along the inner dimension whatever
+//! product never sums lanes, and every output is summed along the inner dimension in one order whatever
 //! the batch is. Along that dimension a panel is a run of blocks, and a block is some rows of [`PANEL`] words of 32
 //! bits, one for each column: first `head` rows that say how large its numbers are, then, group by group, the numbers' high bits,
 //! where they have any, and their low bits. As many as fit share a word, the first number's in its lowest bits, so
