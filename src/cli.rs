@@ -75,7 +75,7 @@ pub(crate) enum Command {
     ///
     /// Refused unless all shards are there, finished, and of one sweep, with the same models and version of this program.
     #[command(
-        after_help = "Example:\n  isocost run sweep.toml --shard 1/2 --out a    (on one machine)\n  isocost run sweep.toml --shard 2/2 --out b    (on another)\n  isocost merge a b --out whole"
+        after_help = "Example, the first line on one machine and the second on another:\n  isocost run sweep.toml --shard 1/2 --out a\n  isocost run sweep.toml --shard 2/2 --out b\n  isocost merge a b --out whole"
     )]
     Merge {
         /// The run directory of every shard, in any order.
