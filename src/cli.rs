@@ -445,6 +445,7 @@ pub(crate) enum ModelsCommand {
         model: String,
     },
     /// Write a bundled model as a file for other programs, which must not exist yet.
+    #[command(after_help = "Example:\n  isocost models export --gguf bundled:reason-s reason-s.gguf")]
     Export {
         /// As GGUF in 32 bits, with the tokenizer as llama.cpp can express it: the same ids, and so the same tokens.
         #[arg(long, required = true)]
