@@ -7,8 +7,8 @@
 # kernels for quantised weights run on that one only, and there is no GPU to ask while an image is built.
 FROM nvidia/cuda:13.0.1-devel-ubuntu24.04 AS build
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl git && rm -rf /var/lib/apt/lists/*
+ENV CARGO_HOME=/opt/cargo RUSTUP_HOME=/opt/rustup PATH=/opt/cargo/bin:$PATH
 RUN curl -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --default-toolchain 1.90.0
-ENV PATH=/root/.cargo/bin:$PATH
 ARG COMPUTE_CAP=90
 ENV CUDA_COMPUTE_CAP=$COMPUTE_CAP
 WORKDIR /source

@@ -104,7 +104,7 @@ pub fn figures(facts: &Facts) -> Vec<Figure> {
 }
 
 /// Models in the order of their first row: their place gives their colour everywhere.
-fn models(rows: &[Row]) -> Vec<&str> {
+pub(crate) fn models(rows: &[Row]) -> Vec<&str> {
     let mut models: Vec<&str> = Vec::new();
     for row in rows {
         if !models.contains(&row.cell.model.as_str()) {

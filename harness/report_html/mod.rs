@@ -22,7 +22,7 @@ use crate::cell::Strategy;
 use crate::cell_tables::{answers_per_price, price_unit, way_name};
 use crate::currency::Currency;
 use crate::escape;
-use crate::figures::{Figure, Topic, cell_name};
+use crate::figures::{Figure, Topic, cell_name, models};
 use crate::report_md::{
     Report, bargain_table, budget, economy_summary, economy_table, headline, meaning, way_label,
 };
@@ -236,16 +236,6 @@ fn facts(page: &Page) -> Vec<(String, String)> {
         ));
     }
     facts
-}
-
-fn models(rows: &[Row]) -> Vec<&str> {
-    let mut models: Vec<&str> = Vec::new();
-    for row in rows {
-        if !models.contains(&row.cell.model.as_str()) {
-            models.push(&row.cell.model);
-        }
-    }
-    models
 }
 
 fn answer<'a>(rows: &'a [Row], task: &'a str) -> Answer<'a> {
