@@ -1,6 +1,7 @@
 //! A sweep: one TOML file that says which models, on which tasks, at which budgets and n, and why.
 
-use std::collections::BTreeSet;
+mod check;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -201,58 +202,6 @@ impl Sweep {
         Ok(sweep)
     }
 
-    fn check(&self) -> Result<(), String> {
-        check_budgets(&self.budgets)?;
-        for model in &self.models {
-            model.budgets.as_ref().map_or(Ok(()), |budgets| check_budgets(budgets))?;
-            self.check_server(model).map_err(|message| format!("model `{}`: {message}", model.name))?;
-        }
-        check_ascending("n", &self.n)?;
-        if self.n.contains(&0) {
-            return Err("n = 0: n counts completions, from 1".into());
-        }
-        if self.trajectories.is_some_and(|t| t < self.largest_n()) {
-            return Err(format!("trajectories must be at least the largest n, {}", self.largest_n()));
-        }
-        if self.rows == 0 || self.strategies.is_empty() {
-            return Err("rows and strategies must not be empty".into());
-        }
-        if self.waits.contains(&0) || self.waits.iter().collect::<BTreeSet<_>>().len() != self.waits.len() {
-            return Err("waits: each series needs its own count, from 1".into());
-        }
-        check_names("model", self.models.iter().map(|m| &m.name))?;
-        check_names("task", self.tasks.iter().map(|t| &t.name))?;
-        check_prices(self.all_prices(), self.verifier.as_ref())?;
-        check_sampling(&self.sampling)
-    }
-
-    /// A server is asked for nothing that it cannot do exactly.
-    fn check_server(&self, model: &ModelEntry) -> Result<(), String> {
-        let Some(server) = &model.server else {
-            let is_url = model.source.contains("://");
-            return if is_url {
-                Err(format!("{} is a server: add a [models.server]", model.source))
-            } else {
-                Ok(())
-            };
-        };
-        server.check(&model.source)?;
-        if let Some(price) = self.all_prices().find(|price| price.api.is_none()) {
-            return Err(format!(
-                "price `{}` is for device seconds, which a server does not tell: give prices by the token (api)",
-                price.label()
-            ));
-        }
-        let is_expressible = self.policy == Policy::Truncate || self.budgets(model) == [Budget::Max];
-        let thinks_freely = !self.budgets(model).contains(&Budget::Tokens(0)) && self.waits.is_empty();
-        if server.is_continued() || is_expressible && thinks_freely {
-            return Ok(());
-        }
-        Err("a chat server cannot be made to answer at a budget or to wait: name the served model's `tokenizer`, so that \
-             its text can be continued, or set budgets = [\"max\"], or policy = \"truncate\" with budgets above 0"
-            .into())
-    }
-
     fn largest_n(&self) -> u32 {
         self.n.last().copied().unwrap_or(1)
     }
@@ -337,68 +286,10 @@ impl Sweep {
     }
 }
 
-fn check_budgets(budgets: &[Budget]) -> Result<(), String> {
-    check_ascending("budgets", budgets)
-}
-
-fn check_ascending<T: PartialOrd + std::fmt::Debug>(what: &str, values: &[T]) -> Result<(), String> {
-    if values.is_empty() {
-        return Err(format!("{what} is empty"));
-    }
-    match values.windows(2).find(|pair| pair[0] >= pair[1]) {
-        Some(pair) => {
-            Err(format!("{what} must ascend without repetition, but {:?} follows {:?}", pair[1], pair[0]))
-        }
-        None => Ok(()),
-    }
-}
-
-fn check_names<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(), String> {
-    let mut seen = BTreeSet::new();
-    for name in names {
-        if name.is_empty() || name.chars().any(|c| c.is_control() || c == '/') {
-            return Err(format!("{what} name {name:?} must be printable and without `/`"));
-        }
-        if !seen.insert(name) {
-            return Err(format!("{what} `{name}` is listed twice"));
-        }
-    }
-    if seen.is_empty() { Err(format!("there is no {what}")) } else { Ok(()) }
-}
-
-fn check_prices<'a>(
-    prices: impl Iterator<Item = &'a Price>,
-    verifier: Option<&Verifier>,
-) -> Result<(), String> {
-    let mut labels = BTreeSet::new();
-    for price in prices {
-        price.check().map_err(|complaint| format!("price {}: {complaint}", price.label()))?;
-        if !labels.insert(price.label()) {
-            return Err(format!("price `{}` is listed twice: give one of them a name", price.label()));
-        }
-    }
-    let is_amount = |amount: f64| amount >= 0.0 && amount.is_finite();
-    match verifier {
-        Some(v) if !is_amount(v.device_s_per_answer) || !is_amount(v.usd_per_answer) => {
-            Err("verifier: seconds and dollars are numbers from 0".into())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_sampling(sampling: &Sampling) -> Result<(), String> {
-    let in_unit = |p: Option<f64>| p.is_none_or(|p| (0.0..=1.0).contains(&p));
-    if !(0.0..=10.0).contains(&sampling.temperature) {
-        return Err(format!("temperature {} is not between 0 and 10", sampling.temperature));
-    }
-    if sampling.top_k == Some(0) || !in_unit(sampling.top_p) || !in_unit(sampling.min_p) {
-        return Err("top_k counts from 1; top_p and min_p lie between 0 and 1".into());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn quickstart() -> String {

@@ -15,13 +15,13 @@ use isocost_models::meter::Watch;
 use isocost_models::random_model::RandomModel;
 use isocost_models::{device, device_rates};
 
-use crate::cli::CalibrateOptions;
+use crate::cli::CalibrateArgs;
 use crate::energy::start_meters;
 use crate::progress::Downloads;
 use crate::workload::{date, host};
 
 /// Calibrates a model, or a shape with random weights, and prints what was found.
-pub(crate) fn calibrate(options: &CalibrateOptions) -> Result<ExitCode> {
+pub(crate) fn calibrate(options: &CalibrateArgs) -> Result<ExitCode> {
     let device = options.device.open()?;
     let dtype = options.dtype.map(DType::from);
     let mut watch = start_meters();

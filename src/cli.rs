@@ -1,26 +1,35 @@
 //! The command line, as a person types it.
 
 mod bench_args;
+mod claims_command;
 mod compare_args;
 mod generate_args;
+mod import_args;
+mod measure_args;
+mod models_command;
+mod number;
 mod publish_args;
+mod run_args;
 mod table_args;
+mod tasks_command;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use isocost_harness::import::Format;
-use isocost_harness::shard::Shard;
+use clap::{Parser, Subcommand, ValueEnum};
 use isocost_models::device::DeviceChoice;
-use isocost_models::engine::DType;
 
 pub(crate) use bench_args::{BenchArgs, BenchOutput};
+pub(crate) use claims_command::ClaimsCommand;
 pub(crate) use compare_args::{CompareArgs, CompareOutput};
 pub(crate) use generate_args::{GenerateArgs, Output};
+pub(crate) use import_args::ImportArgs;
+pub(crate) use measure_args::{CalibrateArgs, EconomyArgs, ReplayArgs, VerifyArgs};
+pub(crate) use models_command::ModelsCommand;
+pub(crate) use number::Number;
 pub(crate) use publish_args::PublishArgs;
+pub(crate) use run_args::RunArgs;
 pub(crate) use table_args::{TableArgs, TableOutput};
-
-use crate::log::LogFormat;
+pub(crate) use tasks_command::TasksCommand;
 
 /// Measures what reasoning costs: accuracy per token, second and dollar, with honest intervals.
 #[derive(Debug, Parser)]
@@ -44,26 +53,7 @@ pub(crate) enum Command {
     #[command(
         after_help = "Examples:\n  isocost run quickstart\n  isocost run my-sweep.toml --out results/runs/mine\n  isocost run quickstart --limit 2 --log-format json 2> events.jsonl"
     )]
-    Run {
-        /// A built-in sweep, or a TOML file.
-        sweep: String,
-        /// Run directory [default: results/runs/DATE-HOST-SWEEP].
-        #[arg(long)]
-        out: Option<PathBuf>,
-        /// Where the models run: `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one; several share the
-        /// problems, each with a process of its own, as in `cuda:0,cuda:1`.
-        #[arg(long, default_value = "auto", value_delimiter = ',')]
-        device: Vec<DeviceChoice>,
-        /// At most so many problems of each task: a random subset, determined by the sweep's seed.
-        #[arg(long, value_name = "K")]
-        limit: Option<usize>,
-        /// What stderr gets: a live table and lines, or one JSON object per event.
-        #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-        log_format: LogFormat,
-        /// Only one of N parts of the problems, for N machines: `2/4` is the second of four.
-        #[arg(long, value_name = "i/N")]
-        shard: Option<Shard>,
-    },
+    Run(RunArgs),
     /// Sample what another process asks on stdin; started by `run` with several devices.
     #[command(hide = true)]
     Worker {
@@ -118,7 +108,7 @@ pub(crate) enum Command {
     #[command(
         after_help = "Examples:\n  isocost calibrate bundled:reason-l\n  isocost calibrate --shape config.json --dtype bf16 --device cuda"
     )]
-    Calibrate(CalibrateOptions),
+    Calibrate(CalibrateArgs),
     /// Time how fast prompts are read and tokens written, as llama-bench does.
     ///
     /// Lists and ranges (`1,8,16`, `64-512*2`) are run in every combination, a row for each. Wants an idle machine.
@@ -132,60 +122,15 @@ pub(crate) enum Command {
     #[command(
         after_help = "Examples:\n  isocost replay results/runs/2026-11-22-host-quickstart --surface surface.json\n  isocost replay RUN --surface surface.json --saturated 64 --itl-limit 0.05"
     )]
-    Replay {
-        /// The run directory.
-        run: PathBuf,
-        /// A file of surfaces [default: the run's own surface.json].
-        #[arg(long)]
-        surface: Option<PathBuf>,
-        /// Serve as many requests as so many rows hold, instead of one user.
-        #[arg(long, value_name = "ROWS")]
-        saturated: Option<u32>,
-        /// The largest batch, up to ROWS, at which 99 of 100 gaps between tokens are at most so many seconds.
-        #[arg(long, value_name = "SECONDS", requires = "saturated")]
-        itl_limit: Option<f64>,
-    },
+    Replay(ReplayArgs),
     /// Run some cells of a run alone for real: tokens, accuracy, seconds and joules, predicted against measured.
     ///
     /// Calibrates each model right before its cells. Wants an idle machine.
     #[command(after_help = "Example:\n  isocost verify results/runs/2026-11-22-host-quickstart")]
-    Verify {
-        /// The run directory.
-        run: PathBuf,
-        /// Cells to run.
-        #[arg(long, default_value_t = 12, value_parser = count)]
-        cells: usize,
-        /// Problems of each cell.
-        #[arg(long, default_value_t = 16, value_parser = count)]
-        problems: usize,
-        /// Times each request is repeated; the median counts.
-        #[arg(long, default_value_t = 3, value_parser = count)]
-        repeats: usize,
-        /// Seconds of calibration for each model.
-        #[arg(long, default_value_t = 30.0, value_parser = positive)]
-        time_limit: f64,
-        /// Where to run them.
-        #[arg(long, default_value_t)]
-        device: DeviceChoice,
-    },
+    Verify(VerifyArgs),
     /// Measure what sampling once saves: a sweep's grid from one pass, against every cell by itself.
     #[command(after_help = "Example:\n  isocost economy quickstart --problems 16")]
-    Economy {
-        /// A built-in sweep, or a TOML file.
-        sweep: String,
-        /// Problems of each task [default: the sweep's].
-        #[arg(long)]
-        problems: Option<usize>,
-        /// Only this model; may be repeated.
-        #[arg(long = "model")]
-        models: Vec<String>,
-        /// Write the numbers as JSON.
-        #[arg(long)]
-        out: Option<PathBuf>,
-        /// Where to run it.
-        #[arg(long, default_value_t)]
-        device: DeviceChoice,
-    },
+    Economy(EconomyArgs),
     /// Make tables, report and pictures of a run again, from its records alone.
     #[command(
         after_help = "Examples:\n  isocost report results/runs/2026-11-22-host-quickstart\n  isocost report RUN --price h100-owned --price mine.toml"
@@ -284,23 +229,7 @@ pub(crate) enum Command {
     #[command(
         after_help = "Example:\n  isocost import --format jsonl answers.jsonl --out results/runs/theirs && isocost report results/runs/theirs"
     )]
-    Import {
-        /// What wrote the files.
-        #[arg(long, value_enum)]
-        format: ImportFormat,
-        /// The files.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// Where the run goes.
-        #[arg(long)]
-        out: PathBuf,
-        /// The model's name, where the files do not say.
-        #[arg(long)]
-        model: Option<String>,
-        /// Task whose conventions hold, and whose name is used where the files do not say one.
-        #[arg(long)]
-        task: Option<String>,
-    },
+    Import(ImportArgs),
     /// List the tasks, show one, or preview what a model is asked.
     #[command(
         after_help = "Examples:\n  isocost tasks list\n  isocost tasks show gsm8k\n  isocost tasks preview word-problems --limit 3"
@@ -345,167 +274,6 @@ pub(crate) enum DoctorOutput {
     Text,
     /// One JSON object.
     Json,
-}
-
-/// What to do with tasks.
-#[derive(Debug, Subcommand)]
-pub(crate) enum TasksCommand {
-    /// The built-in tasks, with the number of their problems where those are on this machine.
-    #[command(after_help = "Example:\n  isocost tasks list")]
-    List,
-    /// A task as its file would have it, defaults filled in.
-    #[command(after_help = "Example:\n  isocost tasks show gsm8k > tasks/my-gsm8k.toml")]
-    Show {
-        /// A built-in task, or a TOML file.
-        name: String,
-    },
-    /// Some problems as a model is asked them, with their reference answers.
-    #[command(after_help = "Example:\n  isocost tasks preview chain --limit 1")]
-    Preview {
-        /// A built-in task, or a TOML file.
-        name: String,
-        /// How many: a random subset.
-        #[arg(long, value_name = "K", default_value_t = 3)]
-        limit: usize,
-        /// Seed of the subset.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-    },
-}
-
-/// What wrote the files of an import.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum ImportFormat {
-    /// lm-evaluation-harness.
-    LmEval,
-    /// lighteval.
-    Lighteval,
-    /// inspect_ai.
-    Inspect,
-    /// Plain JSON lines.
-    Jsonl,
-}
-
-impl From<ImportFormat> for Format {
-    fn from(format: ImportFormat) -> Self {
-        match format {
-            ImportFormat::LmEval => Self::LmEval,
-            ImportFormat::Lighteval => Self::Lighteval,
-            ImportFormat::Inspect => Self::Inspect,
-            ImportFormat::Jsonl => Self::Jsonl,
-        }
-    }
-}
-
-/// What else to do with claims.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ClaimsCommand {
-    /// Say how many problems and trajectories each claim needs, and what they would cost.
-    #[command(after_help = "Example:\n  isocost claims plan quickstart --pilot results/runs/mine")]
-    Plan {
-        /// A built-in sweep, or a TOML file.
-        sweep: String,
-        /// A run that shows how much the numbers vary, what a trajectory takes, and what that costs.
-        #[arg(long, value_name = "RUN")]
-        pilot: Option<PathBuf>,
-    },
-}
-
-/// A type of numbers.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Number {
-    /// 32 bits.
-    F32,
-    /// 16 bits, of which 10 are fraction.
-    F16,
-    /// 16 bits, of which 7 are fraction.
-    Bf16,
-}
-
-impl From<Number> for DType {
-    fn from(number: Number) -> Self {
-        match number {
-            Number::F32 => Self::F32,
-            Number::F16 => Self::F16,
-            Number::Bf16 => Self::BF16,
-        }
-    }
-}
-
-/// What to do with models.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ModelsCommand {
-    /// The bundled models, those with a card, and those in the hub's cache.
-    #[command(after_help = "Example:\n  isocost models list")]
-    List,
-    /// A model's sizes and files, as far as they are on this machine, and its card with the source of each fact.
-    #[command(after_help = "Example:\n  isocost models show bundled:reason-s")]
-    Show {
-        /// `bundled:NAME`, `hub:OWNER/NAME[@REVISION]`, a folder, or the short name of a model with a card.
-        model: String,
-    },
-    /// Write a bundled model as a file for other programs, which must not exist yet.
-    #[command(after_help = "Example:\n  isocost models export --gguf bundled:reason-s reason-s.gguf")]
-    Export {
-        /// As GGUF in 32 bits, with the tokenizer as llama.cpp can express it: the same ids, and so the same tokens.
-        #[arg(long, required = true)]
-        gguf: bool,
-        /// `bundled:NAME`.
-        model: String,
-        /// Where to.
-        file: PathBuf,
-    },
-    /// Fetch a model's files and print where they are.
-    ///
-    /// What is complete in the cache is not fetched again, and what broke off is resumed. Only configuration, tokenizer,
-    /// template and safetensors (or the .gguf file that is named) are fetched, never pickle files.
-    #[command(after_help = "Example:\n  isocost models fetch hub:Qwen/Qwen3-0.6B")]
-    Fetch {
-        /// `hub:OWNER/NAME[@REVISION]`, `hub:OWNER/NAME/FILE.gguf`, or the short name of a model with a card.
-        model: String,
-    },
-}
-
-/// What to calibrate, and how.
-#[derive(Debug, Args)]
-pub(crate) struct CalibrateOptions {
-    /// `bundled:NAME` or a model folder.
-    pub(crate) model: Option<String>,
-    /// A config.json: calibrate its shape with random weights.
-    #[arg(long, conflicts_with = "model", required_unless_present = "model")]
-    pub(crate) shape: Option<PathBuf>,
-    /// `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one.
-    #[arg(long, default_value_t)]
-    pub(crate) device: DeviceChoice,
-    /// Type of the numbers [default: as the weights are stored; f32 for a shape].
-    #[arg(long)]
-    pub(crate) dtype: Option<Number>,
-    /// Most rows of a step.
-    #[arg(long, default_value_t = 64, value_parser = count)]
-    pub(crate) rows: usize,
-    /// Longest context, in tokens.
-    #[arg(long, default_value_t = 4096, value_parser = count)]
-    pub(crate) context: usize,
-    /// Seconds after which to stop, however tight the numbers are; energy takes about half a minute more.
-    #[arg(long, default_value_t = 60.0, value_parser = positive)]
-    pub(crate) time_limit: f64,
-    /// Where to write the surface [default: results/surfaces/DATE-HOST-MODEL-DTYPE.json].
-    #[arg(long)]
-    pub(crate) out: Option<PathBuf>,
-}
-
-fn count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("must be a count from 1".into()),
-        Ok(count) => Ok(count),
-    }
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(number) if f64::is_finite(number) && number > 0.0 => Ok(number),
-        _ => Err("must be a number above 0".into()),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! `economy`: the whole grid from one pass, against every cell by itself.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -10,36 +9,29 @@ use isocost_harness::run_directory::write_whole;
 use isocost_harness::sampling::TaskInRun;
 use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
-use isocost_models::device::DeviceChoice;
 use isocost_models::engine::LocalEngine;
 
+use crate::cli::EconomyArgs;
 use crate::workload;
 
 /// Measures a sweep both ways and prints the comparison. Exit code 1 if any answer differs.
-pub(crate) fn economy(
-    sweep: &str,
-    problems: Option<usize>,
-    models: &[String],
-    out: Option<PathBuf>,
-    library: &Library,
-    device: DeviceChoice,
-) -> Result<ExitCode> {
-    let sweep = Sweep::open(sweep)?;
+pub(crate) fn economy(args: &EconomyArgs, library: &Library) -> Result<ExitCode> {
+    let (sweep, models) = (Sweep::open(&args.sweep)?, &args.models);
     if let Some(unknown) = models.iter().find(|name| !sweep.models.iter().any(|m| m.name == **name)) {
         bail!("the sweep has no model `{unknown}`");
     }
-    let (tasks, device) = (workload::tasks(&sweep, library)?, device.open()?);
+    let (tasks, device) = (workload::tasks(&sweep, library)?, args.device.open()?);
     let mut parts = Vec::new();
     for model in sweep.models.iter().filter(|m| models.is_empty() || models.contains(&m.name)) {
         for task in &tasks {
             eprintln!("{} on {}", model.name, task.task.name);
             let mut engine = workload::find(&sweep, model, &tasks, &device)?.load(&device)?;
-            parts.push(one(&sweep, model, task, problems, &mut engine)?);
+            parts.push(one(&sweep, model, task, args.problems, &mut engine)?);
         }
     }
     println!("{}", table(&parts).terminal());
-    if let Some(out) = out {
-        write_whole(&out, &(serde_json::to_string_pretty(&parts)? + "\n"))?;
+    if let Some(out) = &args.out {
+        write_whole(out, &(serde_json::to_string_pretty(&parts)? + "\n"))?;
         eprintln!("wrote {}", out.display());
     }
     Ok(if total(&parts).different_answers == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

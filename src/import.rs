@@ -13,23 +13,21 @@ use isocost_harness::run_directory::write_whole;
 use isocost_harness::task::Task;
 use sha2::{Digest, Sha256};
 
+use crate::cli::ImportArgs;
 use crate::workload;
 
 /// Reads the files, grades what they hold, and writes a run.
-pub(crate) fn import(
-    format: Format,
-    files: &[PathBuf],
-    out: &Path,
-    names: &Names,
-    task: Option<&str>,
-) -> Result<ExitCode> {
+pub(crate) fn import(args: &ImportArgs) -> Result<ExitCode> {
+    let ImportArgs { files, out, .. } = args;
+    let format = Format::from(args.format);
+    let names = Names { model: args.model.clone(), task: args.task.clone() };
     let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-    let read = read(format, &paths, names).map_err(|message| anyhow!("{message}"))?;
+    let read = read(format, &paths, &names).map_err(|message| anyhow!("{message}"))?;
     let mut completions = read.completions;
     if completions.is_empty() {
         bail!("{} holds no completions: {}", files[0].display(), read.notes.join("; "));
     }
-    let judges = judges(&completions, task)?;
+    let judges = judges(&completions, args.task.as_deref())?;
     completions.iter_mut().for_each(|completion| completion.grade(&judges[&completion.task]));
     let import = Import {
         schema: SCHEMA,

@@ -39,7 +39,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use isocost_harness::escape::visible;
-use isocost_harness::import::Names;
 use isocost_harness::source::Library;
 use serde_json::json;
 
@@ -49,10 +48,7 @@ fn main() -> ExitCode {
     let Cli { command, data } = Cli::parse();
     let library = tasks::library(data);
     let done = match command {
-        Command::Run { sweep, out, limit, device, shard, log_format } => {
-            log::set_format(log_format);
-            run::run(&sweep, out, limit, &library, &device, shard)
-        }
+        Command::Run(args) => run::run(&args, &library),
         Command::Worker { device } => worker::worker(device),
         Command::Merge { shards, out } => merge::merge(&shards, &out, &library).map(|()| ExitCode::SUCCESS),
         Command::Plan { sweep, no_pilot, limit, device } => {
@@ -62,16 +58,10 @@ fn main() -> ExitCode {
         Command::Tasks { command } => asked_of_tasks(command, &library).map(|()| ExitCode::SUCCESS),
         Command::Generate(args) => generate::generate(&args),
         Command::Bench(args) => bench::bench(&args),
-        Command::Calibrate(options) => calibrate::calibrate(&options),
-        Command::Replay { run, surface, saturated, itl_limit } => {
-            replay::replay(&run, surface, saturated, itl_limit).map(|()| ExitCode::SUCCESS)
-        }
-        Command::Verify { run, cells, problems, repeats, time_limit, device } => {
-            verify::verify(&run, &verify::Effort { cells, problems, repeats, time_limit }, &library, device)
-        }
-        Command::Economy { sweep, problems, models, out, device } => {
-            economy::economy(&sweep, problems, &models, out, &library, device)
-        }
+        Command::Calibrate(args) => calibrate::calibrate(&args),
+        Command::Replay(args) => replay::replay(&args).map(|()| ExitCode::SUCCESS),
+        Command::Verify(args) => verify::verify(&args, &library),
+        Command::Economy(args) => economy::economy(&args, &library),
         Command::Claims { plan: Some(ClaimsCommand::Plan { sweep, pilot }), .. } => {
             claims::plan_claims(&sweep, pilot.as_deref(), &library)
         }
@@ -81,10 +71,7 @@ fn main() -> ExitCode {
         Command::Publish(args) => publish::publish(&args).map(|()| ExitCode::SUCCESS),
         Command::Table(args) => table::table(&args).map(|()| ExitCode::SUCCESS),
         Command::Score { run, show_disagreements } => score::score(&run, show_disagreements),
-        Command::Import { format, files, out, model, task } => {
-            let names = Names { model, task: task.clone() };
-            import::import(format.into(), &files, &out, &names, task.as_deref())
-        }
+        Command::Import(args) => import::import(&args),
         Command::Grade { task } => grade::grade(task.as_deref()),
         Command::Doctor { output } => doctor::doctor(output, &library),
         Command::Completions { shell } => complete::completions(shell).map(|()| ExitCode::SUCCESS),

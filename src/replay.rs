@@ -1,7 +1,5 @@
 //! `replay`: what users would wait, on any device that has a surface.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Result, bail};
 use isocost_harness::latency_rows::{
     all_asked, dialect, latency_csv, latency_rows, latency_tables, requests, surface_of,
@@ -11,22 +9,20 @@ use isocost_harness::run_directory::{Manifest, read_manifest, read_records, writ
 use isocost_harness::surface::Surface;
 use isocost_harness::trajectory::Trajectory;
 
+use crate::cli::ReplayArgs;
+
 /// Replays a run, prints the waits and writes `latency.csv`.
-pub(crate) fn replay(
-    run: &Path,
-    surface: Option<PathBuf>,
-    saturated: Option<u32>,
-    itl_limit: Option<f64>,
-) -> Result<()> {
-    let (manifest, records) = (read_manifest(run)?, read_records(run)?);
-    let surfaces = Surface::read_all(&surface.unwrap_or_else(|| run.join("surface.json")))?;
-    let serving = match saturated {
+pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
+    let (manifest, records) = (read_manifest(&args.run)?, read_records(&args.run)?);
+    let surfaces = args.surface.clone().unwrap_or_else(|| args.run.join("surface.json"));
+    let surfaces = Surface::read_all(&surfaces)?;
+    let serving = match args.saturated {
         None => Serving::OneUser { rows: manifest.identity.sweep.rows as u32 },
         Some(rows) => Serving::Saturated { rows },
     };
-    let serving = match itl_limit {
+    let serving = match args.itl_limit {
         None => serving,
-        Some(limit) => within(&manifest, &records, &surfaces, saturated.unwrap_or(1), limit)?,
+        Some(limit) => within(&manifest, &records, &surfaces, args.saturated.unwrap_or(1), limit)?,
     };
     let rows = latency_rows(&manifest, &records, &surfaces, serving);
     if rows.is_empty() {
@@ -38,7 +34,7 @@ pub(crate) fn replay(
     for surface in &surfaces {
         eprintln!("surface of {} on {}, {}", surface.name.model, surface.name.device, surface.name.date);
     }
-    let path = run.join("latency.csv");
+    let path = args.run.join("latency.csv");
     write_whole(&path, &latency_csv(&rows))?;
     eprintln!("wrote {}", path.display());
     Ok(())

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
 use anyhow::Result;
 use isocost_harness::engine::Engine;
-use isocost_harness::run_directory::{RunDirectory, read_records};
+use isocost_harness::run_directory::{Manifest, RunDirectory, read_records};
 use isocost_harness::sampling::{TaskInRun, sample_task};
-use isocost_harness::shard::Shard;
 use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_harness::trajectory::Trajectory;
@@ -20,80 +19,161 @@ use isocost_models::engine::Device;
 use isocost_models::memory::MemoryPlan;
 use serde_json::json;
 
+use crate::cli::RunArgs;
 use crate::energy::EnergyLog;
 use crate::progress::{ModelProgress, Progress};
 use crate::so_far::SoFar;
 use crate::workload::Planned;
 use crate::{log, report, worker, workload};
 
+/// A sweep being carried out.
+struct Sampling<'a> {
+    args: &'a RunArgs,
+    sweep: Sweep,
+    tasks: Vec<TaskInRun>,
+    device: Device,
+    progress: Progress,
+    interrupted: Arc<AtomicBool>,
+}
+
 /// Carries a sweep out and reports on it.
-pub(crate) fn run(
-    name: &str,
-    out: Option<PathBuf>,
-    limit: Option<usize>,
-    library: &Library,
-    devices: &[DeviceChoice],
-    shard: Option<Shard>,
-) -> Result<ExitCode> {
-    let sweep = workload::sweep(name, limit)?;
+pub(crate) fn run(args: &RunArgs, library: &Library) -> Result<ExitCode> {
+    log::set_format(args.log_format);
+    let sweep = workload::sweep(&args.sweep, args.limit)?;
     let mut tasks = workload::tasks(&sweep, library)?;
-    worker::check(devices)?;
-    let device = devices[0].open()?;
+    worker::check(&args.device)?;
+    let device = args.device[0].open()?;
     let models = find_all(&sweep, &tasks, &device)?;
-    let facts = models.iter().map(|(model, found)| Ok((model.name.clone(), found.facts()?)));
-    let facts = facts.collect::<Result<BTreeMap<_, _>>>()?;
-    let manifest = workload::manifest(&sweep, &tasks, facts, described(devices, &device), shard);
-    if let Some(shard) = shard {
+    let manifest = manifest(args, &sweep, &tasks, &models, &device)?;
+    if let Some(shard) = args.shard {
         tasks.iter_mut().for_each(|task| task.problems = shard.part(&task.problems));
     }
-    let out = out.unwrap_or_else(|| workload::default_directory(&sweep, shard));
+    let out = args.out.clone().unwrap_or_else(|| workload::default_directory(&sweep, args.shard));
     let mut run = RunDirectory::open(&out, &manifest)?;
     let progress = Progress::new(&sweep, &tasks);
     greet(&progress, &sweep, &run);
-    // What an earlier session recorded counts in what is shown.
-    let earlier = if run.is_empty() { vec![] } else { read_records(run.path())? };
-    let interrupted = interrupt_flag()?;
-    let is_alone = devices.len() == 1;
-    let mut energy = if is_alone {
-        EnergyLog::start(run.path())
-    } else {
-        eprintln!("energy is not measured with several devices: what each one used cannot be told apart");
-        EnergyLog::without_meters(run.path())
-    };
-    let mut unmetered = EnergyLog::without_meters(run.path());
-    for (model, found) in models {
-        // One at a time: each was promised all of the device's memory.
+    let sampling = Sampling { args, sweep, tasks, device, progress, interrupted: interrupt_flag()? };
+    let flow = sampling.models(models, &mut run)?;
+    let done = run.len();
+    drop(run);
+    sampling.conclude(flow, done, &out)
+}
+
+fn manifest(
+    args: &RunArgs,
+    sweep: &Sweep,
+    tasks: &[TaskInRun],
+    models: &[(ModelEntry, Planned)],
+    device: &Device,
+) -> Result<Manifest> {
+    let facts = models.iter().map(|(model, found)| Ok((model.name.clone(), found.facts()?)));
+    let facts = facts.collect::<Result<BTreeMap<_, _>>>()?;
+    Ok(workload::manifest(sweep, tasks, facts, described(&args.device, device), args.shard))
+}
+
+impl Sampling<'_> {
+    /// Every model, one at a time: each was promised all of the device's memory.
+    fn models(&self, models: Vec<(ModelEntry, Planned)>, run: &mut RunDirectory) -> Result<ControlFlow<()>> {
+        // What an earlier session recorded counts in what is shown.
+        let earlier = if run.is_empty() { vec![] } else { read_records(run.path())? };
+        let mut energy = self.energy(run.path());
         // The meters of this machine do not see a server.
-        let (is_here, rows) = (found.is_here(), found.memory().map_or(sweep.rows, MemoryPlan::batch));
-        let mut engine: Box<dyn Engine> = match found.for_worker().filter(|_| !is_alone) {
-            Some(load) => Box::new(worker::crew(devices, &load)?),
-            None => found.engine(&device)?,
-        };
-        let rows = rows * devices.len();
-        let line = model_line(&mut *engine, rows, (&sweep, &model, &tasks), &earlier, &progress);
-        let watched = (if is_here { &mut energy } else { &mut unmetered }, &*interrupted);
-        if sample_model(&mut *engine, &mut run, &sweep, &model, &tasks, line, watched)?.is_break() {
-            let done = run.len();
-            progress.say(&format!(
-                "stopped with {done} trajectories recorded; go on with: isocost run {name}{}{} --out {}",
-                limit.map_or(String::new(), |limit| format!(" --limit {limit}")),
-                shard.map_or(String::new(), |shard| format!(" --shard {shard}")),
-                out.display()
-            ));
-            return Ok(ExitCode::FAILURE);
+        let mut unmetered = EnergyLog::without_meters(run.path());
+        for (model, found) in models {
+            let rows = found.memory().map_or(self.sweep.rows, MemoryPlan::batch) * self.args.device.len();
+
+            let is_here = found.is_here();
+            let mut engine = self.engine(found)?;
+            let energy = if is_here { &mut energy } else { &mut unmetered };
+            let line = self.line(&mut *engine, rows, &model, &earlier);
+            if self.model(&mut *engine, run, &model, line, energy)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn energy(&self, run: &Path) -> EnergyLog {
+        if self.args.device.len() == 1 {
+            return EnergyLog::start(run);
+        }
+        eprintln!("energy is not measured with several devices: what each one used cannot be told apart");
+        EnergyLog::without_meters(run)
+    }
+
+    fn engine(&self, found: Planned) -> Result<Box<dyn Engine>> {
+        let devices = &self.args.device;
+        match found.for_worker().filter(|_| devices.len() > 1) {
+            Some(load) => Ok(Box::new(worker::crew(devices, &load)?)),
+            None => found.engine(&self.device),
         }
     }
-    if let Some(shard) = shard {
-        progress.say(&format!(
-            "shard {shard} is done: {} trajectories; once all are: isocost merge {} ... --out DIR",
-            run.len(),
-            out.display()
-        ));
-        return Ok(ExitCode::SUCCESS);
+
+    fn model(
+        &self,
+        engine: &mut dyn Engine,
+        run: &mut RunDirectory,
+        model: &ModelEntry,
+        mut line: ModelProgress,
+        energy: &mut EnergyLog,
+    ) -> Result<ControlFlow<()>> {
+        for task in &self.tasks {
+            energy.begin();
+            let mut unwritten = Ok(());
+            let flow = sample_task(engine, run, &self.sweep, model, task, &mut |record| {
+                line.record(record);
+                unwritten = energy.tick(&model.name, &task.task.name);
+                if unwritten.is_err() || self.interrupted.load(Ordering::SeqCst) {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            })?;
+            unwritten?;
+            energy.end(&model.name, &task.task.name)?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
-    drop(run);
-    report::report(&out, &[])?;
-    Ok(ExitCode::SUCCESS)
+
+    /// The line of a model, which hears of the engine's steps; `earlier` records are counted first.
+    fn line(
+        &self,
+        engine: &mut dyn Engine,
+        rows: usize,
+        model: &ModelEntry,
+        earlier: &[Trajectory],
+    ) -> ModelProgress {
+        let problems: usize = self.tasks.iter().map(|task| task.problems.problems().len()).sum();
+        let total = problems * self.sweep.trajectories() as usize * self.sweep.series(model).len();
+        let (sender, steps) = mpsc::channel();
+        engine.report_steps(sender);
+        let price = self.sweep.all_prices().next();
+        let mut so_far = SoFar::new(&model.name, total as u64, rows, price, steps);
+        earlier.iter().filter(|record| record.model == model.name).for_each(|record| so_far.recall(record));
+        self.progress.model(so_far)
+    }
+
+    /// Says what comes next, or reports where all is there.
+    fn conclude(&self, flow: ControlFlow<()>, done: usize, out: &Path) -> Result<ExitCode> {
+        let args = self.args;
+        if flow.is_break() {
+            let limit = args.limit.map_or(String::new(), |limit| format!(" --limit {limit}"));
+            let shard = args.shard.map_or(String::new(), |shard| format!(" --shard {shard}"));
+            let again = format!("isocost run {}{limit}{shard} --out {}", args.sweep, out.display());
+            self.progress.say(&format!("stopped with {done} trajectories recorded; go on with: {again}"));
+            return Ok(ExitCode::FAILURE);
+        }
+        if let Some(shard) = args.shard {
+            let merge = format!("isocost merge {} ... --out DIR", out.display());
+            self.progress.say(&format!("shard {shard} is done: {done} trajectories; once all are: {merge}"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        report::report(out, &[])?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// One device with its hardware, or the list that was asked for.
@@ -152,51 +232,4 @@ fn interrupt_flag() -> Result<Arc<AtomicBool>> {
         }
     })?;
     Ok(flag)
-}
-
-fn sample_model(
-    engine: &mut dyn Engine,
-    run: &mut RunDirectory,
-    sweep: &Sweep,
-    model: &ModelEntry,
-    tasks: &[TaskInRun],
-    mut line: ModelProgress,
-    (energy, interrupted): (&mut EnergyLog, &AtomicBool),
-) -> Result<ControlFlow<()>> {
-    for task in tasks {
-        energy.begin();
-        let mut unwritten = Ok(());
-        let flow = sample_task(engine, run, sweep, model, task, &mut |record| {
-            line.record(record);
-            unwritten = energy.tick(&model.name, &task.task.name);
-            if unwritten.is_err() || interrupted.load(Ordering::SeqCst) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        })?;
-        unwritten?;
-        energy.end(&model.name, &task.task.name)?;
-        if flow.is_break() {
-            return Ok(flow);
-        }
-    }
-    Ok(ControlFlow::Continue(()))
-}
-
-/// The line of a model, which hears of the engine's steps; `earlier` records are counted first.
-fn model_line(
-    engine: &mut dyn Engine,
-    rows: usize,
-    (sweep, model, tasks): (&Sweep, &ModelEntry, &[TaskInRun]),
-    earlier: &[Trajectory],
-    progress: &Progress,
-) -> ModelProgress {
-    let problems: usize = tasks.iter().map(|task| task.problems.problems().len()).sum();
-    let total = problems * sweep.trajectories() as usize * sweep.series(model).len();
-    let (sender, steps) = mpsc::channel();
-    engine.report_steps(sender);
-    let mut so_far = SoFar::new(&model.name, total as u64, rows, sweep.all_prices().next(), steps);
-    earlier.iter().filter(|record| record.model == model.name).for_each(|record| so_far.recall(record));
-    progress.model(so_far)
 }

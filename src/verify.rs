@@ -20,46 +20,30 @@ use isocost_harness::verification::{CellCheck, Recorded, Verification, choose, c
 use isocost_harness::verification_report;
 use isocost_models::calibrate::Grid;
 use isocost_models::contention::Contention;
-use isocost_models::device::DeviceChoice;
 use isocost_models::engine::{Device, LocalEngine};
 use isocost_models::meter::Watch;
 
+use crate::cli::VerifyArgs;
 use crate::{calibrate, energy, report, workload};
-
-/// How much to check.
-pub(crate) struct Effort {
-    /// Cells.
-    pub(crate) cells: usize,
-    /// Problems of each.
-    pub(crate) problems: usize,
-    /// Repeats of each request.
-    pub(crate) repeats: usize,
-    /// Seconds of calibration for each model.
-    pub(crate) time_limit: f64,
-}
 
 /// A run being checked.
 struct Run<'a> {
     manifest: &'a Manifest,
     records: &'a [Trajectory],
     tasks: &'a [TaskInRun],
-    effort: &'a Effort,
+    args: &'a VerifyArgs,
     device: &'a Device,
 }
 
 /// Checks a run, prints and stores what was found. Exit code 1 if any token differs.
-pub(crate) fn verify(
-    path: &Path,
-    effort: &Effort,
-    library: &Library,
-    device: DeviceChoice,
-) -> Result<ExitCode> {
+pub(crate) fn verify(args: &VerifyArgs, library: &Library) -> Result<ExitCode> {
+    let path = &args.run;
     let (manifest, records) = (read_manifest(path)?, read_records(path)?);
     let tasks = workload::tasks(&manifest.identity.sweep, library)?;
-    let device = device.open()?;
-    let run = Run { manifest: &manifest, records: &records, tasks: &tasks, effort, device: &device };
+    let device = args.device.open()?;
+    let run = Run { manifest: &manifest, records: &records, tasks: &tasks, args, device: &device };
     let mut watch = energy::start_meters();
-    let chosen = choose(&run.recorded_cells(), effort.cells);
+    let chosen = choose(&run.recorded_cells(), args.cells);
     let (mut surfaces, mut verification) = (Vec::new(), Verification::default());
     for model in &manifest.identity.sweep.models {
         let cells: Vec<&Asked> = chosen.iter().filter(|asked| asked.model == model.name).collect();
@@ -124,7 +108,7 @@ impl Run<'_> {
     ) -> Result<(Surface, Vec<CellCheck>)> {
         let sweep = &self.manifest.identity.sweep;
         let mut engine = workload::find(sweep, model, self.tasks, self.device)?.load(self.device)?;
-        let time_limit = Duration::from_secs_f64(self.effort.time_limit);
+        let time_limit = Duration::from_secs_f64(self.args.time_limit);
         let grid = Grid::up_to(sweep.rows, self.longest(model), sweep.sampling.clone(), time_limit);
         let surface = calibrate::of_engine(&mut engine, &model.source, &grid, watch)?;
         let check = |asked: &&Asked| self.check_cell(&mut engine, model, asked, &surface, watch);
@@ -158,7 +142,7 @@ impl Run<'_> {
         let predicted = self.predict(asked, &recorded, surface);
         let settings = Settings { budgets: vec![asked.budget], ..sweep.settings(model, &task.task, 0) };
         watch.cut();
-        let alone = run_alone(engine, model, &task.task, &settings, &recorded, self.effort.repeats)?;
+        let alone = run_alone(engine, model, &task.task, &settings, &recorded, self.args.repeats)?;
         let windows = watch.cut();
         let valid = windows.iter().filter(|window| window.energy_valid).filter_map(|window| window.joules);
         let measured_j = valid.reduce(|a, b| a + b).map(|joules| joules / alone.runs as f64);
@@ -178,7 +162,7 @@ impl Run<'_> {
             Recorded { problem, trajectories }
         };
         let all = task.problems.problems().iter().map(of_problem);
-        all.filter(|r| r.trajectories.len() == asked.n as usize).take(self.effort.problems).collect()
+        all.filter(|r| r.trajectories.len() == asked.n as usize).take(self.args.problems).collect()
     }
 
     /// Mean seconds and joules of a request, from the records and the surface alone.

@@ -5,7 +5,8 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use isocost_models::device::DeviceChoice;
 
-use super::{Number, count};
+use super::Number;
+use super::number::count;
 
 /// Arguments of `bench`.
 #[derive(Args, Debug)]

@@ -1,12 +1,16 @@
 //! `bench` as a person runs it.
 
-use std::process::{Command, Output};
+mod program;
 
+use std::path::Path;
+use std::process::Output;
+
+use program::ran;
 use serde_json::Value;
 
 fn bench(args: &[&str]) -> Output {
     let quick = ["bench", "-m", "bundled:reason-s", "-p", "16", "-n", "4", "-r", "2"];
-    Command::new(env!("CARGO_BIN_EXE_isocost")).args(quick).args(args).output().unwrap()
+    ran(&[&quick, args].concat(), Path::new("."))
 }
 
 #[test]

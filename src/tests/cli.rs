@@ -1,5 +1,7 @@
 //! The program as a person runs it: real processes, real (very small) models, real files.
 
+mod program;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use isocost_harness::step_log::read_steps;
 use isocost_harness::surface::Surface;
 use isocost_harness::trajectory::{SCHEMA, Trajectory};
 use isocost_harness::verification::Verification;
+use program::{fails, folder_with, isocost, ran, records, stderr};
 
 const SWEEP: &str = r#"
 name = "small"
@@ -42,45 +45,13 @@ source = "made up"
 date = "2026-01-01"
 "#;
 
-fn isocost(args: &[&str], folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
-    command.args(args).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
 fn run(folder: &Path, out: &str) -> Output {
-    isocost(&["run", "small.toml", "--out", out], folder).output().unwrap()
-}
-
-fn workplace() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("small.toml"), SWEEP).unwrap();
-    folder
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A run's records in a fixed order, without what differs from run to run.
-fn records(folder: &Path) -> Vec<Trajectory> {
-    let mut records: Vec<_> = read_records(folder).unwrap().iter().map(Trajectory::without_timing).collect();
-    records.sort_by_key(|r| (r.model.clone(), r.task.clone(), r.problem.clone(), r.trajectory));
-    records
-}
-
-/// The message of a failed call: exit code 2, and a last line that names `file`.
-fn one_line_error(output: &Output, file: &str) -> String {
-    let text = stderr(output);
-    assert_eq!(output.status.code(), Some(2), "{text}");
-    let message = text.trim().lines().last().unwrap_or_default().to_owned();
-    assert!(message.starts_with("isocost: ") && message.contains(file), "{text} does not name {file}");
-    message
+    ran(&["run", "small.toml", "--out", out], folder)
 }
 
 #[test]
 fn the_same_seed_gives_the_same_records_and_the_same_report_twice() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     for out in ["a", "b"] {
         let output = run(folder.path(), out);
         assert!(output.status.success(), "{}", stderr(&output));
@@ -89,7 +60,7 @@ fn the_same_seed_gives_the_same_records_and_the_same_report_twice() {
     assert_eq!(a.len(), 18 * 4);
     assert_eq!(a, records(&folder.path().join("b")));
     let cells = |_: u8| {
-        let output = isocost(&["report", "a"], folder.path()).output().unwrap();
+        let output = ran(&["report", "a"], folder.path());
         assert!(output.status.success(), "{}", stderr(&output));
         (
             std::fs::read(folder.path().join("a/cells.csv")).unwrap(),
@@ -101,7 +72,7 @@ fn the_same_seed_gives_the_same_records_and_the_same_report_twice() {
 
 #[test]
 fn a_run_killed_again_and_again_ends_with_the_records_of_one_that_was_not() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     assert!(run(folder.path(), "whole").status.success());
     let mut kills = 0;
     for round in 0.. {
@@ -132,10 +103,10 @@ fn a_run_killed_again_and_again_ends_with_the_records_of_one_that_was_not() {
 
 #[test]
 fn a_run_is_verified_cell_by_cell_and_replayed_on_its_surface() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     assert!(run(folder.path(), "a").status.success());
     let small = ["--cells", "5", "--problems", "3", "--repeats", "1", "--time-limit", "3"];
-    let output = isocost(&[&["verify", "a"][..], &small].concat(), folder.path()).output().unwrap();
+    let output = ran(&[&["verify", "a"][..], &small].concat(), folder.path());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("Tokens: 5 of 5 cells equal the records"), "{text}");
@@ -154,7 +125,7 @@ fn a_run_is_verified_cell_by_cell_and_replayed_on_its_surface() {
         "{report}"
     );
     let saturated = ["replay", "a", "--saturated", "8", "--itl-limit", "1000"];
-    let output = isocost(&saturated, folder.path()).output().unwrap();
+    let output = ran(&saturated, folder.path());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && text.contains("saturated, 8 rows"), "{text}{}", stderr(&output));
     let csv = std::fs::read_to_string(folder.path().join("a/latency.csv")).unwrap();
@@ -164,24 +135,24 @@ fn a_run_is_verified_cell_by_cell_and_replayed_on_its_surface() {
 
 #[test]
 fn a_record_that_was_changed_is_found_by_running_its_cell_alone() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     assert!(run(folder.path(), "a").status.success());
     let path = folder.path().join("a/trajectories.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("\"answer_tokens\":", "\"answer_tokens\":1")).unwrap();
     let small = ["--cells", "1", "--problems", "2", "--repeats", "1", "--time-limit", "1"];
-    let output = isocost(&[&["verify", "a"][..], &small].concat(), folder.path()).output().unwrap();
+    let output = ran(&[&["verify", "a"][..], &small].concat(), folder.path());
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(String::from_utf8_lossy(&output.stdout).contains("0 of 1 cells equal"));
 }
 
 #[test]
 fn a_shape_is_calibrated_without_its_weights() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     let config = isocost_models::bundled::folder("bundled:reason-s").unwrap().join("config.json");
     let config = config.to_str().unwrap();
     let asked = ["calibrate", "--shape", config, "--rows", "4", "--context", "64", "--time-limit", "20"];
-    let output = isocost(&[&asked[..], &["--out", "s.json"]].concat(), folder.path()).output().unwrap();
+    let output = ran(&[&asked[..], &["--out", "s.json"]].concat(), folder.path());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(text.contains("Held out") && text.contains("GFLOP/s"), "{text}");
@@ -190,16 +161,16 @@ fn a_shape_is_calibrated_without_its_weights() {
     assert!((1..=4).contains(&surface.range.rows), "{}", surface.range.rows);
     assert_eq!(surface.energy, None, "no meter here, or none in this time: absent and not 0");
     let no_gpu = [&asked[..], &["--device", "gpu"]].concat();
-    let refused = isocost(&no_gpu, folder.path()).output().unwrap();
+    let refused = ran(&no_gpu, folder.path());
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("invalid value 'gpu'"), "{}", stderr(&refused));
 }
 
 #[test]
 fn one_pass_takes_fewer_tokens_than_cell_by_cell_and_gives_the_same_answers() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     let asked = ["economy", "small.toml", "--problems", "3", "--out", "e.json"];
-    let output = isocost(&asked, folder.path()).output().unwrap();
+    let output = ran(&asked, folder.path());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success() && text.contains("answers are the same tokens"),
@@ -214,7 +185,7 @@ fn one_pass_takes_fewer_tokens_than_cell_by_cell_and_gives_the_same_answers() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     let child = isocost(&["run", "small.toml", "--out", "a"], folder.path()).spawn().unwrap();
     while !std::fs::metadata(folder.path().join("a/trajectories.jsonl")).is_ok_and(|m| m.len() > 0) {
         std::thread::sleep(Duration::from_millis(2));
@@ -229,7 +200,7 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
 
 #[test]
 fn a_torn_line_is_set_aside_and_sampled_again() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     assert!(run(folder.path(), "a").status.success());
     let path = folder.path().join("a/trajectories.jsonl");
     let before = records(&folder.path().join("a"));
@@ -248,43 +219,43 @@ fn a_torn_line_is_set_aside_and_sampled_again() {
 
 #[test]
 fn a_run_is_not_mixed_with_another_sweep_model_or_schema() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     assert!(run(folder.path(), "a").status.success());
     std::fs::write(folder.path().join("small.toml"), SWEEP.replace("seed = 5", "seed = 6")).unwrap();
-    assert!(one_line_error(&run(folder.path(), "a"), "a").contains("another sweep"));
+    assert!(fails(&run(folder.path(), "a"), &["a"]).contains("another sweep"));
     std::fs::write(folder.path().join("small.toml"), SWEEP).unwrap();
     let manifest = folder.path().join("a/manifest.json");
     let text = std::fs::read_to_string(&manifest).unwrap();
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     let hash = value.pointer("/identity/models/s/weights_sha256/0").unwrap().as_str().unwrap().to_owned();
     std::fs::write(&manifest, text.replace(&hash, "0")).unwrap();
-    assert!(one_line_error(&run(folder.path(), "a"), "a").contains("model behind the name `s`"));
+    assert!(fails(&run(folder.path(), "a"), &["a"]).contains("model behind the name `s`"));
     std::fs::write(&manifest, text.replace(&format!("\"schema\": {SCHEMA}"), "\"schema\": 999")).unwrap();
-    assert!(one_line_error(&run(folder.path(), "a"), "a").contains("schema"));
+    assert!(fails(&run(folder.path(), "a"), &["a"]).contains("schema"));
 }
 
 #[test]
 fn two_processes_do_not_write_to_one_run() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     let first = isocost(&["run", "small.toml", "--out", "a"], folder.path()).spawn().unwrap();
     while !folder.path().join("a/lock").exists() {
         std::thread::sleep(Duration::from_millis(2));
     }
     std::thread::sleep(Duration::from_millis(20));
-    assert!(one_line_error(&run(folder.path(), "a"), "a").contains("another process"));
+    assert!(fails(&run(folder.path(), "a"), &["a"]).contains("another process"));
     assert!(first.wait_with_output().unwrap().status.success());
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_keeps_every_whole_line_and_says_what_to_do() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     // A file size limit stands in for a full disk: writes fail in the middle of a line.
     let script =
         format!("trap '' XFSZ; ulimit -f 40; exec {} run small.toml --out a", env!("CARGO_BIN_EXE_isocost"));
     let output = Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
     // Records and steps grow together; either may be the first that does not fit.
-    let message = one_line_error(&output, ".jsonl");
+    let message = fails(&output, &[".jsonl"]);
     assert!(message.contains("free some space"), "{message}");
     let text = std::fs::read_to_string(folder.path().join("a/trajectories.jsonl")).unwrap();
     let whole = text.lines().count();
@@ -296,7 +267,7 @@ fn a_full_disk_keeps_every_whole_line_and_says_what_to_do() {
 
 #[test]
 fn sweeps_with_mistakes_are_refused_before_anything_is_written() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     for (from, to, expected) in [
         ("budgets = [0,", "budgets = [-3,", "budget -3"),
         ("budgets = [0, 16", "budgets = [16, 16", "ascend"),
@@ -313,9 +284,9 @@ fn sweeps_with_mistakes_are_refused_before_anything_is_written() {
         assert!(last.starts_with("isocost: ") && last.contains(expected), "{message}");
         assert!(!folder.path().join("out").exists());
     }
-    let output = isocost(&["run", "nowhere.toml"], folder.path()).output().unwrap();
-    one_line_error(&output, "nowhere.toml");
-    one_line_error(&isocost(&["report", "nowhere"], folder.path()).output().unwrap(), "nowhere");
+    let output = ran(&["run", "nowhere.toml"], folder.path());
+    fails(&output, &["nowhere.toml"]);
+    fails(&ran(&["report", "nowhere"], folder.path()), &["nowhere"]);
 }
 
 /// A copy of a bundled model that can be spoilt.
@@ -424,7 +395,7 @@ fn spoilt_model_folders_are_refused_with_the_file_and_the_remedy() {
         ),
     ];
     for (file, spoil, expected) in cases {
-        let folder = workplace();
+        let folder = folder_with("small.toml", SWEEP);
         let model = copied_model(folder.path());
         spoil(&model);
         let output = run(folder.path(), "out");
@@ -438,7 +409,7 @@ fn spoilt_model_folders_are_refused_with_the_file_and_the_remedy() {
 
 #[test]
 fn every_record_conforms_to_the_published_schema() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     assert!(run(folder.path(), "a").status.success());
     let schema: serde_json::Value =
         serde_json::from_str(include_str!("../../harness/schema/trajectory.schema.json")).unwrap();
@@ -457,9 +428,9 @@ fn every_record_conforms_to_the_published_schema() {
 
 #[test]
 fn claims_name_what_is_missing_and_their_file_obeys_the_schema_and_the_registration() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     assert!(run(folder.path(), "a").status.success());
-    let output = isocost(&["claims", "a"], folder.path()).output().unwrap();
+    let output = ran(&["claims", "a"], folder.path());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && text.contains("registered before sampling"), "{text}");
     assert!(text.contains("missing: a distilled model"), "{text}");
@@ -473,20 +444,19 @@ fn claims_name_what_is_missing_and_their_file_obeys_the_schema_and_the_registrat
     let other = std::fs::read_to_string(&manifest).unwrap();
     let hash = file["registry_sha256"].as_str().unwrap();
     std::fs::write(&manifest, other.replace(hash, &"0".repeat(64))).unwrap();
-    let output = isocost(&["claims", "a", "--claim", "log-linear"], folder.path()).output().unwrap();
+    let output = ran(&["claims", "a", "--claim", "log-linear"], folder.path());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("CHANGED") && text.contains("log-linear") && !text.contains("unlocks"), "{text}");
-    let output = isocost(&["claims", "a", "--claim", "no-such"], folder.path()).output().unwrap();
-    assert!(one_line_error(&output, "no-such").contains("log-linear"));
+    let output = ran(&["claims", "a", "--claim", "no-such"], folder.path());
+    assert!(fails(&output, &["no-such"]).contains("log-linear"));
 }
 
 #[test]
 fn a_claims_plan_counts_problems_and_prices_them_from_a_pilot() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     assert!(run(folder.path(), "a").status.success());
     let plan = |args: &[&str]| {
-        let output =
-            isocost(&[&["claims", "plan", "small.toml"], args].concat(), folder.path()).output().unwrap();
+        let output = ran(&[&["claims", "plan", "small.toml"], args].concat(), folder.path());
         assert!(output.status.success(), "{}", stderr(&output));
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
@@ -497,14 +467,14 @@ fn a_claims_plan_counts_problems_and_prices_them_from_a_pilot() {
 
 #[test]
 fn a_report_is_priced_again_without_sampling_and_an_unknown_price_is_refused_by_name() {
-    let folder = workplace();
+    let folder = folder_with("small.toml", SWEEP);
     assert!(run(folder.path(), "a").status.success());
-    let output = isocost(&["report", "a", "--price", "reasoning-api-2025"], folder.path()).output().unwrap();
+    let output = ran(&["report", "a", "--price", "reasoning-api-2025"], folder.path());
     assert!(output.status.success(), "{}", stderr(&output));
     let prices = std::fs::read_to_string(folder.path().join("a/prices.csv")).unwrap();
     assert!(prices.contains(",a test,") && prices.contains(",reasoning-api-2025,"), "{prices}");
     let report = std::fs::read_to_string(folder.path().join("a/report.md")).unwrap();
     assert!(report.contains("## Prices") && report.contains("per million prompt tokens"), "{report}");
-    let output = isocost(&["report", "a", "--price", "nowhere.toml"], folder.path()).output().unwrap();
-    assert!(one_line_error(&output, "nowhere.toml").contains("h100-rented"));
+    let output = ran(&["report", "a", "--price", "nowhere.toml"], folder.path());
+    assert!(fails(&output, &["nowhere.toml"]).contains("h100-rented"));
 }

@@ -1,6 +1,8 @@
 //! Several devices of one machine: workers that share the problems, and one that is killed.
 #![cfg(target_os = "linux")]
 
+mod program;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -8,6 +10,7 @@ use std::time::Duration;
 
 use isocost_harness::run_directory::read_records;
 use isocost_harness::trajectory::Trajectory;
+use program::{folder_with, isocost, ran, records, stderr};
 
 const SWEEP: &str = r#"
 name = "shared"
@@ -30,36 +33,15 @@ name = "countdown-3"
 problems = 24
 "#;
 
-fn workplace() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("shared.toml"), SWEEP).unwrap();
-    folder
-}
-
-fn isocost(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
-    command.args([&["run", "shared.toml"], args].concat()).current_dir(folder);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    command
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn records(run: &Path) -> Vec<Trajectory> {
-    let mut records: Vec<_> = read_records(run).unwrap().iter().map(Trajectory::without_timing).collect();
-    records.sort_by_key(|r| (r.problem.clone(), r.trajectory));
-    records
-}
-
 #[test]
 fn a_worker_that_is_killed_has_its_problems_finished_by_the_others() {
-    let folder = workplace();
-    let output = isocost(folder.path(), &["--out", "whole"]).output().unwrap();
+    let folder = folder_with("shared.toml", SWEEP);
+    let output = ran(&["run", "shared.toml", "--out", "whole"], folder.path());
     assert!(output.status.success(), "{}", stderr(&output));
 
-    let mut child = isocost(folder.path(), &["--device", "cpu,cpu", "--out", "shared"]).spawn().unwrap();
+    let mut child = isocost(&["run", "shared.toml", "--device", "cpu,cpu", "--out", "shared"], folder.path())
+        .spawn()
+        .unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut heard = String::new();
     let mut workers = Vec::new();
@@ -86,11 +68,11 @@ fn a_worker_that_is_killed_has_its_problems_finished_by_the_others() {
 
 #[test]
 fn devices_that_make_no_list_are_refused() {
-    let folder = workplace();
+    let folder = folder_with("shared.toml", SWEEP);
     for (devices, expected) in
         [("cuda:0,cuda:0", "twice"), ("cpu,auto", "auto is one device"), ("cpu,gpu", "choose cpu")]
     {
-        let output = isocost(folder.path(), &["--device", devices, "--out", "out"]).output().unwrap();
+        let output = ran(&["run", "shared.toml", "--device", devices, "--out", "out"], folder.path());
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         assert!(stderr(&output).contains(expected), "{}", stderr(&output));
         assert!(!folder.path().join("out").exists());

@@ -1,17 +1,15 @@
 //! `isocost generate` as a person runs it.
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod program;
 
+use std::path::Path;
+use std::process::Output;
+
+use program::ran;
 use serde_json::Value;
 
 fn generate(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_isocost"))
-        .arg("generate")
-        .args(args)
-        .current_dir(folder)
-        .output()
-        .unwrap()
+    ran(&[&["generate"], args].concat(), folder)
 }
 
 fn json(args: &[&str]) -> Value {

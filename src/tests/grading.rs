@@ -1,29 +1,23 @@
 //! Tasks, grading, re-grading and imports as a person uses them.
 
+mod program;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use isocost_harness::run_directory::read_records;
+use program::{stderr, stdout};
 use serde_json::Value;
 
 fn isocost(args: &[&str], folder: &Path, input: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
-    command.args(args).current_dir(folder).env_remove("ISOCOST_DATA");
+    let mut command = program::isocost(args, folder);
+    command.env_remove("ISOCOST_DATA");
     // Nothing may depend on the network, or on what this machine has fetched.
     command.env("HF_HUB_OFFLINE", "1").env("HF_HOME", folder).env("XDG_CACHE_HOME", folder);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]

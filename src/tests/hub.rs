@@ -1,6 +1,7 @@
 //! Models from the hub, against a server that speaks its language and serves a real model's files.
 
 mod fake_hub;
+mod program;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -10,6 +11,7 @@ use isocost_harness::run_directory::{read_manifest, read_records};
 use isocost_harness::trajectory::Trajectory;
 use isocost_models::bundled;
 use isocost_models::hub::{Environment, Hub, HubError};
+use program::{fails, isocost, records, stderr, succeeds};
 
 const SWEEP: &str = r#"
 name = "small"
@@ -43,14 +45,13 @@ impl Place {
     }
 
     fn isocost(&self, args: &[&str], variables: &[(&str, &str)]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
+        let mut command = isocost(args, self.folder.path());
         // Nothing of the machine's own set-up may reach the test.
         for (name, _) in
             std::env::vars().filter(|(n, _)| n.starts_with("HF_") || n.to_lowercase().ends_with("_proxy"))
         {
             command.env_remove(name);
         }
-        command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
         command.env("HF_HOME", self.path("home")).env("HF_ENDPOINT", &self.hub.address);
         command.envs(variables.iter().copied()).output().unwrap()
     }
@@ -72,10 +73,7 @@ impl Place {
     }
 
     fn records(&self, out: &str) -> Vec<Trajectory> {
-        let mut records: Vec<_> =
-            read_records(&self.path(out)).unwrap().iter().map(Trajectory::without_timing).collect();
-        records.sort_by_key(|r| (r.problem.clone(), r.trajectory));
-        records
+        records(&self.path(out))
     }
 }
 
@@ -89,25 +87,6 @@ fn bundled_folder() -> PathBuf {
 
 fn reason_s() -> Repository {
     Repository::of_folder(&bundled_folder(), 'a')
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn succeeds(output: &Output) {
-    assert!(output.status.success(), "{}", stderr(output));
-}
-
-/// Fails with exit code 2 and one line that says what is wrong and what to do.
-fn fails(output: &Output, expected: &[&str]) {
-    let text = stderr(output);
-    assert_eq!(output.status.code(), Some(2), "{text}");
-    assert_eq!(text.lines().filter(|line| line.starts_with("isocost: ")).count(), 1, "{text}");
-    assert!(!text.contains("panicked"), "{text}");
-    for part in expected {
-        assert!(text.contains(part), "{text} does not say {part}");
-    }
 }
 
 fn same_files(folder: &Path, files: &[&str]) {

@@ -1,9 +1,12 @@
 //! Sweeps of several models: all are checked before the first is loaded, and one is loaded at a time.
 
+mod program;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use isocost_models::bundled;
+use program::isocost;
 
 const SWEEP: &str = r#"
 name = "many"
@@ -37,15 +40,9 @@ fn workplace(sources: &[&str]) -> tempfile::TempDir {
     folder
 }
 
-fn isocost(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
-    command.args(["run", "many.toml", "--out", "out"]).current_dir(folder);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    command
-}
-
 fn refused(folder: &Path) -> String {
-    let Output { status, stderr, .. } = isocost(folder).output().unwrap();
+    let Output { status, stderr, .. } =
+        isocost(&["run", "many.toml", "--out", "out"], folder).output().unwrap();
     let text = String::from_utf8_lossy(&stderr).into_owned();
     assert_eq!(status.code(), Some(2), "{text}");
     assert!(!folder.join("out").exists(), "something was recorded: {text}");
@@ -57,7 +54,10 @@ fn refused(folder: &Path) -> String {
 fn peak_bytes(sources: &[&str]) -> u64 {
     let folder = workplace(sources);
     let said = folder.path().join("stderr");
-    let mut child = isocost(folder.path()).stderr(std::fs::File::create(&said).unwrap()).spawn().unwrap();
+    let mut child = isocost(&["run", "many.toml", "--out", "out"], folder.path())
+        .stderr(std::fs::File::create(&said).unwrap())
+        .spawn()
+        .unwrap();
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
     while child.try_wait().unwrap().is_none() {

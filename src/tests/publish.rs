@@ -1,9 +1,12 @@
 //! What leaves a run: tables, comparisons and publications, as a person makes them.
 
+mod program;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use program::{fails, ran, stderr, stdout, succeeds};
 use serde_json::Value;
 
 const SWEEP: &str = r#"
@@ -28,7 +31,7 @@ fn made() -> &'static Path {
         let larger = SWEEP.replace("bundled:reason-s", "bundled:reason-m").replace("s_1%", "m");
         for (name, sweep) in [("a", SWEEP), ("b", &larger)] {
             std::fs::write(folder.path().join("small.toml"), sweep).unwrap();
-            succeeds(&isocost(&["run", "small.toml", "--out", name], folder.path()));
+            succeeds(&ran(&["run", "small.toml", "--out", name], folder.path()));
         }
         folder
     });
@@ -64,34 +67,8 @@ fn edit(path: &Path, change: impl Fn(String) -> String) {
     std::fs::write(path, change(text)).unwrap();
 }
 
-fn isocost(args: &[&str], folder: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
-    command.args(args).current_dir(folder).stdin(Stdio::null()).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn succeeds(output: &Output) {
-    assert!(output.status.success(), "{}", stderr(output));
-}
-
-/// Fails with exit code 2 and a last line that says all of this.
-fn fails(output: &Output, expected: &[&str]) {
-    let text = stderr(output);
-    assert_eq!(output.status.code(), Some(2), "{text}");
-    let message = text.trim().lines().last().unwrap_or_default();
-    assert!(message.starts_with("isocost: "), "{text}");
-    expected.iter().for_each(|part| assert!(message.contains(part), "{message} does not say {part}"));
-}
-
 fn table(output: &str) -> String {
-    let found = isocost(&["table", "a", "-o", output], made());
+    let found = ran(&["table", "a", "-o", output], made());
     succeeds(&found);
     stdout(&found)
 }
@@ -145,7 +122,7 @@ fn cells_as_json_obey_their_schema_and_equal_the_csv_and_the_parquet() {
     assert_eq!(lines.count(), 0);
     let parquet = std::fs::read(made().join("a/cells.parquet")).unwrap();
     assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
-    assert_eq!(isocost(&["table", "a", "-o", "parquet"], made()).stdout, parquet);
+    assert_eq!(ran(&["table", "a", "-o", "parquet"], made()).stdout, parquet);
 }
 
 #[test]
@@ -164,7 +141,7 @@ fn a_card_has_front_matter_whose_texts_are_quoted_and_a_block_of_results() {
 #[test]
 fn a_run_against_itself_has_no_difference_and_passes_every_gate() {
     let gates = ["--fail-on", "accuracy<0", "--fail-on", "seconds>1.000001", "--fail-on", "usd>1 ci"];
-    let output = isocost(&[&["compare", "a", "a", "-o", "json"][..], &gates].concat(), made());
+    let output = ran(&[&["compare", "a", "a", "-o", "json"][..], &gates].concat(), made());
     succeeds(&output);
     let found: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let validator = validator(include_str!("../../harness/schema/comparison.schema.json"));
@@ -180,7 +157,7 @@ fn a_run_against_itself_has_no_difference_and_passes_every_gate() {
 
 #[test]
 fn other_models_are_compared_with_what_differs_said_first() {
-    let output = isocost(&["compare", "a", "b"], made());
+    let output = ran(&["compare", "a", "b"], made());
     succeeds(&output);
     let text = stdout(&output);
     let begin = text.lines().next().unwrap();
@@ -195,13 +172,13 @@ fn other_models_are_compared_with_what_differs_said_first() {
     }
     let tables = text.lines().filter(|line| line.starts_with([' ', '─']));
     let widest = tables.map(|line| line.chars().count()).max().unwrap();
-    assert!(isocost(&["compare", "a", "b", "-o", "md"], made()).status.success());
+    assert!(ran(&["compare", "a", "b", "-o", "md"], made()).status.success());
     assert!(text.contains("Cost, other over base") && widest <= 100, "{widest}");
 }
 
 #[test]
 fn a_gate_that_fails_exits_with_1_and_a_wrong_one_with_2() {
-    let gated = |gate: &str| isocost(&["compare", "a", "b", "--fail-on", gate], made());
+    let gated = |gate: &str| ran(&["compare", "a", "b", "--fail-on", gate], made());
     let failed = gated("seconds>0.001 ci");
     assert_eq!(failed.status.code(), Some(1), "{}", stderr(&failed));
     assert!(stderr(&failed).contains("gate failed: seconds>0.001 ci: countdown-3"), "{}", stderr(&failed));
@@ -213,14 +190,14 @@ fn a_gate_that_fails_exits_with_1_and_a_wrong_one_with_2() {
         assert!(stderr(&wrong).contains(said), "{}", stderr(&wrong));
     }
     fails(&gated("joules>1"), &["joules>1", "none of the"]);
-    fails(&isocost(&["compare", "a", "b", "--only", "budget=7"], made()), &["shares no cell", "--only"]);
-    fails(&isocost(&["compare", "a", "nowhere"], made()), &["nowhere", "manifest.json"]);
+    fails(&ran(&["compare", "a", "b", "--only", "budget=7"], made()), &["shares no cell", "--only"]);
+    fails(&ran(&["compare", "a", "nowhere"], made()), &["nowhere", "manifest.json"]);
 }
 
 #[test]
 fn a_published_run_is_whole_listed_and_leads_the_readme() {
     let folder = workplace();
-    let output = isocost(&["publish", "a", "--name", "first"], folder.path());
+    let output = ran(&["publish", "a", "--name", "first"], folder.path());
     succeeds(&output);
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     let published: Value = serde_json::from_str(&read("results/first/published.json")).unwrap();
@@ -243,7 +220,7 @@ fn a_published_run_is_whole_listed_and_leads_the_readme() {
     assert!(readme.starts_with("# Ours\n") && readme.ends_with("\nThe rest.\n"));
     assert!(read("results/README.md").contains("## first"));
 
-    succeeds(&isocost(
+    succeeds(&ran(
         &["publish", "a", "--name", "second", "--without-trajectories", "--keep-readme"],
         folder.path(),
     ));
@@ -251,26 +228,26 @@ fn a_published_run_is_whole_listed_and_leads_the_readme() {
     assert_eq!(read("README.md"), readme);
     assert!(read("results/index.html").contains("second/report.html"));
     let before = read("results/index.html");
-    succeeds(&isocost(&["publish"], folder.path()));
+    succeeds(&ran(&["publish"], folder.path()));
     assert_eq!(read("results/index.html"), before);
 }
 
 #[test]
 fn what_was_published_and_then_changed_by_hand_is_refused() {
     let folder = workplace();
-    succeeds(&isocost(&["publish", "a"], folder.path()));
+    succeeds(&ran(&["publish", "a"], folder.path()));
     edit(&folder.path().join("results/a/cells.csv"), |text| text.replacen("0.", "1.", 1));
-    fails(&isocost(&["publish"], folder.path()), &["results/a/cells.csv", "publish the run again"]);
-    succeeds(&isocost(&["publish", "a"], folder.path()));
+    fails(&ran(&["publish"], folder.path()), &["results/a/cells.csv", "publish the run again"]);
+    succeeds(&ran(&["publish", "a"], folder.path()));
     std::fs::create_dir(folder.path().join("results/mine")).unwrap();
-    fails(&isocost(&["publish", "a", "--name", "mine"], folder.path()), &["results/mine", "--name"]);
+    fails(&ran(&["publish", "a", "--name", "mine"], folder.path()), &["results/mine", "--name"]);
 }
 
 /// Changes a workplace's run and publishes it.
 fn after(path: &str, change: impl Fn(String) -> String) -> Output {
     let folder = workplace();
     edit(&folder.path().join(path), change);
-    let output = isocost(&["publish", "a"], folder.path());
+    let output = ran(&["publish", "a"], folder.path());
     assert!(!folder.path().join("results/a").exists(), "something was published");
     output
 }
@@ -292,7 +269,7 @@ fn a_run_that_is_not_fit_is_refused_with_the_remedy() {
     fails(&after(records, last), &["9 of 10 problems are complete", "go on with it"]);
     let unmarked = workplace();
     std::fs::write(unmarked.path().join("README.md"), "# Ours\n").unwrap();
-    let output = isocost(&["publish", "a"], unmarked.path());
+    let output = ran(&["publish", "a"], unmarked.path());
     fails(&output, &["README.md", "<!-- isocost:leading-table -->"]);
 }
 
@@ -300,7 +277,7 @@ fn a_run_that_is_not_fit_is_refused_with_the_remedy() {
 #[test]
 fn help_shows_examples_of_each_command() {
     for command in ["table", "compare", "publish"] {
-        let output = isocost(&[command, "--help"], &PathBuf::from("."));
+        let output = ran(&[command, "--help"], &PathBuf::from("."));
         assert!(stdout(&output).contains("Examples:\n  isocost "), "{}", stdout(&output));
     }
 }

@@ -1,11 +1,14 @@
 //! The report as a page, in a real browser: it renders without a complaint, its tables answer, and what a model wrote
 //! stays text.
 
+mod program;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use program::{ran, succeeds};
 use sha2::{Digest, Sha256};
 
 const SWEEP: &str = r#"
@@ -47,16 +50,11 @@ const HOSTILE: &str =
 /// Run by the browser after the page's own script; what it finds is read from the dumped page.
 const CHECKS: &str = include_str!("report_checks.js");
 
-fn isocost(args: &[&str], folder: &Path) {
-    let output = Command::new(env!("CARGO_BIN_EXE_isocost")).args(args).current_dir(folder).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
 /// A small run in which one model wrote something hostile; the report is not yet made again.
 fn hostile_run() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("small.toml"), SWEEP).unwrap();
-    isocost(&["run", "small.toml", "--out", "run"], folder.path());
+    succeeds(&ran(&["run", "small.toml", "--out", "run"], folder.path()));
     let run = folder.path().join("run");
     let path = run.join("trajectories.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -78,10 +76,10 @@ fn page(run: &Path) -> String {
 fn a_report_is_one_harmless_file_and_the_same_bytes_twice() {
     let (folder, run) = hostile_run();
     let read = |name: &str| std::fs::read(run.join(name)).unwrap();
-    isocost(&["report", "run"], folder.path());
+    succeeds(&ran(&["report", "run"], folder.path()));
     let names = ["report.html", "figures/countdown-3-plane.svg", "figures/countdown-3-plane.png"];
     let first = names.map(read);
-    isocost(&["report", "run"], folder.path());
+    succeeds(&ran(&["report", "run"], folder.path()));
     assert!(first == names.map(read), "report wrote other bytes the second time");
     let page = page(&run);
     assert!(!page.contains("owned") && !page.contains("onerror"));
@@ -99,7 +97,7 @@ fn a_browser_renders_the_report_and_its_tables_answer() {
         return;
     };
     let (folder, run) = hostile_run();
-    isocost(&["report", "run"], folder.path());
+    succeeds(&ran(&["report", "run"], folder.path()));
     let checked = folder.path().join("checked.html");
     std::fs::write(&checked, with_checks(&page(&run))).unwrap();
     let (page, said) = dump(&browser, &checked);

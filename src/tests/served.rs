@@ -1,6 +1,7 @@
 //! Models behind a server: budgets by continuing, failures that pass and that do not, and a key that stays secret.
 
 mod fake_server;
+mod program;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -10,6 +11,7 @@ use isocost_harness::cell::Budget;
 use isocost_harness::request_log::{LoggedAttempt, read_attempts};
 use isocost_harness::run_directory::read_records;
 use isocost_harness::trajectory::{Thought, Trajectory};
+use program::{folder_with, isocost, records, stderr};
 
 /// Planted in the environment; looked for everywhere else.
 const KEY: &str = "sk-planted-0123456789";
@@ -54,15 +56,8 @@ problems = 4
 const CONTINUED: &str = "tokenizer = \"bundled:reason-s\"";
 const BUDGETS: &str = "budgets = [0, 4, 8, 20]";
 
-fn workplace(sweep: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("served.toml"), sweep).unwrap();
-    folder
-}
-
 fn run(folder: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
-    command.args(["run", "served.toml", "--out", "out"]).current_dir(folder).stdin(Stdio::null());
+    let mut command = isocost(&["run", "served.toml", "--out", "out"], folder);
     command.env("PLANTED_KEY", KEY).env("NO_PROXY", "127.0.0.1").output().unwrap()
 }
 
@@ -85,17 +80,6 @@ fn watched(folder: &Path) -> Output {
     output
 }
 
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn records(folder: &Path) -> Vec<Trajectory> {
-    let mut records: Vec<_> =
-        read_records(&folder.join("out")).unwrap().iter().map(Trajectory::without_timing).collect();
-    records.sort_by_key(|r| (r.problem.clone(), r.trajectory));
-    records
-}
-
 fn attempts(folder: &Path) -> Vec<LoggedAttempt> {
     read_attempts(&folder.join("out")).unwrap()
 }
@@ -103,10 +87,10 @@ fn attempts(folder: &Path) -> Vec<LoggedAttempt> {
 #[test]
 fn every_budget_is_the_same_thought_cut_there_and_answered() {
     let server = FakeServer::start();
-    let folder = workplace(&sweep(&[server.url()], CONTINUED, BUDGETS));
+    let folder = folder_with("served.toml", &sweep(&[server.url()], CONTINUED, BUDGETS));
     let output = watched(folder.path());
     assert!(output.status.success(), "{}", stderr(&output));
-    let records = records(folder.path());
+    let records = records(&folder.path().join("out"));
     assert_eq!(records.len(), 4 * 2);
     for record in &records {
         assert_eq!((record.thought, record.reasoning_tokens), (Thought::Closed, 10));
@@ -142,9 +126,9 @@ fn every_budget_is_the_same_thought_cut_there_and_answered() {
 #[test]
 fn whatever_passes_is_tried_again_and_the_records_are_the_same() {
     let calm = FakeServer::start();
-    let folder = workplace(&sweep(&[calm.url()], CONTINUED, BUDGETS));
+    let folder = folder_with("served.toml", &sweep(&[calm.url()], CONTINUED, BUDGETS));
     assert!(watched(folder.path()).status.success());
-    let expected = records(folder.path());
+    let expected = records(&folder.path().join("out"));
     for trouble in [
         Trouble::TooMany,
         Trouble::Broken,
@@ -158,10 +142,10 @@ fn whatever_passes_is_tried_again_and_the_records_are_the_same() {
     ] {
         let server = FakeServer::start();
         server.next(&[trouble; 2]);
-        let folder = workplace(&sweep(&[server.url()], CONTINUED, BUDGETS));
+        let folder = folder_with("served.toml", &sweep(&[server.url()], CONTINUED, BUDGETS));
         let output = watched(folder.path());
         assert!(output.status.success(), "{trouble:?}: {}", stderr(&output));
-        assert_eq!(records(folder.path()), expected, "{trouble:?}");
+        assert_eq!(records(&folder.path().join("out")), expected, "{trouble:?}");
         let attempts = attempts(folder.path());
         let failed: Vec<_> = attempts.iter().filter(|logged| logged.attempt.failure.is_some()).collect();
         assert_eq!((attempts.len(), failed.len()), (8 * 7 + 2, 2), "{trouble:?}: {failed:?}");
@@ -174,7 +158,7 @@ fn whatever_passes_is_tried_again_and_the_records_are_the_same() {
 fn a_server_that_refuses_is_not_asked_again_and_the_key_is_not_told() {
     let server = FakeServer::start();
     server.always(Trouble::Refuses);
-    let folder = workplace(&sweep(&[server.url()], CONTINUED, BUDGETS));
+    let folder = folder_with("served.toml", &sweep(&[server.url()], CONTINUED, BUDGETS));
     let output = watched(folder.path());
     assert_eq!(output.status.code(), Some(2));
     let text = stderr(&output);
@@ -187,12 +171,12 @@ fn a_server_that_refuses_is_not_asked_again_and_the_key_is_not_told() {
 fn attempts_end_and_what_was_had_is_kept() {
     let server = FakeServer::start();
     server.always(Trouble::Broken);
-    let folder = workplace(&sweep(&[server.url()], CONTINUED, BUDGETS));
+    let folder = folder_with("served.toml", &sweep(&[server.url()], CONTINUED, BUDGETS));
     let output = watched(folder.path());
     assert_eq!(output.status.code(), Some(2));
     let text = stderr(&output);
     assert!(text.contains("after 4 attempts") && text.contains("run again"), "{text}");
-    let nobody = workplace(&sweep(&["http://127.0.0.1:9/v1"], CONTINUED, BUDGETS));
+    let nobody = folder_with("served.toml", &sweep(&["http://127.0.0.1:9/v1"], CONTINUED, BUDGETS));
     let output = watched(nobody.path());
     assert!(stderr(&output).contains("is the server running?"), "{}", stderr(&output));
     assert!(!nobody.path().join("out").exists());
@@ -201,22 +185,22 @@ fn attempts_end_and_what_was_had_is_kept() {
 #[test]
 fn requests_are_shared_out_and_a_broken_server_is_avoided() {
     let (one, two) = (FakeServer::start(), FakeServer::start());
-    let folder = workplace(&sweep(&[one.url(), two.url()], CONTINUED, BUDGETS));
+    let folder = folder_with("served.toml", &sweep(&[one.url(), two.url()], CONTINUED, BUDGETS));
     assert!(watched(folder.path()).status.success());
     let shares = [one.requests().len(), two.requests().len()];
     assert!(shares[0] + shares[1] == 56 && shares.iter().all(|share| *share > 10), "{shares:?}");
-    let expected = records(folder.path());
+    let expected = records(&folder.path().join("out"));
     one.always(Trouble::Broken);
     std::fs::remove_dir_all(folder.path().join("out")).unwrap();
     let output = watched(folder.path());
     assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(records(folder.path()), expected);
+    assert_eq!(records(&folder.path().join("out")), expected);
 }
 
 #[test]
 fn a_chat_server_is_asked_only_for_what_it_can_express() {
     let server = FakeServer::start();
-    let refused = workplace(&sweep(&[server.url()], "", BUDGETS));
+    let refused = folder_with("served.toml", &sweep(&[server.url()], "", BUDGETS));
     let output = watched(refused.path());
     let last = stderr(&output).trim().lines().last().unwrap().to_owned();
     assert!(
@@ -230,10 +214,10 @@ fn a_chat_server_is_asked_only_for_what_it_can_express() {
         if in_tags {
             server.thinks_in_tags();
         }
-        let folder = workplace(&sweep(&[server.url()], "", truncated));
+        let folder = folder_with("served.toml", &sweep(&[server.url()], "", truncated));
         let output = watched(folder.path());
         assert!(output.status.success(), "{}", stderr(&output));
-        for record in records(folder.path()) {
+        for record in records(&folder.path().join("out")) {
             assert_eq!((record.thought, record.reasoning_tokens), (Thought::Closed, 10), "{record:?}");
             let [cut, whole] = &record.answers[..] else { panic!("{record:?}") };
             assert_eq!((cut.budget, cut.reasoning_tokens, cut.complete), (Budget::Tokens(4), 4, false));
@@ -249,16 +233,16 @@ fn tokens_that_the_server_does_not_count_are_counted_here_or_not_at_all() {
     let server = FakeServer::start();
     server.counts_nothing();
     let whole = "budgets = [\"max\"]";
-    let folder = workplace(&sweep(&[server.url()], "", whole));
+    let folder = folder_with("served.toml", &sweep(&[server.url()], "", whole));
     let output = watched(folder.path());
     assert!(
         output.status.code() == Some(2) && stderr(&output).contains("name the served model's `tokenizer`")
     );
     for lines in [CONTINUED.to_owned(), format!("{CONTINUED}\nchat = true")] {
-        let folder = workplace(&sweep(&[server.url()], &lines, whole));
+        let folder = folder_with("served.toml", &sweep(&[server.url()], &lines, whole));
         let output = watched(folder.path());
         assert!(output.status.success(), "{}", stderr(&output));
-        assert!(records(folder.path()).iter().all(|record| record.reasoning_tokens == 10));
+        assert!(records(&folder.path().join("out")).iter().all(|record| record.reasoning_tokens == 10));
         let report = std::fs::read_to_string(folder.path().join("out/report.md")).unwrap();
         assert!(report.contains("counted the tokens of 0 of"), "{report}");
     }
@@ -275,7 +259,7 @@ fn a_sweep_holds_no_key_and_no_price_that_a_server_does_not_have() {
         (sweep(&["bundled:reason-s"], CONTINUED, BUDGETS), "the source of a server is its base URL"),
         (with_price, "give prices by the token"),
     ] {
-        let folder = workplace(&text);
+        let folder = folder_with("served.toml", &text);
         let output = run(folder.path());
         let last = stderr(&output).trim().lines().last().unwrap().to_owned();
         assert!(output.status.code() == Some(2) && last.contains(expected), "{last}");

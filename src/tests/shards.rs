@@ -1,11 +1,14 @@
 //! A sweep dealt out to several machines, and put together again: real processes on a small sweep.
 
+mod program;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use isocost_harness::run_directory::{read_activity, read_manifest, read_records};
 use isocost_harness::step_log::read_steps;
 use isocost_harness::trajectory::Trajectory;
+use program::{folder_with, ran, records};
 
 const SWEEP: &str = r#"
 name = "split"
@@ -38,32 +41,14 @@ name = "chain"
 problems = 2
 "#;
 
-fn workplace() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("split.toml"), SWEEP).unwrap();
-    folder
-}
-
-fn isocost(folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
-    command.args(args).current_dir(folder).stdin(Stdio::null()).output().unwrap()
-}
-
 fn sampled(folder: &Path, args: &[&str]) {
-    let output = isocost(folder, &[&["run", "split.toml"], args].concat());
+    let output = ran(&[&["run", "split.toml"], args].concat(), folder);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// A run's records in a fixed order, without what differs from run to run.
-fn records(run: &Path) -> Vec<Trajectory> {
-    let mut records: Vec<_> = read_records(run).unwrap().iter().map(Trajectory::without_timing).collect();
-    records.sort_by_key(|r| (r.model.clone(), r.task.clone(), r.waits, r.problem.clone(), r.trajectory));
-    records
 }
 
 /// The last line that a refused call wrote.
 fn refused(folder: &Path, args: &[&str]) -> String {
-    let output = isocost(folder, args);
+    let output = ran(args, folder);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{text}");
     let last = text.trim().lines().last().unwrap_or_default().to_owned();
@@ -73,7 +58,7 @@ fn refused(folder: &Path, args: &[&str]) -> String {
 
 #[test]
 fn shards_merged_are_the_run_that_was_never_split() {
-    let folder = workplace();
+    let folder = folder_with("split.toml", SWEEP);
     let at = |run: &str| folder.path().join(run);
     sampled(folder.path(), &["--out", "whole"]);
     // With more shards than a task has problems, some have none of it.
@@ -81,7 +66,7 @@ fn shards_merged_are_the_run_that_was_never_split() {
         sampled(folder.path(), &["--shard", shard, "--out", out]);
         assert!(!at(out).join("report.md").exists(), "a part is not reported as if it were all");
     }
-    let output = isocost(folder.path(), &["merge", "c", "a", "b", "--out", "merged"]);
+    let output = ran(&["merge", "c", "a", "b", "--out", "merged"], folder.path());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(records(&at("merged")), records(&at("whole")));
     assert_eq!(records(&at("merged")).len(), 2 * (9 * 2 + 9));
@@ -101,7 +86,7 @@ fn shards_merged_are_the_run_that_was_never_split() {
 
 #[test]
 fn shards_that_do_not_belong_together_are_refused_in_one_line() {
-    let folder = workplace();
+    let folder = folder_with("split.toml", SWEEP);
     let at = |run: &str| folder.path().join(run);
     for (shard, out) in [("1/3", "a"), ("2/3", "b"), ("3/3", "c"), ("2/2", "half")] {
         sampled(folder.path(), &["--shard", shard, "--out", out]);
@@ -145,12 +130,12 @@ fn shards_that_do_not_belong_together_are_refused_in_one_line() {
 
 #[test]
 fn a_shard_goes_on_as_that_shard_and_no_other() {
-    let folder = workplace();
+    let folder = folder_with("split.toml", SWEEP);
     sampled(folder.path(), &["--shard", "1/2", "--out", "a"]);
     let message = refused(folder.path(), &["run", "split.toml", "--shard", "2/2", "--out", "a"]);
     assert!(message.contains("a: holds a run with another part of the problems (--shard)"), "{message}");
     for wrong in ["0/2", "3/2", "2", "x/y"] {
-        let output = isocost(folder.path(), &["run", "split.toml", "--shard", wrong]);
+        let output = ran(&["run", "split.toml", "--shard", wrong], folder.path());
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains("is not a shard"), "{wrong}");
     }

@@ -1,5 +1,8 @@
 //! What a person or a program sees on stderr while it runs; and what the program says of itself and its machine.
 
+mod program;
+
+use program::{folder_with, isocost};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -34,27 +37,16 @@ source = "made up"
 date = "2026-01-01"
 "#;
 
-fn workplace() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("seen.toml"), SWEEP).unwrap();
-    folder
-}
-
-fn isocost(args: &[&str], folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
-    command.args(args).current_dir(folder).stdin(Stdio::null());
-    command
-}
-
-fn stderr(output: &Output) -> String {
+/// What a call that succeeds says on the way.
+fn said(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 #[test]
 fn without_a_terminal_progress_is_one_plain_line_for_each_model() {
-    let folder = workplace();
-    let text = stderr(&isocost(&["run", "seen.toml", "--out", "a"], folder.path()).output().unwrap());
+    let folder = folder_with("seen.toml", SWEEP);
+    let text = said(&ran(&["run", "seen.toml", "--out", "a"], folder.path()));
     assert!(!text.contains(['\u{1b}', '\r']), "{text:?}");
     let progress: Vec<&str> = text.lines().filter(|line| line.contains(" of 48 trajectories")).collect();
     assert_eq!(progress.len(), 2, "{text}");
@@ -64,10 +56,10 @@ fn without_a_terminal_progress_is_one_plain_line_for_each_model() {
 
 #[test]
 fn as_json_stderr_is_one_object_for_each_event_and_a_resumed_run_counts_what_was_there() {
-    let folder = workplace();
+    let folder = folder_with("seen.toml", SWEEP);
     let arguments = ["run", "seen.toml", "--out", "a", "--log-format", "json"];
     for _ in 0..2 {
-        let text = stderr(&isocost(&arguments, folder.path()).output().unwrap());
+        let text = said(&ran(&arguments, folder.path()));
         let events: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
         let named = |name: &str| events.iter().filter(|event| event["event"] == name).collect::<Vec<_>>();
@@ -76,14 +68,14 @@ fn as_json_stderr_is_one_object_for_each_event_and_a_resumed_run_counts_what_was
         assert_eq!(models[0]["trajectories"], 48);
         assert!(models[0]["accuracy"]["ci_low"].is_f64() && models[0]["usd"].is_f64(), "{text}");
     }
-    let failed = isocost(&["run", "no.toml", "--log-format", "json"], folder.path()).output().unwrap();
+    let failed = ran(&["run", "no.toml", "--log-format", "json"], folder.path());
     let error: serde_json::Value = serde_json::from_slice(&failed.stderr).unwrap();
     assert_eq!((failed.status.code(), &error["event"]), (Some(2), &serde_json::json!("error")));
 }
 
 /// What a run writes to a terminal of so many columns; `None` without the program `script`.
 fn on_a_terminal(columns: usize) -> Option<String> {
-    let folder = workplace();
+    let folder = folder_with("seen.toml", SWEEP);
     let program = env!("CARGO_BIN_EXE_isocost");
     let line = format!("stty cols {columns} rows 30; '{program}' run seen.toml --out a > tables.txt");
     let mut command = Command::new("script");
@@ -125,7 +117,7 @@ fn the_doctor_finds_nothing_broken_and_never_shows_the_token() {
     for name in ["device", "instructions", "memory", "cuda", "metal", "bundled", "cache", "data", "runs"] {
         assert!(checks.iter().any(|check| check["check"] == name), "{name}");
     }
-    let text = String::from_utf8(isocost(&["doctor"], folder.path()).output().unwrap().stdout).unwrap();
+    let text = String::from_utf8(ran(&["doctor"], folder.path()).stdout).unwrap();
     assert!(text.contains("cargo build --release --features cuda") || cfg!(feature = "cuda"), "{text}");
     assert!(!format!("{text}{found}").contains("hf_secret"));
 }
@@ -149,10 +141,10 @@ fn the_program_works_anywhere_with_nothing_but_itself() {
 fn completions_and_manual_pages_know_every_command() {
     let folder = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let output = isocost(&["completions", shell], folder.path()).output().unwrap();
+        let output = ran(&["completions", shell], folder.path());
         assert!(String::from_utf8(output.stdout).unwrap().contains("doctor"), "{shell}");
     }
-    stderr(&isocost(&["man", "--out", "man"], folder.path()).output().unwrap());
+    said(&ran(&["man", "--out", "man"], folder.path()));
     let page = std::fs::read_to_string(folder.path().join("man/isocost-run.1")).unwrap();
     assert!(page.contains("quickstart") && folder.path().join("man/isocost-tasks-list.1").exists());
 }

@@ -1,0 +1,60 @@
+//! The program as a person runs it: a process in a folder, and what came of it.
+
+// Each test crate uses a part of it.
+#![allow(dead_code)]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use isocost_harness::run_directory::read_records;
+use isocost_harness::trajectory::Trajectory;
+
+/// A new folder that holds one file.
+pub(crate) fn folder_with(name: &str, text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(name), text).unwrap();
+    folder
+}
+
+/// The program in a folder, not started yet; nothing is typed, and what it says is kept.
+pub(crate) fn isocost(args: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
+    command.args(args).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What became of it.
+pub(crate) fn ran(args: &[&str], folder: &Path) -> Output {
+    isocost(args, folder).output().unwrap()
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A run's records in a fixed order, without what differs from run to run.
+pub(crate) fn records(run: &Path) -> Vec<Trajectory> {
+    let mut records: Vec<_> = read_records(run).unwrap().iter().map(Trajectory::without_timing).collect();
+    records.sort_by_key(|r| (r.model.clone(), r.task.clone(), r.waits, r.problem.clone(), r.trajectory));
+    records
+}
+
+pub(crate) fn succeeds(output: &Output) {
+    assert!(output.status.success(), "{}", stderr(output));
+}
+
+/// A failed call says why in one line, its last, which has all these parts; the exit code is 2.
+pub(crate) fn fails(output: &Output, expected: &[&str]) -> String {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("isocost: ")).count(), 1, "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+    let message = text.trim().lines().last().unwrap_or_default().to_owned();
+    assert!(message.starts_with("isocost: "), "{text}");
+    expected.iter().for_each(|part| assert!(message.contains(part), "{message} does not say {part}"));
+    message
+}
