@@ -7,6 +7,9 @@
 
 use crate::statistics::Estimate;
 
+/// Ends of an interval so far apart have no decimal place in common: each has digits of its own.
+const MAGNITUDES: f64 = 100.0;
+
 /// What stands where there is no number.
 pub const ABSENT: &str = "–";
 
@@ -25,9 +28,15 @@ pub fn share(estimate: Option<&Estimate>) -> String {
     bracketed(estimate, |decimals| decimals.clamp(2, 3), 1.0)
 }
 
-/// An amount as `12.3 [11.1, 13.9]` after multiplication by `scale`.
+/// An amount as `12.3 [11.1, 13.9]` after multiplication by `scale`; one of uncertain magnitude as `0.42 [0.03, 2200]`.
 pub fn amount(estimate: Option<&Estimate>, scale: f64) -> String {
-    bracketed(estimate, |decimals| decimals, scale)
+    match estimate {
+        Some(e) if e.ci_low > 0.0 && e.ci_high / e.ci_low >= MAGNITUDES && e.ci_high.is_finite() => {
+            let [value, low, high] = [e.value, e.ci_low, e.ci_high].map(|number| two_digits(number * scale));
+            format!("{value} [{low}, {high}]")
+        }
+        _ => bracketed(estimate, |decimals| decimals, scale),
+    }
 }
 
 /// A number without interval, to three significant digits; whole numbers keep all of theirs.
@@ -81,6 +90,12 @@ fn bracketed(estimate: Option<&Estimate>, limit: impl Fn(i32) -> i32, scale: f64
     format!("{} [{low}, {high}]", at(value, decimals.max(first_digit)))
 }
 
+/// A positive number to two significant digits, or its magnitude where it has many.
+fn two_digits(value: f64) -> String {
+    let exponent = value.log10().floor() as i32;
+    if exponent < 6 { at(value, 1 - exponent) } else { format!("{value:.0e}") }
+}
+
 /// A number rounded at a decimal place, which may lie before the point.
 fn at(value: f64, decimals: i32) -> String {
     let text = if decimals >= 0 {
@@ -118,9 +133,15 @@ mod tests {
 
     #[test]
     fn what_is_not_zero_is_not_written_as_zero_however_wide_its_interval() {
-        assert_eq!(amount(Some(&estimate(0.42, 0.03, 2200.0)), 1.0), "0.4 [0, 2200]");
+        assert_eq!(amount(Some(&estimate(0.42, 0.0, 2200.0)), 1.0), "0.4 [0, 2200]");
         assert_eq!(amount(Some(&estimate(0.0, 0.0, 30.0)), 1.0), "0 [0, 30]");
         assert_eq!(share(Some(&estimate(0.0004, 0.0, 0.3))), "0.0004 [0.00, 0.30]");
+    }
+
+    #[test]
+    fn an_amount_of_uncertain_magnitude_has_digits_at_both_ends() {
+        assert_eq!(amount(Some(&estimate(0.42, 0.03, 2200.0)), 1.0), "0.42 [0.030, 2200]");
+        assert_eq!(amount(Some(&estimate(3.2, 0.1, 5.1e23)), 1.0), "3.2 [0.10, 5e23]");
     }
 
     #[test]

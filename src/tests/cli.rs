@@ -3,11 +3,10 @@
 mod program;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use isocost_harness::one_pass::OnePass;
-use isocost_harness::run_directory::read_records;
 use isocost_harness::step_log::read_steps;
 use isocost_harness::surface::Surface;
 use isocost_harness::trajectory::{SCHEMA, Trajectory};

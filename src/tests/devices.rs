@@ -4,12 +4,9 @@
 mod program;
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use isocost_harness::run_directory::read_records;
-use isocost_harness::trajectory::Trajectory;
 use program::{folder_with, isocost, ran, records, stderr};
 
 const SWEEP: &str = r#"

@@ -4,7 +4,7 @@ mod program;
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use isocost_harness::run_directory::read_records;
 use program::{stderr, stdout};

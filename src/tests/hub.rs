@@ -4,10 +4,10 @@ mod fake_hub;
 mod program;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use fake_hub::{FakeHub, Fault, Repository, TOKEN};
-use isocost_harness::run_directory::{read_manifest, read_records};
+use isocost_harness::run_directory::read_manifest;
 use isocost_harness::trajectory::Trajectory;
 use isocost_models::bundled;
 use isocost_models::hub::{Environment, Hub, HubError};

@@ -3,7 +3,7 @@
 mod program;
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use isocost_models::bundled;
 use program::isocost;

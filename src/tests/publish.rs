@@ -3,7 +3,7 @@
 mod program;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::sync::OnceLock;
 
 use program::{fails, ran, stderr, stdout, succeeds};

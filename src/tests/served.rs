@@ -4,13 +4,12 @@ mod fake_server;
 mod program;
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use fake_server::{FakeServer, Trouble};
 use isocost_harness::cell::Budget;
 use isocost_harness::request_log::{LoggedAttempt, read_attempts};
-use isocost_harness::run_directory::read_records;
-use isocost_harness::trajectory::{Thought, Trajectory};
+use isocost_harness::trajectory::Thought;
 use program::{folder_with, isocost, records, stderr};
 
 /// Planted in the environment; looked for everywhere else.

@@ -3,11 +3,9 @@
 mod program;
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
-use isocost_harness::run_directory::{read_activity, read_manifest, read_records};
+use isocost_harness::run_directory::{read_activity, read_manifest};
 use isocost_harness::step_log::read_steps;
-use isocost_harness::trajectory::Trajectory;
 use program::{folder_with, ran, records};
 
 const SWEEP: &str = r#"

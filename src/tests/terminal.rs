@@ -2,8 +2,7 @@
 
 mod program;
 
-use program::{folder_with, isocost};
-use std::path::Path;
+use program::{folder_with, isocost, ran};
 use std::process::{Command, Output, Stdio};
 
 const SWEEP: &str = r#"
@@ -128,7 +127,7 @@ fn the_program_works_anywhere_with_nothing_but_itself() {
     let run = |args: &[&str]| {
         let mut command = isocost(args, folder.path());
         let output = command.env_clear().env("TMPDIR", folder.path()).output().unwrap();
-        stderr(&output);
+        said(&output);
         String::from_utf8(output.stdout).unwrap()
     };
     assert!(run(&["models", "list"]).contains("bundled:reason-l"));
