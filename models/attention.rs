@@ -5,6 +5,8 @@
 //! kernel is tested against, plain tensor operations do the same one sequence at a time.
 
 mod paged;
+mod party;
+mod stored;
 
 use candle_core::{D, DType, Result, Tensor};
 
@@ -126,6 +128,9 @@ mod tests {
             Span { blocks: vec![3, 0], start: 20, len: 1 },
             Span { blocks: vec![4, 1], start: 0, len: 19 },
             Span { blocks: vec![3, 2], start: 16, len: 2 },
+            // Two that share their first block with the one before, as forks of one prompt do.
+            Span { blocks: vec![3, 1], start: 19, len: 1 },
+            Span { blocks: vec![3, 0], start: 30, len: 1 },
         ];
         for (dtype, window, dim) in [
             (DType::F32, None, 20),
@@ -134,7 +139,7 @@ mod tests {
             (DType::F32, Some(5), 32),
             (DType::F32, Some(18), 3),
         ] {
-            let q = tensor(22, 6 * dim, 0.7);
+            let q = tensor(24, 6 * dim, 0.7);
             let heads = Heads { queries: 6, kv: 2, dim, scale: 0.2, window };
             let pool = pool(2 * dim, dtype);
             let fast = attend(&q, &pool, heads, &spans).unwrap().to_vec2::<f32>().unwrap();

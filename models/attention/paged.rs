@@ -1,5 +1,5 @@
 //! Attention on the CPU: each token walks the blocks of its own sequence where they lie, one head of keys and values at
-//! a time, with all query heads that share it.
+//! a time, with all query heads that share it. Blocks that several tokens share are read once for all of them ([`super::party`]).
 //!
 //! A block's keys are kept `[dim][BLOCK]`, so the scores of its tokens are the lanes of one vector; its values are kept
 //! token by token, so what they add to an output are lanes too. No lane is ever summed with another. The order of every sum
@@ -8,10 +8,11 @@
 #![allow(clippy::needless_range_loop, reason = "indices are registers: their loops must be constant")]
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape};
-use half::{bf16, f16, slice::HalfFloatSliceExt};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::party::{Party, Row, Visit};
+use super::stored::Stored;
 use super::{Heads, Span};
 use crate::cache::BLOCK;
 use crate::lanes::softmax;
@@ -19,6 +20,11 @@ use crate::panel::{lanes_at, number_at, set_lanes_at};
 
 /// Multiply-adds below which a task of its own costs more than it saves.
 const WORTH_A_TASK: usize = 1 << 17;
+/// Rows that are attended for together, at most.
+const MOST_ROWS: usize = 16;
+/// Numbers that fit a second-level cache beside a block.
+const MOST_SCORES: usize = 1 << 16;
+
 /// The operation over queries, keys and values.
 pub(super) struct Paged<'a> {
     pub(super) heads: Heads,
@@ -53,86 +59,130 @@ impl CustomOp3 for Paged<'_> {
 impl Paged<'_> {
     fn run<T: Stored>(&self, q: &[f32], keys: &[T], values: &[T]) -> Vec<f32> {
         let Heads { queries, kv, dim, .. } = self.heads;
-        let width = queries / kv * dim;
-        let places: Vec<(&Span, usize)> =
-            self.spans.iter().flat_map(|span| (1..=span.len).map(move |i| (span, span.start + i))).collect();
-        let mut out = vec![0f32; places.len() * queries * dim];
-        let arch = Arch::new();
-        let longest = places.iter().map(|(_, context)| *context).max().unwrap_or(1);
-        let heads = out.par_chunks_exact_mut(width).zip(q.par_chunks_exact(width)).enumerate();
-        heads.with_min_len(WORTH_A_TASK.div_ceil(2 * width * longest)).for_each_init(
-            Scratch::default,
-            |scratch, (at, (out, q))| {
-                let (span, context) = places[at / kv];
-                let row = Row { heads: self.heads, head: at % kv, blocks: &span.blocks, context };
-                arch.dispatch(Attend { row, q, keys, values, scratch, out });
-            },
-        );
+        let (width, parties) = (queries / kv * dim, self.parties());
+        let tasks: Vec<(&Party, usize)> =
+            parties.iter().flat_map(|party| (0..kv).map(move |head| (party, head))).collect();
+        let work = parties.iter().map(|party| party.rows.len() * party.tokens()).max().unwrap_or(1);
+        let (arch, heads) = (Arch::new(), self.heads);
+        let tasks = tasks.into_par_iter().with_min_len(WORTH_A_TASK.div_ceil(2 * width * work));
+        let done = tasks.map_init(Scratch::default, |scratch, (party, head)| {
+            (party, head, arch.dispatch(Attend { heads, head, party, q, keys, values, scratch }))
+        });
+        let mut out = vec![0f32; q.len()];
+        for (party, head, of_party) in done.collect::<Vec<_>>() {
+            for (row, of_row) in party.rows.iter().zip(of_party.chunks_exact(width)) {
+                out[(row.at * kv + head) * width..][..width].copy_from_slice(of_row);
+            }
+        }
         out
+    }
+
+    /// All tokens, those together that share blocks.
+    fn parties(&self) -> Vec<Party<'_>> {
+        let contexts = |span: &Span| (span.start + 1)..=(span.start + span.len);
+        let places = self.spans.iter().flat_map(|span| contexts(span).map(move |context| (span, context)));
+        let rows: Vec<Row> = places
+            .enumerate()
+            .map(|(at, (span, context))| Row::new(self.heads, at, &span.blocks, context))
+            .collect();
+        let scores = rows.iter().map(Row::tokens).max().unwrap_or(1) * self.heads.queries / self.heads.kv;
+        // As many as leave every thread something to do, and whose scores stay in a cache.
+        let tasks = rows.len() * self.heads.kv / (2 * rayon::current_num_threads());
+        Party::of(rows, MOST_ROWS.min(MOST_SCORES / scores).min(tasks).max(1))
     }
 }
 
 /// What a task uses over and over.
 #[derive(Default)]
 struct Scratch {
-    /// For whole blocks: `[shared][tokens]`.
+    /// `[rows][shared][tokens]`, where each row's tokens begin with its first visible block.
     scores: Vec<f32>,
     /// A head's keys or values of one block, in 32 bits.
     wide: Vec<f32>,
 }
 
-/// What one token sees in a head of keys and values.
-#[derive(Clone, Copy)]
-struct Row<'a> {
+/// A party's attention in the query heads that share a head of keys and values.
+struct Attend<'a, T> {
     heads: Heads,
     head: usize,
-    blocks: &'a [u32],
-    /// The sequence's first so many tokens.
-    context: usize,
-}
-
-/// One token's attention in the query heads that share keys and values.
-struct Attend<'a, T> {
-    row: Row<'a>,
-    /// `[shared][dim]`, as `out`.
+    party: &'a Party<'a>,
+    /// Of all tokens, `[queries][dim]` each.
     q: &'a [f32],
     keys: &'a [T],
     values: &'a [T],
     scratch: &'a mut Scratch,
-    /// Zeros.
-    out: &'a mut [f32],
 }
 
 impl<T: Stored> WithSimd for Attend<'_, T> {
-    type Output = ();
+    /// `[rows][shared][dim]`.
+    type Output = Vec<f32>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { row, q, keys, values, scratch: Scratch { scores, wide }, out } = self;
-        let Row { heads: Heads { kv, dim, scale, .. }, head, context, .. } = row;
-        let (first, size) = (row.heads.first_seen(context), kv * dim * BLOCK);
-        let blocks = first / BLOCK..context.div_ceil(BLOCK);
-        let (tokens, base) = (blocks.len() * BLOCK, blocks.start * BLOCK);
-        scores.resize(q.len() / dim * tokens, 0.0);
-        for (i, block) in row.blocks[blocks.clone()].iter().enumerate() {
-            let keys = &keys[*block as usize * size + head * dim * BLOCK..][..dim * BLOCK];
-            let keys = T::widen(keys, (1, dim * BLOCK, dim * BLOCK), wide).0;
-            for (q, scores) in q.chunks(TOGETHER * dim).zip(scores.chunks_mut(TOGETHER * tokens)) {
-                with_heads!(q.len() / dim, H => score_block::<S, H>(simd, q, keys, &mut scores[i * BLOCK..], tokens));
+    fn with_simd<S: Simd>(mut self, simd: S) -> Vec<f32> {
+        let (shared, tokens) = (self.heads.queries / self.heads.kv, self.party.tokens());
+        self.scratch.scores.resize(self.party.rows.len() * shared * tokens, 0.0);
+        for visit in self.party.visits() {
+            self.score(simd, &visit, tokens);
+        }
+        let scores = self.scratch.scores.chunks_exact_mut(shared * tokens);
+        for (row, scores) in self.party.rows.iter().zip(scores) {
+            for scores in scores.chunks_exact_mut(tokens) {
+                softmax(&mut scores[row.seen()], self.heads.scale);
             }
         }
-        for scores in scores.chunks_exact_mut(tokens) {
-            softmax(&mut scores[first - base..context - base], scale);
+        let mut out = vec![0f32; self.party.rows.len() * shared * self.heads.dim];
+        for visit in self.party.visits() {
+            self.add(simd, &visit, tokens, &mut out);
         }
-        for (i, block) in row.blocks[blocks].iter().enumerate() {
-            let start = base + i * BLOCK;
-            let seen = first.saturating_sub(start)..BLOCK.min(context - start);
-            let values = &values[*block as usize * size + seen.start * kv * dim + head * dim..];
-            let (values, stride) = T::widen(values, (seen.len(), dim, kv * dim), wide);
+        out
+    }
+}
+
+impl<T: Stored> Attend<'_, T> {
+    /// The keys of a block meet the queries of all its rows.
+    #[inline(always)]
+    fn score<S: Simd>(&mut self, simd: S, visit: &Visit, tokens: usize) {
+        let Heads { queries, kv, dim, .. } = self.heads;
+        let Scratch { scores, wide } = &mut *self.scratch;
+        let keys = &self.keys[(visit.block * kv + self.head) * dim * BLOCK..][..dim * BLOCK];
+        let keys = T::widen(keys, (1, dim * BLOCK, dim * BLOCK), wide).0;
+        for r in visit.rows.clone() {
+            let row = &self.party.rows[r];
+            if row.seen_of(visit.place).is_empty() {
+                continue;
+            }
+            let q = &self.q[(row.at * kv + self.head) * (queries / kv * dim)..][..queries / kv * dim];
+            let scores = &mut scores[r * queries / kv * tokens..][..queries / kv * tokens];
+            let at = (visit.place - row.base()) * BLOCK;
+            for (q, scores) in q.chunks(TOGETHER * dim).zip(scores.chunks_mut(TOGETHER * tokens)) {
+                with_heads!(q.len() / dim, H => score_block::<S, H>(simd, q, keys, &mut scores[at..], tokens));
+            }
+        }
+    }
+
+    /// The values of a block are added to the outputs of all its rows.
+    #[inline(always)]
+    fn add<S: Simd>(&mut self, simd: S, visit: &Visit, tokens: usize, out: &mut [f32]) {
+        let Heads { queries, kv, dim, .. } = self.heads;
+        let Scratch { scores, wide } = &mut *self.scratch;
+        let rows = &self.party.rows[visit.rows.clone()];
+        let seen = rows.iter().map(|row| row.seen_of(visit.place)).filter(|seen| !seen.is_empty());
+        let Some(all) = seen.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)) else { return };
+        let values = &self.values[((visit.block * BLOCK + all.start) * kv + self.head) * dim..];
+        let (values, stride) = T::widen(values, (all.len(), dim, kv * dim), wide);
+        for r in visit.rows.clone() {
+            let row = &self.party.rows[r];
+            let seen = row.seen_of(visit.place);
+            if seen.is_empty() {
+                continue;
+            }
+            let (values, width) = (&values[(seen.start - all.start) * stride..], queries / kv);
+            let at = (visit.place - row.base()) * BLOCK + seen.start;
+            let scores = &scores[r * width * tokens..][..width * tokens];
+            let out = &mut out[r * width * dim..][..width * dim];
             for (out, scores) in out.chunks_mut(TOGETHER * dim).zip(scores.chunks(TOGETHER * tokens)) {
-                let weights = &scores[i * BLOCK + seen.start..];
                 with_heads!(out.len() / dim, H => {
-                    add_values::<S, H>(simd, out, (weights, tokens), (values, stride), seen.len());
+                    add_values::<S, H>(simd, out, (&scores[at..], tokens), (values, stride), seen.len());
                 });
             }
         }
@@ -246,62 +296,4 @@ fn add_vectors<S: Simd, const H: usize, const V: usize>(
             set_lanes_at(out, h * dim + v + i * lanes, lanes, sums[h][i]);
         }
     }
-}
-
-/// A type that the cache keeps numbers in.
-trait Stored: Copy + Sync {
-    /// Rows of numbers in 32 bits, and how far apart these are: `rows` of `width`, stored every `stride`. They are in `wide` if they
-    /// must be converted.
-    fn widen<'a>(
-        stored: &'a [Self],
-        rows: (usize, usize, usize),
-        wide: &'a mut Vec<f32>,
-    ) -> (&'a [f32], usize);
-}
-
-impl Stored for f32 {
-    #[inline(always)]
-    fn widen<'a>(stored: &'a [Self], rows: (usize, usize, usize), _: &'a mut Vec<f32>) -> (&'a [f32], usize) {
-        (stored, rows.2)
-    }
-}
-
-impl Stored for bf16 {
-    #[inline(always)]
-    fn widen<'a>(
-        stored: &'a [Self],
-        rows: (usize, usize, usize),
-        wide: &'a mut Vec<f32>,
-    ) -> (&'a [f32], usize) {
-        widen_rows(stored, rows, wide, |from, to| {
-            for (to, from) in to.iter_mut().zip(from) {
-                *to = f32::from_bits(u32::from(from.to_bits()) << 16);
-            }
-        })
-    }
-}
-
-impl Stored for f16 {
-    #[inline(always)]
-    fn widen<'a>(
-        stored: &'a [Self],
-        rows: (usize, usize, usize),
-        wide: &'a mut Vec<f32>,
-    ) -> (&'a [f32], usize) {
-        widen_rows(stored, rows, wide, |from, to| from.convert_to_f32_slice(to))
-    }
-}
-
-#[inline(always)]
-fn widen_rows<'a, T>(
-    stored: &[T],
-    (rows, width, stride): (usize, usize, usize),
-    wide: &'a mut Vec<f32>,
-    convert: impl Fn(&[T], &mut [f32]),
-) -> (&'a [f32], usize) {
-    wide.resize(rows * width, 0.0);
-    for (from, to) in stored.chunks(stride).zip(wide.chunks_exact_mut(width)) {
-        convert(&from[..width], to);
-    }
-    (wide, width)
 }
