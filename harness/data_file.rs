@@ -1,8 +1,11 @@
 //! Rows of a data file, whatever its format: JSON lines, JSON, CSV, TSV, Parquet, or plain lines.
 //!
 //! Contract: rows in the order of the file, each a map from column names to JSON values; the format follows from the
-//! file's extension. A file that cannot be read as its format is an error that names the row, never a shorter list.
+//! file's extension. A file that cannot be read as its format is an error that names the row, never a shorter list. A file that
+//! would take memory without end is refused before it is read; the largest benchmarks have some ten megabytes.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -11,6 +14,11 @@ use crate::parquet_rows::parquet_rows;
 
 /// One row of a data file.
 pub type Row = Map<String, Value>;
+
+/// Bytes of a file, or of the values in it where it is compressed. As JSON values these are some gigabytes.
+pub(crate) const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Bytes of one text: no model reads a longer one.
+pub(crate) const MAX_TEXT_BYTES: usize = 1 << 20;
 
 /// All rows of the file.
 ///
@@ -21,7 +29,7 @@ pub fn rows(path: &Path) -> Result<Vec<Row>, String> {
     if extension == "parquet" {
         return parquet_rows(path);
     }
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let text = bounded(path)?;
     let text = text.trim_start_matches('\u{feff}');
     match extension.as_str() {
         "json" => json(text),
@@ -32,6 +40,19 @@ pub fn rows(path: &Path) -> Result<Vec<Row>, String> {
         "txt" => Ok(lines(text)),
         other => Err(format!("`.{other}` is none of parquet, jsonl, json, csv, tsv and txt")),
     }
+}
+
+fn bounded(path: &Path) -> Result<String, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    // One byte more than is accepted tells whether there is one: a file's stated size may be 0, as a device's is.
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if read as u64 > MAX_FILE_BYTES { Err(too_large()) } else { Ok(text) }
+}
+
+/// What is said of a file that is too large.
+pub(crate) fn too_large() -> String {
+    format!("has more than {} MiB, which is no benchmark: take the part that is wanted", MAX_FILE_BYTES >> 20)
 }
 
 fn json_lines(text: &str) -> Result<Vec<Row>, String> {
@@ -101,6 +122,18 @@ mod tests {
             assert_eq!(read(name, text).unwrap(), expected, "{name}");
         }
         assert_eq!(read("b.txt", "one\n\ntwo\n").unwrap()[1]["text"], "two");
+    }
+
+    #[test]
+    fn a_file_without_end_is_refused_and_deep_nesting_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large.jsonl");
+        // Sparse: it takes no room on the disk.
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(rows(&path).unwrap_err().contains("more than 256 MiB"));
+        let deep = format!("{{\"q\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(read("deep.jsonl", &deep).unwrap_err().contains("recursion limit"));
+        assert!(read("deep.json", &"[".repeat(100_000)).unwrap_err().contains("recursion limit"));
     }
 
     #[test]

@@ -5,13 +5,12 @@
 //! counted.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run_directory::{RunError, file_error};
+use crate::json_lines;
+use crate::run_directory::RunError;
 
 /// One meter over one window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,17 +50,8 @@ pub struct LoggedWindow {
 /// # Errors
 /// [`RunError::File`].
 pub fn append_energy(run: &Path, model: &str, task: &str, windows: Vec<Window>) -> Result<(), RunError> {
-    if windows.is_empty() {
-        return Ok(());
-    }
-    let path = run.join("energy.jsonl");
-    let line = |window| {
-        let logged = LoggedWindow { model: model.to_owned(), task: task.to_owned(), window };
-        serde_json::to_string(&logged).expect("a window is plain data") + "\n"
-    };
-    let lines: String = windows.into_iter().map(line).collect();
-    let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(file_error(&path))?;
-    file.write_all(lines.as_bytes()).map_err(file_error(&path))
+    let logged = |window| LoggedWindow { model: model.to_owned(), task: task.to_owned(), window };
+    json_lines::append(&run.join("energy.jsonl"), windows.into_iter().map(logged))
 }
 
 /// All windows of a run.
@@ -69,12 +59,7 @@ pub fn append_energy(run: &Path, model: &str, task: &str, windows: Vec<Window>) 
 /// # Errors
 /// [`RunError::File`] if the file is there and cannot be read.
 pub fn read_energy(run: &Path) -> Result<Vec<LoggedWindow>, RunError> {
-    let path = run.join("energy.jsonl");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(vec![]),
-        Err(error) => Err(file_error(&path)(error)),
-    }
+    json_lines::read(&run.join("energy.jsonl"))
 }
 
 /// Watts of each model on each task: joules over seconds of its valid windows, the meters added up. Absent where no

@@ -12,6 +12,33 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// As [`visible`], but lines and tabs stay.
+pub fn visible_lines(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => shown.push(character),
+            other if is_invisible(other) => shown.extend(other.escape_unicode()),
+            other => shown.push(other),
+        }
+    }
+    shown
+}
+
+/// JSON with the same content and nothing invisible in it: inside its texts such characters are `\u202e`.
+pub fn json(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_invisible(character) && !matches!(character, '\n' | '\t' | '\r') {
+            let units = character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+            shown.push_str(&units);
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// Text of several lines as one paragraph.
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -116,6 +143,14 @@ mod tests {
         assert_eq!(visible("a\u{1b}[31mb\r\n"), r"a\u{1b}[31mb\u{d}\u{a}");
         assert_eq!(visible("\u{202e}txt"), r"\u{202e}txt");
         assert_eq!(visible("größe 模型"), "größe 模型");
+    }
+
+    #[test]
+    fn json_with_nothing_invisible_in_it_says_the_same() {
+        let value = serde_json::json!({ "a\u{202e}b": "\u{1b}[31m \u{e0041}\u{200b} größe" });
+        let shown = json(&value.to_string());
+        assert!(!shown.chars().any(is_invisible), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::data_file::Row;
+use crate::data_file::{MAX_TEXT_BYTES, Row};
 use crate::grader::{Conventions, extract};
 use crate::problem::Problem;
 
@@ -112,7 +112,8 @@ impl Fields {
             Columns::One(column) => {
                 let list =
                     row.get(column).and_then(Value::as_array).ok_or(format!("no list in `{column}`"))?;
-                let options: Vec<String> = list.iter().map(written).collect();
+                let option = |value| short_enough(column, written(value));
+                let options = list.iter().map(option).collect::<Result<Vec<_>, _>>()?;
                 let gold = self.gold.as_ref().ok_or("`gold` is missing from the fields")?;
                 let right = gold.option(row, &options)?;
                 Ok((options, right))
@@ -178,8 +179,15 @@ impl Gold {
 pub(crate) fn text(row: &Row, column: &str) -> Result<String, String> {
     match row.get(column) {
         None | Some(Value::Null) => Err(format!("no column `{column}`")),
-        Some(value) => Ok(written(value)),
+        Some(value) => short_enough(column, written(value)),
     }
+}
+
+fn short_enough(column: &str, text: String) -> Result<String, String> {
+    if text.len() <= MAX_TEXT_BYTES {
+        return Ok(text);
+    }
+    Err(format!("`{column}` has {} bytes, and no model reads more than {MAX_TEXT_BYTES}", text.len()))
 }
 
 /// A scalar as a person would have written it: a whole number that a table stores as 27.0 is 27.
@@ -267,6 +275,13 @@ mod tests {
         for letter in ["A", "B", "C", "D"] {
             assert!(golds.iter().filter(|gold| *gold == letter).count() > 6, "{golds:?}");
         }
+    }
+
+    #[test]
+    fn a_text_that_no_model_reads_is_refused_with_its_column() {
+        let row = json!({"q": "x".repeat(MAX_TEXT_BYTES + 1), "a": "1"});
+        let error = problem("question = \"q\"\ngold = \"a\"", row).unwrap_err();
+        assert_eq!(error, "`q` has 1048577 bytes, and no model reads more than 1048576");
     }
 
     #[test]

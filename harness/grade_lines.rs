@@ -10,6 +10,7 @@ use std::io::{self, BufRead, Write};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::escape;
 use crate::grader::{GRADER_VERSION, Method};
 use crate::judge::{Finding, Judge};
 use crate::outcome::Outcome;
@@ -65,8 +66,8 @@ pub fn grade_lines(
         }
         let graded = grade_line(&line, &mut judges);
         counts.add(graded.outcome);
-        serde_json::to_writer(&mut output, &graded)?;
-        output.write_all(b"\n")?;
+        // What a completion says may be shown on a terminal.
+        writeln!(output, "{}", escape::json(&serde_json::to_string(&graded)?))?;
     }
     output.flush()?;
     Ok(counts)

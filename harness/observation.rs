@@ -3,7 +3,7 @@
 //! A million trajectories are more than a gigabyte of text, of which conclusions need a few hundred bytes each. Reading
 //! them here is one streaming pass: blocks of whole lines, parsed on all cores, texts skipped and never copied.
 //! The same rules hold as for [`crate::run_directory::read_records`]: lines that are not records are left out, and of two
-//! records of one trajectory the first counts.
+//! records of one trajectory the first counts. How many lines that were is kept, for reports to say.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::cell::Budget;
 use crate::outcome::Outcome;
+use crate::record_line;
 use crate::run_directory::{RunError, file_error};
 use crate::trajectory::{Answer, Thought, Timing, Trajectory, answered_under};
 
@@ -110,6 +111,7 @@ pub struct Observations {
     /// Few, so that looking one up compares a few names.
     series: Vec<(Series, BTreeMap<String, Vec<Observation>>)>,
     count: usize,
+    left_out: usize,
 }
 
 impl Observations {
@@ -152,6 +154,11 @@ impl Observations {
         self.count == 0
     }
 
+    /// Lines that are no records, or a trajectory's second.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
     /// The problems of a series that have at least so many trajectories, by id.
     pub fn problems(&self, model: &str, task: &str, waits: u32, at_least: usize) -> Vec<Sampled<'_>> {
         let Some((_, problems)) = self.series.iter().find(|(series, _)| series.is(model, task, waits)) else {
@@ -169,9 +176,14 @@ impl Observations {
     }
 
     fn add_lines(&mut self, lines: &[u8]) {
-        let parse = |line| Some(serde_json::from_slice::<Line>(line).ok()?.observed());
-        let parsed: Vec<Observed> = lines.par_split(|byte| *byte == b'\n').filter_map(parse).collect();
-        parsed.into_iter().for_each(|observed| self.add(observed));
+        let parse = |line| match record_line::is_intact(line) {
+            true => Some(serde_json::from_slice::<Line>(line).ok()?.observed()),
+            false => None,
+        };
+        let lines = lines.par_split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let parsed: Vec<Option<Observed>> = lines.map(parse).collect();
+        self.left_out += parsed.iter().filter(|observed| observed.is_none()).count();
+        parsed.into_iter().flatten().for_each(|observed| self.add(observed));
     }
 
     fn add(&mut self, Observed { model, task, waits, problem, observation }: Observed) {
@@ -192,7 +204,9 @@ impl Observations {
     fn in_order(mut self) -> Self {
         for trajectories in self.series.iter_mut().flat_map(|(_, problems)| problems.values_mut()) {
             trajectories.sort_by_key(|observation| observation.trajectory);
+            let lines = trajectories.len();
             trajectories.dedup_by_key(|observation| observation.trajectory);
+            self.left_out += lines - trajectories.len();
             self.count += trajectories.len();
         }
         self

@@ -14,6 +14,7 @@ use crate::grader::GRADER_VERSION;
 use crate::imported;
 use crate::judge::Judge;
 use crate::outcome::Outcome;
+use crate::record_line;
 use crate::run_directory::{RunError, file_error, lock, read_manifest};
 use crate::trajectory::Trajectory;
 
@@ -68,13 +69,12 @@ fn trajectories(run: &Path) -> Result<Regrading, RunError> {
     let (mut done, mut is_other) = (Regrading::default(), false);
     for line in reader.split(b'\n') {
         let line = line.map_err(file_error(&path))?;
-        // A torn line is no record; it stays in the old file.
-        let Ok(mut record) = serde_json::from_slice::<Trajectory>(&line) else { continue };
+        // A damaged line is no record; it stays in the old file.
+        let Ok(mut record) = record_line::record(&line) else { continue };
         if let Some(judge) = judges.get(&record.task) {
             is_other |= done.record(&mut record, judge);
         }
-        let line = serde_json::to_string(&record).expect("a record is plain data") + "\n";
-        writer.write_all(line.as_bytes()).map_err(file_error(&partial))?;
+        writer.write_all(record_line::sealed(&record).as_bytes()).map_err(file_error(&partial))?;
     }
     writer.flush().map_err(file_error(&partial))?;
     done.is_written = is_other;

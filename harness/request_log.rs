@@ -4,14 +4,13 @@
 //! them. A failed attempt has been paid for all the same, so it stands there too.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::json_lines;
 use crate::rounding::significant;
-use crate::run_directory::{RunError, file_error};
+use crate::run_directory::RunError;
 
 /// One attempt of one request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -76,17 +75,8 @@ pub fn append_attempts(
     task: &str,
     attempts: impl Iterator<Item = Attempt>,
 ) -> Result<(), RunError> {
-    let line = |attempt| {
-        let logged = LoggedAttempt { model: model.to_owned(), task: task.to_owned(), attempt };
-        serde_json::to_string(&logged).expect("an attempt is plain data") + "\n"
-    };
-    let lines: String = attempts.map(line).collect();
-    if lines.is_empty() {
-        return Ok(());
-    }
-    let path = run.join("requests.jsonl");
-    let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(file_error(&path))?;
-    file.write_all(lines.as_bytes()).map_err(file_error(&path))
+    let logged = |attempt| LoggedAttempt { model: model.to_owned(), task: task.to_owned(), attempt };
+    json_lines::append(&run.join("requests.jsonl"), attempts.map(logged))
 }
 
 /// All attempts of a run; lines that are none are left out.
@@ -94,12 +84,7 @@ pub fn append_attempts(
 /// # Errors
 /// [`RunError::File`] if the file is there and cannot be read.
 pub fn read_attempts(run: &Path) -> Result<Vec<LoggedAttempt>, RunError> {
-    let path = run.join("requests.jsonl");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(vec![]),
-        Err(error) => Err(file_error(&path)(error)),
-    }
+    json_lines::read(&run.join("requests.jsonl"))
 }
 
 /// What the attempts of a run say, in a sentence for each model.

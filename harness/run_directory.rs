@@ -1,19 +1,21 @@
 //! A run on disk: a manifest that says what is measured, and records that only ever grow.
 //!
 //! Contract: a record is appended as one line and flushed before the next is begun, so a run killed at
-//! any moment has lost at most the line being written. Opening the directory again sets such a torn line
-//! aside, says which trajectories are there, and refuses to go on with a manifest that measures anything
-//! else. A lock keeps a second process out.
+//! any moment has lost at most the line being written. Opening the directory again sets torn, damaged and
+//! doubled lines aside, says which trajectories are there, and refuses to go on with a manifest that measures
+//! anything else. A lock keeps a second process out.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Activity;
+use crate::json_lines;
+use crate::record_line;
 use crate::shard::Shard;
 use crate::sweep::Sweep;
 use crate::trajectory::{SCHEMA, Trajectory};
@@ -94,6 +96,7 @@ fn remedy(kind: ErrorKind) -> &'static str {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             ": the disk is full; every record up to the last whole line is safe; free some space and run again"
         }
+        ErrorKind::NotFound => ": it is not there (was it moved or removed?): put it back, and run again",
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => ": choose a place that can be written",
         _ => "",
     }
@@ -129,8 +132,10 @@ impl RunDirectory {
             write_whole(&manifest_path, &(pretty(manifest) + "\n"))?;
         }
         let records_path = path.join("trajectories.jsonl");
-        let torn_lines = set_torn_lines_aside(&records_path)?;
-        let done = read_records(path)?.iter().map(key).collect();
+        let (done, torn_lines) = survey(&records_path)?;
+        if torn_lines > 0 {
+            set_aside(&records_path)?;
+        }
         let records = OpenOptions::new()
             .create(true)
             .append(true)
@@ -144,7 +149,7 @@ impl RunDirectory {
         &self.path
     }
 
-    /// Lines set aside on opening because they were not whole records; they are sampled again.
+    /// Lines set aside on opening because they were torn, damaged or there twice; what is lacking is sampled again.
     pub fn torn_lines(&self) -> usize {
         self.torn_lines
     }
@@ -170,8 +175,11 @@ impl RunDirectory {
     /// [`RunError::File`]; what was written of the line is taken back, as far as the disk allows.
     pub fn append(&mut self, record: &Trajectory) -> Result<(), RunError> {
         let path = self.path.join("trajectories.jsonl");
-        let before = self.records.metadata().map_err(file_error(&path))?.len();
-        let line = serde_json::to_string(record).expect("a record is plain data") + "\n";
+        let file = self.records.metadata().map_err(file_error(&path))?;
+        if is_removed(&file) {
+            return Err(file_error(&path)(ErrorKind::NotFound.into()));
+        }
+        let (before, line) = (file.len(), record_line::sealed(record));
         let written = self.records.write_all(line.as_bytes()).and_then(|()| self.records.flush());
         if let Err(error) = written {
             // A torn line would be found on the next opening anyway; this spares the reader of a full disk.
@@ -187,10 +195,7 @@ impl RunDirectory {
     /// # Errors
     /// [`RunError::File`].
     pub fn note_activity(&self, note: &ActivityNote) -> Result<(), RunError> {
-        let path = self.path.join("activity.jsonl");
-        let line = serde_json::to_string(note).expect("a note is plain data") + "\n";
-        let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(file_error(&path))?;
-        file.write_all(line.as_bytes()).map_err(file_error(&path))
+        json_lines::append(&self.path.join("activity.jsonl"), [note].into_iter())
     }
 }
 
@@ -278,7 +283,7 @@ pub fn for_each_record(
     for line in reader.split(b'\n') {
         let line = line.map_err(file_error(&file))?;
         if is_wanted(&line)
-            && let Ok(record) = serde_json::from_slice::<Trajectory>(&line)
+            && let Ok(record) = record_line::record(&line)
             && seen.insert(key(&record))
         {
             each(record)?;
@@ -300,12 +305,7 @@ struct Heading<'a> {
 /// # Errors
 /// [`RunError::File`] if the file cannot be read.
 pub fn read_activity(path: &Path) -> Result<Vec<ActivityNote>, RunError> {
-    let file = path.join("activity.jsonl");
-    match std::fs::read_to_string(&file) {
-        Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(vec![]),
-        Err(error) => Err(file_error(&file)(error)),
-    }
+    json_lines::read(&path.join("activity.jsonl"))
 }
 
 /// Writes a file under another name and renames it, so that it is never seen half-written.
@@ -366,19 +366,63 @@ pub(crate) fn difference(there: &Identity, wanted: &Identity) -> Option<String> 
     }
 }
 
-/// Moves everything that is not a whole record to `torn.jsonl`; returns how many lines that were.
-fn set_torn_lines_aside(path: &Path) -> Result<usize, RunError> {
-    let Ok(bytes) = std::fs::read(path) else { return Ok(0) };
-    let is_whole = |line: &&[u8]| line.ends_with(b"\n") && serde_json::from_slice::<Trajectory>(line).is_ok();
-    let (whole, torn): (Vec<&[u8]>, Vec<&[u8]>) = bytes.split_inclusive(|b| *b == b'\n').partition(is_whole);
-    if torn.is_empty() {
-        return Ok(0);
+/// Whether no name leads to a file any more: what is written to it is lost.
+#[cfg(unix)]
+fn is_removed(file: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(file) == 0
+}
+
+#[cfg(not(unix))]
+fn is_removed(_: &std::fs::Metadata) -> bool {
+    false
+}
+
+/// Whose records are in a file, and how many of its lines are none, or are there for the second time.
+fn survey(path: &Path) -> Result<(HashSet<Key>, usize), RunError> {
+    let (mut done, mut torn) = (HashSet::new(), 0);
+    for_each_line(path, |_, is_record| {
+        torn += usize::from(!is_record);
+        Ok(())
+    }, &mut done)?;
+    Ok((done, torn))
+}
+
+/// Moves all lines that are no records, or are there for the second time, to `torn.jsonl`.
+fn set_aside(path: &Path) -> Result<(), RunError> {
+    let (partial, aside) = (path.with_extension("partial"), path.with_file_name("torn.jsonl"));
+    let append = OpenOptions::new().create(true).append(true).open(&aside);
+    let mut torn = BufWriter::new(append.map_err(file_error(&aside))?);
+    let mut whole = BufWriter::new(File::create(&partial).map_err(file_error(&partial))?);
+    for_each_line(path, |line, is_record| {
+        let (to, name) = if is_record { (&mut whole, &partial) } else { (&mut torn, &aside) };
+        to.write_all(line).map_err(file_error(name))
+    }, &mut HashSet::new())?;
+    // On the disk before the old file goes: a power cut must not take both.
+    torn.flush().and_then(|()| torn.get_ref().sync_all()).map_err(file_error(&aside))?;
+    whole.flush().and_then(|()| whole.get_ref().sync_all()).map_err(file_error(&partial))?;
+    std::fs::rename(&partial, path).map_err(file_error(path))
+}
+
+/// Hands over every line, with its end, and whether it is a whole record and the first of its key; `seen` grows by the keys.
+fn for_each_line(
+    path: &Path,
+    mut each: impl FnMut(&[u8], bool) -> Result<(), RunError>,
+    seen: &mut HashSet<Key>,
+) -> Result<(), RunError> {
+    let mut reader = match File::open(path) {
+        Ok(file) => BufReader::new(file),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(file_error(path)(error)),
+    };
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).map_err(file_error(path))? > 0 {
+        let record = Some(&line).filter(|line| line.ends_with(b"\n")).and_then(|line| record_line::record(line).ok());
+        let is_first = record.is_some_and(|record| seen.insert(key(&record)));
+        if !is_first && !line.ends_with(b"\n") {
+            line.push(b'\n');
+        }
+        each(&line, is_first)?;
+        line.clear();
     }
-    let aside = path.with_file_name("torn.jsonl");
-    let mut file = OpenOptions::new().create(true).append(true).open(&aside).map_err(file_error(&aside))?;
-    file.write_all(&torn.concat()).map_err(file_error(&aside))?;
-    let partial = path.with_extension("partial");
-    std::fs::write(&partial, whole.concat()).map_err(file_error(&partial))?;
-    std::fs::rename(&partial, path).map_err(file_error(path))?;
-    Ok(torn.len())
+    Ok(())
 }

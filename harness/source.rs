@@ -3,7 +3,7 @@
 //! Reading is apart from fetching. A [`Place`] names a file; a [`Library`] knows where files are on this machine and may
 //! know how to fetch those that are not. So everything here works, and is tested, without a network.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -141,6 +141,22 @@ impl Source {
         let path = library.file(&self.from)?;
         let rows = data_file::rows(&path).map_err(Unread::Broken)?;
         rows.iter().map(|row| crate::fields::text(row, column).map_err(Unread::Broken)).collect()
+    }
+}
+
+impl Place {
+    /// A task's file may come from anybody: the places that it names on this machine are inside the folders that are meant for it.
+    pub(crate) fn leads_out(&self) -> bool {
+        let is_inside = |name: &str| {
+            let mut parts = Path::new(name).components();
+            !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        };
+        match self {
+            Self::Hub(hub) => ![&hub.repository, &hub.revision, &hub.file].into_iter().all(|name| is_inside(name)),
+            Self::Url(url) => !is_inside(without_scheme(url)),
+            Self::Path(path) => !path.to_str().is_some_and(is_inside),
+            Self::Generator(_) => false,
+        }
     }
 }
 

@@ -5,11 +5,12 @@
 //! report is made.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::json_lines;
 use crate::run_directory::{RunError, file_error};
 use crate::step::Step;
 
@@ -87,19 +88,8 @@ fn cut_torn_tail(path: &Path, file: &File) -> std::io::Result<()> {
 ///
 /// # Errors
 /// [`RunError::File`] if the log is there and cannot be read.
-pub fn for_each_step(run: &Path, mut each: impl FnMut(LoggedStep)) -> Result<(), RunError> {
-    let path = log_path(run);
-    let reader = match File::open(&path) {
-        Ok(file) => BufReader::new(file),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(file_error(&path)(error)),
-    };
-    for line in reader.split(b'\n') {
-        if let Ok(step) = serde_json::from_slice(&line.map_err(file_error(&path))?) {
-            each(step);
-        }
-    }
-    Ok(())
+pub fn for_each_step(run: &Path, each: impl FnMut(LoggedStep)) -> Result<(), RunError> {
+    json_lines::for_each(&log_path(run), each).map(|_damaged| ())
 }
 
 /// All steps of a run.

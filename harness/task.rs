@@ -142,6 +142,10 @@ impl Task {
         if task.sources.is_empty() || task.answer_tokens == 0 {
             return Err(malformed("`sources` and `answer_tokens` must not be empty".into()));
         }
+        if let Some(source) = task.sources.iter().find(|source| source.from.leads_out()) {
+            let remedy = "name a file inside the data folder or the working directory, without `..`";
+            return Err(malformed(format!("{} leads out of where a task may read: {remedy}", source.from)));
+        }
         Ok(task)
     }
 
@@ -306,6 +310,37 @@ mod tests {
         let text = "name = \"x\"\ncolour = 1\n";
         let error = Task::parse("x", text).unwrap_err().to_string();
         assert!(error.contains("task x: line 2") && error.contains("colour"), "{error}");
+    }
+
+    #[test]
+    fn a_task_file_names_no_place_outside_of_its_folders() {
+        let parsed = |place: &str| {
+            let text = format!(
+                "name = \"t\"\nwhy = \"a test\"\nlicence = \"MIT\"\nanswer_tokens = 9\n[judge.answer]\n\
+                 answer_type = \"number\"\n[[sources]]\nfrom = {{ {place} }}"
+            );
+            Task::parse("t", &text)
+        };
+        let hub = |repository: &str, file: &str| {
+            format!("hub = {{ repository = \"{repository}\", revision = \"abc\", file = \"{file}\" }}")
+        };
+        for place in [
+            "path = \"../../etc/passwd\"",
+            "path = \"/etc/passwd.txt\"",
+            "path = \"a/../../b.csv\"",
+            "path = \"\"",
+            "url = \"http:///etc/hosts.txt\"",
+            "url = \"https://h/../../b.csv\"",
+            &hub("o/n", "/etc/a.json"),
+            &hub("o/n", "../../a.json"),
+            &hub("/etc", "a.json"),
+        ] {
+            let message = parsed(place).unwrap_err().to_string();
+            assert!(message.contains("leads out") && !message.contains('\n'), "{place}: {message}");
+        }
+        for place in ["path = \"./a/b.csv\"", "url = \"https://h/b.csv\"", &hub("o/n", "data/a.json")] {
+            parsed(place).unwrap();
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ use candle_core::quantized::GgmlDType;
 /// The metadata of the largest vocabularies has 15 MB.
 const MAX_BYTES: u64 = 64 << 20;
 const MAX_DEPTH: u32 = 4;
+/// Values in all lists together: the largest vocabularies have a million, and a value takes 32 bytes of memory.
+const MAX_ITEMS: u64 = 1 << 23;
 /// A tensor has at most so many dimensions.
 const MAX_RANK: u32 = 4;
 
@@ -67,7 +69,7 @@ impl Header {
     /// # Errors
     /// As [`Header::open`].
     pub fn read(bytes: impl Read) -> Result<Self, Error> {
-        let mut reader = Reader(bytes.take(MAX_BYTES));
+        let mut reader = Reader { bytes: bytes.take(MAX_BYTES), items: 0 };
         if reader.bytes::<4>()? != *b"GGUF" {
             return Err(wrong("not a GGUF file"));
         }
@@ -91,8 +93,21 @@ impl Header {
         if !alignment.is_power_of_two() || !(8..=1 << 16).contains(&alignment) {
             return Err(wrong("an alignment that is not a power of two from 8 on"));
         }
-        header.data_start = (MAX_BYTES - reader.0.limit()).next_multiple_of(alignment);
+        header.check_apart()?;
+        header.data_start = (MAX_BYTES - reader.bytes.limit()).next_multiple_of(alignment);
         Ok(header)
+    }
+
+    /// No two tensors share bytes: a small file could otherwise claim more weights than any memory holds.
+    fn check_apart(&self) -> Result<(), Error> {
+        let mut entries: Vec<&Entry> = self.tensors.values().collect();
+        entries.sort_by_key(|entry| entry.offset);
+        let end = |entry: &Entry| {
+            let size = entry.dtype().ok().and_then(|dtype| entry.size_in_bytes(dtype)).unwrap_or(0);
+            entry.offset.saturating_add(size)
+        };
+        let overlap = entries.windows(2).any(|pair| end(pair[0]) > pair[1].offset);
+        if overlap { Err(wrong("two tensors in one place")) } else { Ok(()) }
     }
 
     /// A number by name.
@@ -158,12 +173,16 @@ impl Entry {
     }
 }
 
-struct Reader<R>(std::io::Take<R>);
+struct Reader<R> {
+    bytes: std::io::Take<R>,
+    /// Values of lists so far.
+    items: u64,
+}
 
 impl<R: Read> Reader<R> {
     fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let mut bytes = [0; N];
-        self.0.read_exact(&mut bytes).map_err(|_| wrong("the header is cut short"))?;
+        self.bytes.read_exact(&mut bytes).map_err(|_| wrong("the header is cut short"))?;
         Ok(bytes)
     }
 
@@ -174,14 +193,14 @@ impl<R: Read> Reader<R> {
     /// A count of things of at least one byte each: it cannot exceed what is left.
     fn length(&mut self) -> Result<u64, Error> {
         let length = u64::from_le_bytes(self.bytes()?);
-        if length > self.0.limit() { Err(wrong("a length exceeds the header")) } else { Ok(length) }
+        if length > self.bytes.limit() { Err(wrong("a length exceeds the header")) } else { Ok(length) }
     }
 
     fn text(&mut self) -> Result<String, Error> {
         let length = self.length()?;
         // Grows as bytes arrive: a false length costs nothing.
         let mut bytes = Vec::new();
-        let got = (&mut self.0).take(length).read_to_end(&mut bytes)?;
+        let got = (&mut self.bytes).take(length).read_to_end(&mut bytes)?;
         if got as u64 != length {
             return Err(wrong("the header is cut short"));
         }
@@ -212,8 +231,12 @@ impl<R: Read> Reader<R> {
             return Err(wrong("lists nested too deeply"));
         }
         let kind = self.u32()?;
-        let mut list = Vec::new();
-        for _ in 0..self.length()? {
+        let (mut list, length) = (Vec::new(), self.length()?);
+        self.items += length;
+        if self.items > MAX_ITEMS {
+            return Err(wrong("lists with more values than any model has"));
+        }
+        for _ in 0..length {
             list.push(self.value(kind, depth + 1)?);
         }
         Ok(list)

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundled;
 use crate::card::Card;
+use crate::links;
 use crate::load::LoadError;
 
 /// A model on disk.
@@ -46,11 +47,11 @@ impl Source {
             return bundled::folder(text).map(|path| Self::at(&path));
         }
         if let Some(name) = text.strip_prefix("hub:") {
-            return from_hub(name, news);
+            return from_hub(name, news)?.checked();
         }
         let source = Self::at(Path::new(text));
         if source.path.is_dir() || source.is_gguf() {
-            return Ok(source);
+            return source.checked();
         }
         if source.path.exists() {
             return Err(LoadError::read(&source.path, &"it is neither a model folder nor a .gguf file"));
@@ -60,6 +61,14 @@ impl Source {
             None => "check the path, or write hub:OWNER/NAME for a model on the hub".into(),
         };
         Err(LoadError::other(&format!("{text}: there is no such model folder or .gguf file: {remedy}")))
+    }
+
+    /// A folder comes from elsewhere: it must not lead out of itself.
+    fn checked(self) -> Result<Self, LoadError> {
+        if self.path.is_dir() {
+            links::check(&self.path)?;
+        }
+        Ok(self)
     }
 
     /// A folder or file that is known to exist.

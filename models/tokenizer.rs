@@ -12,15 +12,19 @@
 //! | a document without a template | [`Tokenizer::encode_document`] | recognised | added once, if the tokenizer adds it |
 //!
 //! Contract: the ids equal those of the `tokenizers` library for the same text; every failure is a
-//! [`TokenizerError`]; a file too large to be a tokenizer is refused before it is read.
+//! [`TokenizerError`]; a file too large to be a tokenizer is refused before it is read, one that makes texts explode before it
+//! is built, and a text that is not read in [`MAX_TIME`] is given up: regular expressions of strangers can take for ever.
 
 mod gguf;
 mod gguf_metadata;
+mod growth;
 mod load;
 mod stream;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokenizers::{Model, OffsetType, PreTokenizedString, PreTokenizer};
 
@@ -28,6 +32,14 @@ pub use gguf::{GgufVocabulary, TokenKind};
 pub use stream::TextStream;
 
 use crate::chat::{Guard, Prompt};
+use crate::deadline::{Overrun, within};
+
+/// For one text, which takes milliseconds; and for building a tokenizer, which takes a second.
+pub const MAX_TIME: Duration = Duration::from_secs(30);
+/// The longest published tokens are a few hundred spaces.
+const MAX_TOKEN_BYTES: usize = 1 << 14;
+/// The main thread's usual stack.
+const STACK_BYTES: usize = 8 << 20;
 
 /// What can go wrong with a tokenizer.
 #[derive(Debug, thiserror::Error)]
@@ -76,8 +88,9 @@ pub enum Specials {
 /// A model's tokenizer.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Arc<tokenizers::Tokenizer>,
     largest_id: u32,
+    longest_bytes: usize,
     bos_id: Option<u32>,
     adds_bos: bool,
     eos_ids: Vec<u32>,
@@ -87,13 +100,16 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Wraps a tokenizer that was built elsewhere; it has no BOS and no end ids yet.
     pub fn new(inner: tokenizers::Tokenizer) -> Self {
-        let largest_id = inner.get_vocab(true).into_values().max().unwrap_or(0);
+        let vocabulary = inner.get_vocab(true);
+        let largest_id = vocabulary.values().copied().max().unwrap_or(0);
+        let longest_bytes = vocabulary.keys().map(String::len).max().unwrap_or(0);
         let added = inner.get_added_tokens_decoder();
         let is_control = |token: &&tokenizers::AddedToken| token.special || is_bracketed(&token.content);
         let control: BTreeSet<_> =
             added.values().filter(is_control).map(|token| token.content.clone()).collect();
         let control_tokens = control.into_iter().collect();
-        Self { inner, largest_id, bos_id: None, adds_bos: false, eos_ids: Vec::new(), control_tokens }
+        let inner = Arc::new(inner);
+        Self { inner, largest_id, longest_bytes, bos_id: None, adds_bos: false, eos_ids: Vec::new(), control_tokens }
     }
 
     /// Sets the id that begins a document and whether this tokenizer writes it.
@@ -111,13 +127,16 @@ impl Tokenizer {
     /// The ids of a rendered prompt. What its messages said cannot become a control token; BOS is there if and only
     /// if the template wrote it, as in `transformers`.
     pub fn encode_prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, TokenizerError> {
-        let normalizer = self.inner.get_normalizer();
-        let mut pieces = self.inner.get_added_vocabulary().extract_and_normalize(normalizer, prompt.marked());
-        let unmark = |text: &mut tokenizers::NormalizedString| {
-            prompt.marks().try_for_each(|(mark, char)| text.replace(mark, char.encode_utf8(&mut [0; 4])))
-        };
-        pieces.normalize(unmark).map_err(text_error)?;
-        self.ids(pieces)
+        let (inner, prompt) = (self.inner.clone(), prompt.clone());
+        in_time(move || {
+            let vocabulary = inner.get_added_vocabulary();
+            let mut pieces = vocabulary.extract_and_normalize(inner.get_normalizer(), prompt.marked());
+            let unmark = |text: &mut tokenizers::NormalizedString| {
+                prompt.marks().try_for_each(|(mark, char)| text.replace(mark, char.encode_utf8(&mut [0; 4])))
+            };
+            pieces.normalize(unmark).map_err(text_error)?;
+            ids(&inner, pieces)
+        })
     }
 
     /// The ids of text of our own, in which added tokens are meant.
@@ -127,12 +146,15 @@ impl Tokenizer {
 
     /// The ids of anybody's text: `<|im_end|>` is ten characters.
     pub fn encode_user(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let mut pieces = PreTokenizedString::from(text);
-        if let Some(normalizer) = self.inner.get_normalizer() {
-            use tokenizers::Normalizer;
-            pieces.normalize(|text| normalizer.normalize(text)).map_err(text_error)?;
-        }
-        self.ids(pieces)
+        let (inner, text) = (self.inner.clone(), text.to_owned());
+        in_time(move || {
+            let mut pieces = PreTokenizedString::from(text);
+            if let Some(normalizer) = inner.get_normalizer() {
+                use tokenizers::Normalizer;
+                pieces.normalize(|text| normalizer.normalize(text)).map_err(text_error)?;
+            }
+            ids(&inner, pieces)
+        })
     }
 
     /// The ids of a text that no template wrapped: with BOS if this tokenizer adds it and the text does not have it.
@@ -142,15 +164,6 @@ impl Tokenizer {
             ids.insert(0, bos);
         }
         Ok(ids)
-    }
-
-    fn ids(&self, mut pieces: PreTokenizedString) -> Result<Vec<u32>, TokenizerError> {
-        if let Some(splitter) = self.inner.get_pre_tokenizer() {
-            splitter.pre_tokenize(&mut pieces).map_err(text_error)?;
-        }
-        pieces.tokenize(|piece| self.inner.get_model().tokenize(piece.get())).map_err(text_error)?;
-        let encoding = pieces.into_encoding(None, 0, OffsetType::None).map_err(text_error)?;
-        Ok(encoding.get_ids().to_vec())
     }
 
     /// The text of some ids. Bytes that are not UTF-8 become U+FFFD; ids without a token are left out.
@@ -199,14 +212,41 @@ impl Tokenizer {
         Guard::new(self.control_tokens.iter().map(String::as_str))
     }
 
-    /// Checks that the model has an embedding for every id; models may have more rows than ids.
+    /// Checks that the model has an embedding for every id; models may have more rows than ids. A token that is a book
+    /// would make every completion one.
     pub fn check_fits(&self, embedding_rows: usize) -> Result<(), TokenizerError> {
+        if self.longest_bytes > MAX_TOKEN_BYTES {
+            let (longest, most) = (self.longest_bytes, MAX_TOKEN_BYTES);
+            return Err(TokenizerError::Broken(format!("a token of {longest} bytes; the most is {most}")));
+        }
         let largest = self.eos_ids.last().copied().unwrap_or(0).max(self.largest_id);
         if largest as usize >= embedding_rows {
             return Err(TokenizerError::DoesNotFit { largest, model: embedding_rows });
         }
         Ok(())
     }
+}
+
+/// A text's tokens, unless they take too long.
+fn in_time(
+    job: impl FnOnce() -> Result<Vec<u32>, TokenizerError> + Send + 'static,
+) -> Result<Vec<u32>, TokenizerError> {
+    within(MAX_TIME, STACK_BYTES, job).unwrap_or_else(|overrun| {
+        Err(TokenizerError::Text(match overrun {
+            Overrun::Late => format!("it took more than {} seconds", MAX_TIME.as_secs()),
+            Overrun::Panicked => "the tokenizer panicked".into(),
+            Overrun::NoThread => "there is no thread to do it in".into(),
+        }))
+    })
+}
+
+fn ids(inner: &tokenizers::Tokenizer, mut pieces: PreTokenizedString) -> Result<Vec<u32>, TokenizerError> {
+    if let Some(splitter) = inner.get_pre_tokenizer() {
+        splitter.pre_tokenize(&mut pieces).map_err(text_error)?;
+    }
+    pieces.tokenize(|piece| inner.get_model().tokenize(piece.get())).map_err(text_error)?;
+    let encoding = pieces.into_encoding(None, 0, OffsetType::None).map_err(text_error)?;
+    Ok(encoding.get_ids().to_vec())
 }
 
 fn is_bracketed(token: &str) -> bool {

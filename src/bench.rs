@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use isocost_harness::escape::json;
 use isocost_harness::table::{Column, Table};
 use isocost_models::contention::Contention;
 use isocost_models::engine::DType;
@@ -104,7 +105,7 @@ fn print(output: BenchOutput, rows: &[Row], notes: &[String]) -> Result<()> {
     match output {
         BenchOutput::Md => print!("{}", table(rows, notes).markdown()),
         BenchOutput::Json => {
-            println!("{}", serde_json::to_string_pretty(rows)?);
+            println!("{}", json(&serde_json::to_string_pretty(rows)?));
             notes.iter().for_each(|note| eprintln!("{note}"));
         }
         BenchOutput::Csv => {

@@ -8,6 +8,7 @@ use isocost_harness::compare::{
     Asked, Comparison, Gate, Matching, Ruling, Side, compare as compare_runs, differences_table, joint_level,
     tables,
 };
+use isocost_harness::escape::json;
 use isocost_harness::statistics::Level;
 use isocost_harness::table::Table;
 
@@ -77,7 +78,7 @@ fn ruled(gate: &Gate, comparison: &Comparison) -> Result<Vec<String>> {
 fn print(output: CompareOutput, comparisons: &[Comparison]) -> Result<()> {
     let layout = match output {
         CompareOutput::Json => {
-            println!("{}", serde_json::to_string_pretty(comparisons)?);
+            println!("{}", json(&serde_json::to_string_pretty(comparisons)?));
             return Ok(());
         }
         CompareOutput::Text => Table::terminal,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use isocost_harness::escape::json;
 use isocost_harness::source::Library;
 use isocost_models::bundled;
 use isocost_models::checkpoint::Checkpoint;
@@ -78,7 +79,7 @@ pub(crate) fn doctor(output: DoctorOutput, library: &Library) -> Result<ExitCode
     };
     match output {
         DoctorOutput::Text => print!("{}", in_words(&examination)),
-        DoctorOutput::Json => println!("{}", serde_json::to_string_pretty(&examination)?),
+        DoctorOutput::Json => println!("{}", json(&serde_json::to_string_pretty(&examination)?)),
     }
     let is_broken = examination.checks.iter().any(|check| check.state == State::Broken);
     Ok(if is_broken { ExitCode::from(2) } else { ExitCode::SUCCESS })

@@ -1,11 +1,11 @@
 //! `generate`: completions of one prompt, for trying a model by hand.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use isocost_harness::engine::{Generated, GeneratedAnswer, Sampling};
+use isocost_harness::escape::json;
 use isocost_harness::trajectory::Thought;
 use isocost_models::checkpoint::Checkpoint;
 use isocost_models::device;
@@ -76,7 +76,6 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
     let request = request(args);
     let completions = engine.generate(&request)?;
     let timing = timing(load_s, &completions);
-    let mut out = std::io::stdout().lock();
     match args.output {
         Output::Json => {
             let document = Document {
@@ -90,12 +89,11 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
                 completions: completions.generated.iter().map(completion).collect(),
                 timing,
             };
-            serde_json::to_writer(&mut out, &document)?;
-            writeln!(out)?;
+            println!("{}", json(&serde_json::to_string(&document)?));
         }
         Output::Text => {
             for one in &completions.generated {
-                print(&mut out, &engine, one, args.logprobs)?;
+                print(&engine, one, args.logprobs)?;
             }
             eprintln!("{}", summary(&engine, &device::describe(&on), &completions, &timing));
         }
@@ -162,19 +160,19 @@ fn timing(load_s: f64, completions: &Completions) -> Timing {
 }
 
 /// One completion: the thought in tags, the answer behind it, and with `--logprobs` a line for each token.
-fn print(out: &mut impl Write, engine: &LocalEngine, one: &Generated, logprobs: bool) -> Result<()> {
+fn print(engine: &LocalEngine, one: &Generated, logprobs: bool) -> Result<()> {
     let done = completion(one);
     if !done.reasoning.ids.is_empty() {
-        writeln!(out, "<think>\n{}\n</think>", done.reasoning.text.trim())?;
+        println!("<think>\n{}\n</think>", done.reasoning.text.trim());
     }
     if let Some(answer) = &done.answer {
-        writeln!(out, "{}", answer.text.trim())?;
+        println!("{}", answer.text.trim());
     }
     if logprobs {
         for part in [Some(&done.reasoning), done.answer.as_ref()].into_iter().flatten() {
             for (id, logprob) in part.ids.iter().zip(&part.logprobs) {
                 let logprob = logprob.map_or("-".to_owned(), |logprob| format!("{logprob:.4}"));
-                writeln!(out, "{id:>8} {logprob:>9}  {:?}", engine.token_text(*id)?)?;
+                println!("{id:>8} {logprob:>9}  {:?}", engine.token_text(*id)?);
             }
         }
     }

@@ -1,12 +1,14 @@
 //! `grade`: JSON lines on stdin, verdicts on stdout.
 
-use std::io::{BufReader, BufWriter, stdin, stdout};
+use std::io::{BufReader, BufWriter, ErrorKind, stdin, stdout};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use isocost_harness::grade_lines::grade_lines;
 use isocost_harness::judge::Judge;
 use isocost_harness::task::Task;
+
+use crate::output;
 
 /// Grades every line; `task` gives the conventions of lines that name none.
 pub(crate) fn grade(task: Option<&str>) -> Result<ExitCode> {
@@ -16,7 +18,11 @@ pub(crate) fn grade(task: Option<&str>) -> Result<ExitCode> {
         Task::open(name)?;
     }
     let input = BufReader::new(stdin().lock());
-    let counts = grade_lines(input, BufWriter::new(stdout().lock()), judge).context("grading stdin")?;
+    let graded = grade_lines(input, BufWriter::new(stdout().lock()), judge);
+    let counts = match graded {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => output::could_not(&error),
+        graded => graded.context("grading stdin")?,
+    };
     eprintln!(
         "{} lines: {} correct, {} wrong, {} without an answer, {} truncated, {} in error",
         counts.lines, counts.correct, counts.wrong, counts.no_answer, counts.truncated, counts.error

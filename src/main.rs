@@ -4,6 +4,10 @@
 //! concluded) and [`isocost_models`] (what generates). Data goes to stdout, progress to stderr. Exit codes:
 //! 0 done, 1 some trials failed, a gate failed or the run was interrupted, 2 usage or environment.
 
+// First, so that its macros are everywhere.
+#[macro_use]
+mod output;
+
 mod bench;
 mod calibrate;
 mod claims;

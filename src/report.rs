@@ -9,6 +9,7 @@ use isocost_harness::cells_csv::{cells_csv, prices_csv};
 use isocost_harness::cells_json::cells_json;
 use isocost_harness::cells_parquet::cells_parquet;
 use isocost_harness::conditions::conditions;
+use isocost_harness::damage;
 use isocost_harness::energy;
 use isocost_harness::engine::Activity;
 use isocost_harness::figures::{self, Facts, Topic, figures};
@@ -78,7 +79,7 @@ pub(crate) fn write(path: &Path, prices: &[String]) -> Result<Vec<Row>> {
         title: format!("{}: accuracy and its cost", sweep.name),
         command: manifest.provenance.get("command").cloned().unwrap_or_default(),
         conditions: all_conditions(&manifest),
-        activity: activity(path, observations.len())?,
+        activity: [activity(path, observations.len())?, damage::sentences(path, &observations)?].concat(),
         notes: vec![sweep.why.trim().to_owned()],
         claims: Some(claims),
         economy,
@@ -116,6 +117,9 @@ pub(crate) fn measured(path: &Path, prices: &[String]) -> Result<Measured> {
     let mut manifest = read_manifest(path)?;
     add_prices(&mut manifest.identity.sweep, prices)?;
     let observations = Observations::read(path)?;
+    if let Some(lines) = damage::left_out(&observations) {
+        log::say(&format!("{}: {lines}", path.display()));
+    }
     // A device second takes the watts that were read while the model worked on the task.
     let joules_per_device_s = energy::mean_watts(&energy::read_energy(path)?);
     let known = Known { joules_per_device_s, ..known(&manifest) };
@@ -229,7 +233,7 @@ fn draw(path: &Path, figures: &[figures::Figure]) -> Result<()> {
     figures.par_iter().try_for_each(|figure| {
         write_whole(&folder.join(format!("{}.svg", figure.name)), &figure.drawing.file())?;
         let png = folder.join(format!("{}.png", figure.name));
-        std::fs::write(&png, plot::png(&figure.drawing)?).with_context(|| format!("{}", png.display()))
+        Ok(write_bytes(&png, &plot::png(&figure.drawing)?)?)
     })
 }
 

@@ -1,20 +1,22 @@
 //! `table`: a run's cells in the forms that other people's papers, pages and programs take.
 
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{IsTerminal, stdout};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use isocost_harness::card::{Card, card};
 use isocost_harness::cell_tables::groups;
 use isocost_harness::cells_csv::cells_csv;
 use isocost_harness::cells_json::cells_json;
 use isocost_harness::cells_parquet::cells_parquet;
 use isocost_harness::conditions::{conditions, sentence};
+use isocost_harness::escape::json;
 use isocost_harness::leading::leading_table;
 use isocost_harness::row::Row;
 use isocost_harness::run_directory::Manifest;
 use isocost_harness::table::Table;
 
 use crate::cli::{TableArgs, TableOutput};
+use crate::output;
 use crate::report::{self, Measured};
 
 /// Columns of strategies where no terminal is the limit.
@@ -33,14 +35,15 @@ pub(crate) fn table(args: &TableArgs) -> Result<()> {
         TableOutput::Md => joined(&tables(), Table::markdown).into(),
         TableOutput::Latex => joined(&tables(), Table::latex).into(),
         TableOutput::Csv => cells_csv(&rows).into(),
-        TableOutput::Json => cells_json(&manifest.identity.sweep.name, &rows, &conditions).into(),
+        TableOutput::Json => json(&cells_json(&manifest.identity.sweep.name, &rows, &conditions)).into(),
         TableOutput::Card => card_of(&manifest, &rows, &report::data_files(&args.run)).into(),
         TableOutput::Parquet if stdout().is_terminal() => {
             bail!("-o parquet: is not for a terminal: write `isocost table RUN -o parquet > cells.parquet`")
         }
         TableOutput::Parquet => cells_parquet(&rows, &conditions)?,
     };
-    stdout().write_all(&text).context("stdout")
+    output::raw(&text);
+    Ok(())
 }
 
 /// The run's card, naming these files.

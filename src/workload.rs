@@ -236,9 +236,15 @@ pub(crate) fn provenance() -> BTreeMap<String, String> {
         ("git_tree", env!("ISOCOST_TREE").to_owned()),
         ("started", Timestamp::now().strftime("%FT%TZ").to_string()),
         ("host", host()),
-        ("command", std::env::args().skip(1).fold("isocost".to_owned(), |line, word| line + " " + &word)),
+        ("command", command()),
     ];
     facts.map(|(key, value)| (key.to_owned(), value)).into()
+}
+
+/// The command line; of names that are no Unicode what can be shown.
+fn command() -> String {
+    let words = std::env::args_os().skip(1);
+    words.fold("isocost".to_owned(), |line, word| line + " " + &word.to_string_lossy())
 }
 
 /// Where a sweep is run unless `--out` says otherwise.

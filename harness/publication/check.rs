@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::record_line;
 use crate::run_directory::{Key, Manifest, RunError, file_error, key, read_manifest};
 use crate::trajectory::{SCHEMA, Trajectory};
 
@@ -83,7 +84,7 @@ fn records(path: &Path) -> Result<(BTreeSet<Key>, String), Unfit> {
         }
         hasher.update(&line);
         let unfit = |message: String| Unfit::Record { path: path.to_owned(), line: number, message };
-        let record: Trajectory = serde_json::from_slice(&line).map_err(|error| unfit(error.to_string()))?;
+        let record = record_line::record(&line).map_err(unfit)?;
         sound(&record).map_err(unfit)?;
         if !keys.insert(key(&record)) {
             return Err(unfit("is a trajectory for the second time".to_owned()));

@@ -6,14 +6,14 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, mpsc};
-use std::thread;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
 use super::ChatError;
+use crate::deadline::{Overrun, within};
 
 /// One value.
 const MAX_VALUE_BYTES: u64 = 1 << 24;
@@ -31,19 +31,13 @@ const STACK_BYTES: usize = 1 << 28;
 pub(super) fn in_thread<T: Send + 'static>(
     job: impl FnOnce() -> Result<T, ChatError> + Send + 'static,
 ) -> Result<T, ChatError> {
-    let (sender, receiver) = mpsc::sync_channel(1);
-    thread::Builder::new()
-        .name("chat template".into())
-        .stack_size(STACK_BYTES)
-        .spawn(move || drop(sender.send(job())))
-        .map_err(|error| ChatError::Failed(format!("no thread to render in: {error}")))?;
-    match receiver.recv_timeout(MAX_TIME * 2) {
-        Ok(result) => result,
-        Err(mpsc::RecvTimeoutError::Timeout) => Err(ChatError::Exhausted("its seconds")),
-        Err(mpsc::RecvTimeoutError::Disconnected) => {
-            Err(ChatError::Failed("the interpreter panicked".into()))
-        }
-    }
+    within(MAX_TIME * 2, STACK_BYTES, job).unwrap_or_else(|overrun| {
+        Err(match overrun {
+            Overrun::Late => ChatError::Exhausted("its seconds"),
+            Overrun::Panicked => ChatError::Failed("the interpreter panicked".into()),
+            Overrun::NoThread => ChatError::Failed("there is no thread to render in".into()),
+        })
+    })
 }
 
 /// What one render has used, shared by every callback of its environment.

@@ -6,7 +6,6 @@
 //! `tokenizer_config.json`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::{fs, io};
 
@@ -14,7 +13,9 @@ use serde_json::Value;
 use tokenizers::AddedToken;
 
 use super::gguf::byte_level;
-use super::{Tokenizer, TokenizerError};
+use super::growth::{MOST, growth};
+use super::{MAX_TIME, STACK_BYTES, Tokenizer, TokenizerError};
+use crate::deadline::{Overrun, within};
 
 /// The largest published tokenizer.json has 35 MB.
 const MAX_FILE_BYTES: u64 = 128 << 20;
@@ -44,15 +45,30 @@ impl Tokenizer {
     }
 }
 
-/// The library's parser, with the panics of its corners turned into errors.
+/// The library's parser, with the panics of its corners turned into errors, and its time bounded.
 fn parse(path: &Path, bytes: &[u8]) -> Result<Tokenizer, TokenizerError> {
     let fault = |reason: String| TokenizerError::File {
         path: path.to_owned(),
         reason: format!("not a tokenizer ({reason}); download the file again"),
     };
-    let parsed = catch_unwind(AssertUnwindSafe(|| tokenizers::Tokenizer::from_bytes(bytes)));
-    let parsed = parsed.map_err(|_| fault("the parser panicked".to_owned()))?;
-    parsed.map(Tokenizer::new).map_err(|error| fault(error.to_string()))
+    let bytes = bytes.to_vec();
+    let built = within(MAX_TIME, STACK_BYTES, move || built(&bytes)).map_err(|overrun| {
+        fault(match overrun {
+            Overrun::Late => format!("building it took more than {} seconds", MAX_TIME.as_secs()),
+            Overrun::Panicked => "the parser panicked".into(),
+            Overrun::NoThread => "there is no thread to build it in".into(),
+        })
+    })?;
+    built.map_err(fault)
+}
+
+fn built(bytes: &[u8]) -> Result<Tokenizer, String> {
+    let file: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if growth(&file) > MOST {
+        return Err("its rewriting rules can make a text hundreds of times longer".into());
+    }
+    drop(file);
+    tokenizers::Tokenizer::from_bytes(bytes).map(Tokenizer::new).map_err(|error| error.to_string())
 }
 
 fn writes_first(tokenizer: &Tokenizer, bos: u32) -> bool {

@@ -1,0 +1,56 @@
+//! What a report says of lines that could not be read: nothing is left out silently.
+//!
+//! A damaged record is left out of every table, and sampled again by the next `run`, which sets its line aside in
+//! `torn.jsonl`. A damaged line of the other logs cannot be had again; numbers that come from them are too small by it.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::Path;
+
+use crate::energy::LoggedWindow;
+use crate::json_lines;
+use crate::observation::Observations;
+use crate::request_log::LoggedAttempt;
+use crate::run_directory::{ActivityNote, RunError, file_error};
+use crate::step_log::LoggedStep;
+
+/// Of records that were read: that some were left out, if so.
+pub fn left_out(observations: &Observations) -> Option<String> {
+    let count = Some(observations.left_out()).filter(|count| *count > 0)?;
+    Some(format!(
+        "{count} lines of trajectories.jsonl are torn, damaged or doubled and were left out; isocost run sets them aside \
+         and samples again what is lacking."
+    ))
+}
+
+/// Sentences about a run's damaged lines, those that were mended included; none for a run that met no damage.
+///
+/// # Errors
+/// [`RunError::File`] if a file is there and cannot be read.
+pub fn sentences(run: &Path, observations: &Observations) -> Result<Vec<String>, RunError> {
+    let mut said: Vec<String> = left_out(observations).into_iter().collect();
+    let aside = set_aside(run)?;
+    if aside > 0 {
+        said.push(format!("{aside} torn, damaged or doubled lines were set aside in torn.jsonl, and what was lacking sampled again."));
+    }
+    let damaged = [
+        ("steps.jsonl", json_lines::for_each(&run.join("steps.jsonl"), |_: LoggedStep| {})?),
+        ("activity.jsonl", json_lines::for_each(&run.join("activity.jsonl"), |_: ActivityNote| {})?),
+        ("energy.jsonl", json_lines::for_each(&run.join("energy.jsonl"), |_: LoggedWindow| {})?),
+        ("requests.jsonl", json_lines::for_each(&run.join("requests.jsonl"), |_: LoggedAttempt| {})?),
+    ];
+    for (file, count) in damaged.into_iter().filter(|(_, count)| *count > 0) {
+        said.push(format!("{count} lines of {file} cannot be read and are not in the numbers that come from it."));
+    }
+    Ok(said)
+}
+
+/// Lines of a run that were set aside so far.
+fn set_aside(run: &Path) -> Result<usize, RunError> {
+    let path = run.join("torn.jsonl");
+    match File::open(&path) {
+        Ok(file) => Ok(BufReader::new(file).split(b'\n').map_while(Result::ok).count()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(file_error(&path)(error)),
+    }
+}

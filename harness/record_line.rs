@@ -1,0 +1,98 @@
+//! A record as a line of `trajectories.jsonl`: JSON that ends with its own checksum.
+//!
+//! A flipped bit in a text or a digit is still JSON, and would be believed. So the last field of a line, `crc32`, is the CRC-32 of
+//! everything before it, and a line that does not fit its checksum is no record. Contract: a line without that field was
+//! written by another tool, or edited by a person, and is taken as it is. This finds accidents and not forgery.
+
+use serde_json::from_slice;
+
+use crate::trajectory::Trajectory;
+
+/// Between the record and its checksum.
+const MARK: &[u8] = b",\"crc32\":\"";
+/// Bytes of the whole seal: mark, eight hexadecimal digits, the ends of the text and of the object.
+const SEAL: usize = MARK.len() + 8 + 2;
+
+/// The record's line, with its checksum and its end.
+pub(crate) fn sealed(record: &Trajectory) -> String {
+    let mut line = serde_json::to_string(record).expect("a record is plain data");
+    line.pop();
+    let checksum = crc32fast::hash(line.as_bytes());
+    line + &format!(",\"crc32\":\"{checksum:08x}\"}}\n")
+}
+
+/// The record of a line.
+///
+/// # Errors
+/// What is damaged, in words that follow the line's number.
+pub(crate) fn record(line: &[u8]) -> Result<Trajectory, String> {
+    let read = match taken_apart(line.trim_ascii_end()) {
+        Some((body, checksum)) if is_of(body, checksum) => from_slice(&[body, b"}"].concat()),
+        Some(_) => return Err("does not fit its checksum".into()),
+        None => from_slice(line),
+    };
+    read.map_err(|error| error.to_string())
+}
+
+/// Whether a line's checksum, if it has one, fits; the line may be no record for other reasons.
+pub(crate) fn is_intact(line: &[u8]) -> bool {
+    taken_apart(line.trim_ascii_end()).is_none_or(|(body, checksum)| is_of(body, checksum))
+}
+
+/// The record without its last brace, and the digits of its checksum.
+fn taken_apart(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (body, seal) = line.split_at_checked(line.len().checked_sub(SEAL)?)?;
+    let checksum = seal.strip_prefix(MARK)?.strip_suffix(b"\"}")?;
+    Some((body, checksum))
+}
+
+fn is_of(body: &[u8], checksum: &[u8]) -> bool {
+    format!("{:08x}", crc32fast::hash(body)).as_bytes() == checksum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trajectory::{Thought, Timing};
+
+    fn example() -> Trajectory {
+        Trajectory {
+            schema: crate::trajectory::SCHEMA,
+            model: "m".into(),
+            task: "t".into(),
+            problem: "p".into(),
+            trajectory: 3,
+            waits: 0,
+            question: "2 + 2?".into(),
+            gold: "4".into(),
+            variant_of: None,
+            grader: "2".into(),
+            prompt_tokens: 5,
+            reasoning: "größe \u{1b}".into(),
+            reasoning_tokens: 1,
+            thought: Thought::Closed,
+            answers: vec![],
+            timing: Timing { prompt_s: 0.25, chain_s: 0.5, reasoning_s: vec![], answer_s: vec![] },
+        }
+    }
+
+    #[test]
+    fn a_line_reads_back_as_its_record_with_its_checksum_and_without() {
+        let line = sealed(&example());
+        assert_eq!(record(line.as_bytes()), Ok(example()));
+        let plain = serde_json::to_vec(&example()).unwrap();
+        assert_eq!(record(&plain), Ok(example()));
+        assert!(is_intact(line.as_bytes()) && is_intact(&plain));
+    }
+
+    #[test]
+    fn no_flipped_bit_of_a_line_is_believed() {
+        let line = sealed(&example()).into_bytes();
+        for bit in 0..(line.len() - 1) * 8 {
+            let mut flipped = line.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let read = record(&flipped);
+            assert!(read.is_err(), "bit {bit}: {}", String::from_utf8_lossy(&flipped));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What the program prints: `println!` and its kin, made fit for anything that is printed and any reader.
+//!
+//! These shadow the standard ones in the whole crate, so nothing can be printed around them. Two things are different. Characters that
+//! would command a terminal or turn its text around are written out, whoever wrote them: a model, a data set, a server, a
+//! sweep. And a reader that has gone away (`isocost table RUN | head -1`) is no reason to panic: the program ends as others do.
+
+use std::fmt::Arguments;
+use std::io::{ErrorKind, Write, stderr, stdout};
+use std::process::exit;
+
+use isocost_harness::escape::visible_lines;
+
+/// What a shell says of a program whose reader has gone away.
+const READER_GONE: i32 = 128 + 13;
+
+/// As the standard `print!`, harmless.
+macro_rules! print {
+    ($($text:tt)*) => { $crate::output::data(::std::format_args!($($text)*)) };
+}
+
+/// As the standard `println!`, harmless.
+macro_rules! println {
+    () => { $crate::output::data(::std::format_args!("\n")) };
+    ($($text:tt)*) => { $crate::output::data(::std::format_args!("{}\n", ::std::format_args!($($text)*))) };
+}
+
+/// As the standard `eprintln!`, harmless.
+macro_rules! eprintln {
+    ($($text:tt)*) => { $crate::output::remark(::std::format_args!($($text)*)) };
+}
+
+/// Text for stdout.
+pub(crate) fn data(text: Arguments) {
+    raw(visible_lines(&text.to_string()).as_bytes());
+}
+
+/// Bytes for stdout that are harmless already, or for no terminal.
+pub(crate) fn raw(bytes: &[u8]) {
+    let mut out = stdout().lock();
+    if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+        could_not(&error);
+    }
+}
+
+/// Ends the program because stdout takes nothing more.
+pub(crate) fn could_not(error: &std::io::Error) -> ! {
+    if error.kind() == ErrorKind::BrokenPipe {
+        exit(READER_GONE);
+    }
+    remark(format_args!("isocost: stdout: {error}: give it a place that can be written"));
+    exit(2)
+}
+
+/// A line for stderr; nobody has to be there to read it.
+pub(crate) fn remark(text: Arguments) {
+    let _ = std::io::Write::write_fmt(&mut stderr().lock(), format_args!("{}\n", visible_lines(&text.to_string())));
+}
