@@ -40,7 +40,9 @@ pub fn sentences(run: &Path, observations: &Observations) -> Result<Vec<String>,
         ("requests.jsonl", json_lines::for_each(&run.join("requests.jsonl"), |_: LoggedAttempt| {})?),
     ];
     for (file, count) in damaged.into_iter().filter(|(_, count)| *count > 0) {
-        said.push(format!("{count} lines of {file} cannot be read and are not in the numbers that come from it."));
+        said.push(format!(
+            "{count} lines of {file} cannot be read and are not in the numbers that come from it."
+        ));
     }
     Ok(said)
 }

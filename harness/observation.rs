@@ -176,12 +176,9 @@ impl Observations {
     }
 
     fn add_lines(&mut self, lines: &[u8]) {
-        let parse = |line| match record_line::is_intact(line) {
-            true => Some(serde_json::from_slice::<Line>(line).ok()?.observed()),
-            false => None,
-        };
-        let lines = lines.par_split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-        let parsed: Vec<Option<Observed>> = lines.map(parse).collect();
+        let parsed = lines.par_split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let parsed: Vec<Option<Observed>> =
+            parsed.map(Line::read).map(|line| Some(line?.observed())).collect();
         self.left_out += parsed.iter().filter(|observed| observed.is_none()).count();
         parsed.into_iter().flatten().for_each(|observed| self.add(observed));
     }
@@ -271,6 +268,11 @@ struct Observed<'a> {
 }
 
 impl<'a> Line<'a> {
+    /// `None` if it is damaged.
+    fn read(line: &'a [u8]) -> Option<Self> {
+        record_line::is_intact(line).then(|| serde_json::from_slice(line).ok())?
+    }
+
     fn observed(self) -> Observed<'a> {
         let seconds = self.timing.reasoning_s.iter().zip(&self.timing.answer_s);
         let answers =

@@ -380,10 +380,14 @@ fn is_removed(_: &std::fs::Metadata) -> bool {
 /// Whose records are in a file, and how many of its lines are none, or are there for the second time.
 fn survey(path: &Path) -> Result<(HashSet<Key>, usize), RunError> {
     let (mut done, mut torn) = (HashSet::new(), 0);
-    for_each_line(path, |_, is_record| {
-        torn += usize::from(!is_record);
-        Ok(())
-    }, &mut done)?;
+    for_each_line(
+        path,
+        |_, is_record| {
+            torn += usize::from(!is_record);
+            Ok(())
+        },
+        &mut done,
+    )?;
     Ok((done, torn))
 }
 
@@ -393,10 +397,14 @@ fn set_aside(path: &Path) -> Result<(), RunError> {
     let append = OpenOptions::new().create(true).append(true).open(&aside);
     let mut torn = BufWriter::new(append.map_err(file_error(&aside))?);
     let mut whole = BufWriter::new(File::create(&partial).map_err(file_error(&partial))?);
-    for_each_line(path, |line, is_record| {
-        let (to, name) = if is_record { (&mut whole, &partial) } else { (&mut torn, &aside) };
-        to.write_all(line).map_err(file_error(name))
-    }, &mut HashSet::new())?;
+    for_each_line(
+        path,
+        |line, is_record| {
+            let (to, name) = if is_record { (&mut whole, &partial) } else { (&mut torn, &aside) };
+            to.write_all(line).map_err(file_error(name))
+        },
+        &mut HashSet::new(),
+    )?;
     // On the disk before the old file goes: a power cut must not take both.
     torn.flush().and_then(|()| torn.get_ref().sync_all()).map_err(file_error(&aside))?;
     whole.flush().and_then(|()| whole.get_ref().sync_all()).map_err(file_error(&partial))?;
@@ -416,7 +424,8 @@ fn for_each_line(
     };
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).map_err(file_error(path))? > 0 {
-        let record = Some(&line).filter(|line| line.ends_with(b"\n")).and_then(|line| record_line::record(line).ok());
+        let record =
+            Some(&line).filter(|line| line.ends_with(b"\n")).and_then(|line| record_line::record(line).ok());
         let is_first = record.is_some_and(|record| seen.insert(key(&record)));
         if !is_first && !line.ends_with(b"\n") {
             line.push(b'\n');

@@ -152,7 +152,9 @@ impl Place {
             !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
         };
         match self {
-            Self::Hub(hub) => ![&hub.repository, &hub.revision, &hub.file].into_iter().all(|name| is_inside(name)),
+            Self::Hub(hub) => {
+                ![&hub.repository, &hub.revision, &hub.file].into_iter().all(|name| is_inside(name))
+            }
             Self::Url(url) => !is_inside(without_scheme(url)),
             Self::Path(path) => !path.to_str().is_some_and(is_inside),
             Self::Generator(_) => false,

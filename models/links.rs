@@ -42,7 +42,8 @@ fn check_entry(path: &Path, allowed: &[Option<&PathBuf>]) -> Result<(), LoadErro
 
 /// Where a snapshot of the hub's cache keeps its files; `None` for any other folder.
 fn blobs(own: &Path) -> Option<PathBuf> {
-    let snapshots = own.parent().filter(|parent| parent.file_name().is_some_and(|name| name == "snapshots"))?;
+    let snapshots =
+        own.parent().filter(|parent| parent.file_name().is_some_and(|name| name == "snapshots"))?;
     let repository = snapshots.parent()?;
     let name = repository.file_name()?.to_str()?;
     let is_cache = ["models--", "datasets--"].iter().any(|kind| name.starts_with(kind));

@@ -109,7 +109,15 @@ impl Tokenizer {
             added.values().filter(is_control).map(|token| token.content.clone()).collect();
         let control_tokens = control.into_iter().collect();
         let inner = Arc::new(inner);
-        Self { inner, largest_id, longest_bytes, bos_id: None, adds_bos: false, eos_ids: Vec::new(), control_tokens }
+        Self {
+            inner,
+            largest_id,
+            longest_bytes,
+            bos_id: None,
+            adds_bos: false,
+            eos_ids: Vec::new(),
+            control_tokens,
+        }
     }
 
     /// Sets the id that begins a document and whether this tokenizer writes it.

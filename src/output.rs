@@ -53,5 +53,8 @@ pub(crate) fn could_not(error: &std::io::Error) -> ! {
 
 /// A line for stderr; nobody has to be there to read it.
 pub(crate) fn remark(text: Arguments) {
-    let _ = std::io::Write::write_fmt(&mut stderr().lock(), format_args!("{}\n", visible_lines(&text.to_string())));
+    let _ = std::io::Write::write_fmt(
+        &mut stderr().lock(),
+        format_args!("{}\n", visible_lines(&text.to_string())),
+    );
 }

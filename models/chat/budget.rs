@@ -5,8 +5,8 @@
 //! go wrong (deep recursion, a panic, a slow comparison) happens in a thread of its own: [`in_thread`].
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use minijinja::value::ValueKind;

@@ -3,6 +3,9 @@
 //! A mutation fuzzer over the readers of `config.json`, safetensors (with its index) and GGUF. Each input is a valid file with a
 //! few random changes, and whatever still loads is run for a step. It prints how many inputs it tried. By default two
 //! seconds; longer with `ISOCOST_FUZZ_S=600 cargo test --workspace --test fuzz -- --nocapture`.
+//!
+//! `models/tests/corpus` keeps inputs for good, a folder for each format: hostile ones made by hand, and every input that ever
+//! failed, which the fuzzer writes there. All of them are tried first, and changed like the valid files afterwards.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -31,10 +34,14 @@ use tiny_gguf::TinyGguf;
 struct Target {
     name: &'static str,
     seeds: Vec<Vec<u8>>,
+    /// Its part of the corpus.
+    kept: Vec<Vec<u8>>,
     /// Changes go to the first so many bytes: headers.
     header: usize,
-    read: fn(&Path, &[u8]) -> Result<(), LoadError>,
+    read: Reader,
 }
+
+type Reader = fn(&Path, &[u8]) -> Result<(), LoadError>;
 
 #[test]
 fn readers_survive_whatever_a_file_says() {
@@ -44,30 +51,14 @@ fn readers_survive_whatever_a_file_says() {
     let share = Duration::from_secs_f64(seconds / targets.len() as f64);
     let mut rng = ChaCha8Rng::seed_from_u64(seconds.to_bits());
     for target in &targets {
+        target.kept.iter().for_each(|input| _ = tried(target, folder.path(), input));
         let (started, mut inputs, mut accepted) = (Instant::now(), 0u64, 0u64);
         // On a slow disk, too, a few inputs more than luck needs.
         while inputs < 400 || started.elapsed() < share {
             let input = mutated(&mut rng, target);
-            let (mut answer, mut slow) = timed(target, folder.path(), &input);
-            if slow {
-                // A machine that was paused meanwhile is not paused at the same input again.
-                (answer, slow) = timed(target, folder.path(), &input);
-            }
-            let error = match &answer {
-                Ok(Err(error)) => error.to_string(),
-                _ => String::new(),
-            };
-            if answer.is_err() || slow || error.lines().count() > 1 {
-                let path = std::env::temp_dir().join(format!("isocost-fuzz-{}", target.name));
-                std::fs::write(&path, &input).unwrap();
-                panic!(
-                    "{}: panic, hang or long error ({error}); the input is in {}",
-                    target.name,
-                    path.display()
-                );
-            }
+            let is_accepted = tried(target, folder.path(), &input);
             inputs += 1;
-            accepted += u64::from(matches!(answer, Ok(Ok(()))));
+            accepted += u64::from(is_accepted);
         }
         println!(
             "{:12} {inputs:>8} inputs in {:.0} s, {accepted} of them accepted",
@@ -76,6 +67,42 @@ fn readers_survive_whatever_a_file_says() {
         );
         assert!(accepted > 0 && accepted < inputs, "{}: {accepted} of {inputs} accepted", target.name);
     }
+}
+
+/// Whether the reader accepts an input. One at which it panics, hangs or says much is kept, and fails the test.
+fn tried(target: &Target, folder: &Path, input: &[u8]) -> bool {
+    let (mut answer, mut slow) = timed(target, folder, input);
+    if slow {
+        // A machine that was paused meanwhile is not paused at the same input again.
+        (answer, slow) = timed(target, folder, input);
+    }
+    let error = match &answer {
+        Ok(Err(error)) => error.to_string(),
+        _ => String::new(),
+    };
+    if answer.is_err() || slow || error.lines().count() > 1 {
+        let path = corpus(target.name).join(format!("failed-{:08x}", input.iter().fold(0u32, hashed)));
+        std::fs::write(&path, input).unwrap();
+        panic!("{}: panic, hang or long error ({error}); the input is in {}", target.name, path.display());
+    }
+    matches!(answer, Ok(Ok(())))
+}
+
+fn hashed(hash: u32, byte: &u8) -> u32 {
+    (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+}
+
+fn corpus(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name)
+}
+
+/// The inputs of a format that are kept.
+fn kept(name: &str) -> Vec<Vec<u8>> {
+    let mut paths: Vec<_> =
+        std::fs::read_dir(corpus(name)).unwrap().flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "{name}: nothing is kept");
+    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
 }
 
 /// What the reader answers, or its panic, and whether it took too long.
@@ -95,11 +122,12 @@ fn targets(folder: &Path) -> Vec<Target> {
     let header = 8 + u64::from_le_bytes(shard[..8].try_into().unwrap()) as usize;
     let ggufs = ["llama-q4_0", "qwen3-q4_k_m"].map(|name| TinyGguf::open(name).bytes());
     let everything = usize::MAX;
+    let target = |name, seeds, header, read| Target { name, seeds, kept: kept(name), header, read };
     vec![
-        Target { name: "config", seeds: [configs, saved].concat(), header: everything, read: read_config },
-        Target { name: "safetensors", seeds: vec![shard], header, read: read_shard },
-        Target { name: "index", seeds: vec![index], header: everything, read: read_index },
-        Target { name: "gguf", seeds: ggufs.to_vec(), header: 9000, read: read_gguf },
+        target("config", [configs, saved].concat(), everything, read_config as Reader),
+        target("safetensors", vec![shard], header, read_shard),
+        target("index", vec![index], everything, read_index),
+        target("gguf", ggufs.to_vec(), 9000, read_gguf),
     ]
 }
 
@@ -152,7 +180,9 @@ fn run(config: Config, weights: &Weights) -> Result<(), LoadError> {
 
 /// A seed with one to four changes.
 fn mutated(rng: &mut ChaCha8Rng, target: &Target) -> Vec<u8> {
-    let mut input = target.seeds.choose(rng).unwrap().clone();
+    // Most changes of what is refused are refused for the same reason.
+    let seeds = if rng.random_bool(0.1) { &target.kept } else { &target.seeds };
+    let mut input = seeds.choose(rng).unwrap().clone();
     for _ in 0..rng.random_range(1..=4) {
         change(rng, &mut input, target.header);
     }

@@ -17,7 +17,8 @@ pub(super) fn growth(file: &Value) -> f64 {
 }
 
 fn of_part(part: &Value) -> f64 {
-    let parts = ["normalizers", "pretokenizers", "decoders"].iter().find_map(|list| part.get(*list)?.as_array());
+    let parts =
+        ["normalizers", "pretokenizers", "decoders"].iter().find_map(|list| part.get(*list)?.as_array());
     if let Some(parts) = parts {
         return parts.iter().map(of_part).product();
     }

@@ -11,7 +11,7 @@ use isocost_harness::step_log::read_steps;
 use isocost_harness::surface::Surface;
 use isocost_harness::trajectory::{SCHEMA, Trajectory};
 use isocost_harness::verification::Verification;
-use program::{fails, folder_with, isocost, ran, records, stderr};
+use program::{fails, folder_with, isocost, ran, records, stderr, unsealed};
 
 const SWEEP: &str = r#"
 name = "small"
@@ -138,7 +138,7 @@ fn a_record_that_was_changed_is_found_by_running_its_cell_alone() {
     assert!(run(folder.path(), "a").status.success());
     let path = folder.path().join("a/trajectories.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("\"answer_tokens\":", "\"answer_tokens\":1")).unwrap();
+    std::fs::write(&path, unsealed(&text).replace("\"answer_tokens\":", "\"answer_tokens\":1")).unwrap();
     let small = ["--cells", "1", "--problems", "2", "--repeats", "1", "--time-limit", "1"];
     let output = ran(&[&["verify", "a"][..], &small].concat(), folder.path());
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use isocost_harness::run_directory::read_records;
-use program::{stderr, stdout};
+use program::{stderr, stdout, unsealed};
 use serde_json::Value;
 
 fn isocost(args: &[&str], folder: &Path, input: &str) -> Output {
@@ -133,7 +133,7 @@ fn a_task_file_runs_end_to_end_and_its_run_is_graded_again() {
     // As another version would have graded it.
     let path = folder.path().join("run/trajectories.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
-    let other = text.replace("\"outcome\":\"correct\"", "\"outcome\":\"error\"");
+    let other = unsealed(&text).replace("\"outcome\":\"correct\"", "\"outcome\":\"error\"");
     let other = other
         .replace("\"outcome\":\"wrong\"", "\"outcome\":\"error\"")
         .replace("\"grader\":\"2\"", "\"grader\":\"1\"");

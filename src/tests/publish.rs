@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::OnceLock;
 
-use program::{fails, ran, stderr, stdout, succeeds};
+use program::{fails, ran, stderr, stdout, succeeds, unsealed};
 use serde_json::Value;
 
 const SWEEP: &str = r#"
@@ -261,8 +261,12 @@ fn a_run_that_is_not_fit_is_refused_with_the_remedy() {
     fails(&other, &["schema"]);
     let records = "a/trajectories.jsonl";
     fails(
-        &after(records, |text| text.replacen("\"waits\":0", "\"waits\":0,\"more\":1", 1)),
+        &after(records, |text| unsealed(&text).replacen("\"waits\":0", "\"waits\":0,\"more\":1", 1)),
         &["line 1", "more"],
+    );
+    fails(
+        &after(records, |text| text.replacen("\"waits\":0", "\"waits\":1", 1)),
+        &["line 1", "does not fit its checksum"],
     );
     fails(&after(records, |text| text.clone() + text.lines().next().unwrap() + "\n"), &["second time"]);
     let last = |text: String| text.trim_end().rsplit_once('\n').unwrap().0.to_owned() + "\n";

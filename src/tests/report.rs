@@ -8,7 +8,7 @@ use std::process::Command;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use program::{ran, succeeds};
+use program::{ran, succeeds, unsealed};
 use sha2::{Digest, Sha256};
 
 const SWEEP: &str = r#"
@@ -59,7 +59,7 @@ fn hostile_run() -> (tempfile::TempDir, PathBuf) {
     let path = run.join("trajectories.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
     let mut lines: Vec<serde_json::Value> =
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        unsealed(&text).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for part in ["/reasoning", "/question", "/gold", "/answers/0/text", "/answers/0/extracted"] {
         *lines[0].pointer_mut(part).unwrap() = HOSTILE.into();
     }

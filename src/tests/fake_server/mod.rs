@@ -3,6 +3,9 @@
 //! Its model counts: asked to think it says 0 1 2 ... 9 and closes its thought, asked to answer it says 7. What it does
 //! depends on the prompt alone, so whatever goes wrong on the way, the records must come out the same.
 
+// Each test crate uses a part of it.
+#![allow(dead_code)]
+
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -86,6 +89,11 @@ impl FakeServer {
     /// All completions meet this.
     pub(crate) fn always(&self, trouble: Trouble) {
         self.state.lock().unwrap().always = Some(trouble);
+    }
+
+    /// Whatever went wrong is over.
+    pub(crate) fn recovers(&self) {
+        self.state.lock().unwrap().always = None;
     }
 
     /// It no longer counts tokens.
