@@ -12,6 +12,7 @@ use isocost_harness::claims::plan::{ClaimPlan, plan};
 use isocost_harness::claims::registry::{self, Claim, Scale, claims};
 use isocost_harness::claims::table::{ClaimsFile, SCHEMA, details, summary};
 use isocost_harness::claims::verdict::{Finding, findings};
+use isocost_harness::escape::json;
 use isocost_harness::model_facts::ModelFacts;
 use isocost_harness::observation::Observations;
 use isocost_harness::price::Usage;
@@ -66,7 +67,7 @@ pub(crate) fn verdicts(manifest: &Manifest, observations: &Observations) -> Clai
 
 /// Leaves the verdicts in the run's directory.
 pub(crate) fn write(run: &Path, file: &ClaimsFile) -> Result<()> {
-    Ok(write_whole(&run.join("claims.json"), &(serde_json::to_string_pretty(file)? + "\n"))?)
+    Ok(write_whole(&run.join("claims.json"), &(json(&serde_json::to_string_pretty(file)?) + "\n"))?)
 }
 
 fn print(file: &ClaimsFile, only: Option<&str>) {

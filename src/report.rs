@@ -12,6 +12,7 @@ use isocost_harness::conditions::conditions;
 use isocost_harness::damage;
 use isocost_harness::energy;
 use isocost_harness::engine::Activity;
+use isocost_harness::escape::json as json_escaped;
 use isocost_harness::figures::{self, Facts, Topic, figures};
 use isocost_harness::imported::is_imported;
 use isocost_harness::latency_rows::{LatencyRow, latency_csv, latency_rows, latency_tables};
@@ -46,7 +47,7 @@ pub(crate) fn report(path: &Path, prices: &[String]) -> Result<()> {
     let rows = write(path, prices)?;
     print(&rows);
     let run = path.display();
-    log::event("wrote", json!({ "run": path }), || {
+    log::event("wrote", json!({ "run": path.to_string_lossy() }), || {
         format!("wrote {run}/report.html, report.md, cells.csv, claims.json and figures/")
     });
     Ok(())
@@ -58,7 +59,7 @@ pub(crate) fn write(path: &Path, prices: &[String]) -> Result<Vec<Row>> {
     let sweep = &manifest.identity.sweep;
     let economy = cells::economy(sweep, &observations);
     write_cells(path, &manifest, &rows)?;
-    write_steps_parquet(path)?;
+    write_steps_parquet(path).with_context(|| unwritten(&path.join("steps.parquet")))?;
     if sweep.all_prices().count() > 0 {
         write_whole(&path.join("prices.csv"), &prices_csv(&rows))?;
     }
@@ -132,7 +133,7 @@ fn write_cells(path: &Path, manifest: &Manifest, rows: &[Row]) -> Result<()> {
     let conditions = conditions(manifest, rows);
     let name = &manifest.identity.sweep.name;
     write_whole(&path.join("cells.csv"), &cells_csv(rows))?;
-    write_whole(&path.join("cells.json"), &cells_json(name, rows, &conditions))?;
+    write_whole(&path.join("cells.json"), &json_escaped(&cells_json(name, rows, &conditions)))?;
     Ok(write_bytes(&path.join("cells.parquet"), &cells_parquet(rows, &conditions)?)?)
 }
 
@@ -229,12 +230,16 @@ fn print(rows: &[Row]) {
 /// Every picture as SVG and PNG.
 fn draw(path: &Path, figures: &[figures::Figure]) -> Result<()> {
     let folder = path.join("figures");
-    std::fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+    std::fs::create_dir_all(&folder).with_context(|| unwritten(&folder))?;
     figures.par_iter().try_for_each(|figure| {
         write_whole(&folder.join(format!("{}.svg", figure.name)), &figure.drawing.file())?;
         let png = folder.join(format!("{}.png", figure.name));
         Ok(write_bytes(&png, &plot::png(&figure.drawing)?)?)
     })
+}
+
+fn unwritten(path: &Path) -> String {
+    format!("{}: cannot be written: free some space, or choose a place that can be written", path.display())
 }
 
 /// What a page without controls has room for: the pictures of a task, and of the run.

@@ -62,12 +62,21 @@ date = "2026-01-01"
     )
 }
 
-/// A run whose model, sweep, price and texts are hostile.
+/// A run from elsewhere whose sweep, model, price and texts are hostile. This program's own sweeps cannot have such names of
+/// models; a manifest may have been written by anybody.
 fn hostile_run() -> tempfile::TempDir {
     let folder = folder_with("s.toml", &sweep(HOSTILE, "bundled:reason-s", "countdown-3"));
+    let refused = ran(&["run", "s.toml", "--out", "run"], folder.path());
+    fails(&refused, &["must be printable"]);
+    harmless(&refused, "run");
+    let named = sweep("to-be-spoilt", "bundled:reason-s", "countdown-3");
+    std::fs::write(folder.path().join("s.toml"), named).unwrap();
     let output = ran(&["run", "s.toml", "--out", "run"], folder.path());
     succeeds(&output);
     harmless(&output, "run");
+    let manifest = folder.path().join("run/manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replace("\"to-be-spoilt\"", &quoted(HOSTILE))).unwrap();
     let path = folder.path().join("run/trajectories.jsonl");
     let lines = unsealed(&std::fs::read_to_string(&path).unwrap());
     let spoil = |line: &str| {
@@ -79,6 +88,7 @@ fn hostile_run() -> tempfile::TempDir {
                 *value = HOSTILE.into();
             }
         }
+        record["model"] = HOSTILE.into();
         record.to_string() + "\n"
     };
     std::fs::write(path, lines.lines().map(spoil).collect::<String>()).unwrap();

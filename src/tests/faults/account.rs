@@ -141,15 +141,13 @@ pub(crate) struct Subject {
     remembered: BTreeMap<Key, Trajectory>,
     runs: usize,
     faults: usize,
-    environment: Vec<(&'static str, String)>,
 }
 
 impl Subject {
     pub(crate) fn new(sweep: &str) -> Self {
         let place = folder_with("small.toml", sweep);
         let out = place.path().join("out");
-        let environment = SECRETS.map(|(name, value)| (name, value.to_owned())).to_vec();
-        Self { place, out, remembered: BTreeMap::new(), runs: 0, faults: 0, environment }
+        Self { place, out, remembered: BTreeMap::new(), runs: 0, faults: 0 }
     }
 
     pub(crate) fn usual() -> Self {
@@ -159,12 +157,6 @@ impl Subject {
     /// Its run directory is somewhere else.
     pub(crate) fn into(self, out: PathBuf) -> Self {
         Self { out, ..self }
-    }
-
-    /// It is run with another variable in its environment.
-    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.environment.push((name, value.into()));
-        self
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -182,8 +174,7 @@ impl Subject {
     /// The program, asked for anything.
     pub(crate) fn asked(&self, args: &[&str]) -> Command {
         let mut command = isocost(args, self.folder());
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.env("NO_PROXY", "127.0.0.1");
+        command.envs(SECRETS).env("NO_PROXY", "127.0.0.1");
         command
     }
 
@@ -198,6 +189,15 @@ impl Subject {
     /// Runs the sweep to whatever end.
     pub(crate) fn run(&mut self, args: &[&str]) -> Output {
         let output = self.command(args).output().unwrap();
+        self.hear(&output);
+        output
+    }
+
+    /// A command that runs the sweep, run in its folder and environment.
+    pub(crate) fn ran_by(&mut self, command: &mut Command) -> Output {
+        self.runs += 1;
+        command.envs(SECRETS);
+        let output = command.current_dir(self.folder()).stdin(Stdio::null()).output().unwrap();
         self.hear(&output);
         output
     }

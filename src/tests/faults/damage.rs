@@ -44,7 +44,7 @@ fn said_in_the_report(subject: &Subject, words: &str) {
 }
 
 pub(crate) fn torn(effort: Effort) -> Account {
-    damaged("torn last line", effort.of(1, 20), |bytes, chance| {
+    damaged("torn last line", effort.of(1, 10), |bytes, chance| {
         let end = bytes.len();
         bytes.truncate(end - 2 - chance.below(end / 2));
         // Cut exactly between two lines nothing is torn.
@@ -55,7 +55,7 @@ pub(crate) fn torn(effort: Effort) -> Account {
 }
 
 pub(crate) fn flipped(effort: Effort) -> Account {
-    damaged("flipped bits", effort.of(2, 30), |bytes, chance| {
+    damaged("flipped bits", effort.of(1, 15), |bytes, chance| {
         for _ in 0..=chance.below(4) {
             let at = chance.below(bytes.len());
             bytes[at] ^= 1 << chance.below(8);
@@ -89,7 +89,7 @@ pub(crate) fn doubled(effort: Effort) -> Account {
 /// Logs beside the records.
 pub(crate) fn logs(effort: Effort) -> Account {
     let (mut chance, mut account) = (Chance::new("damaged logs"), Account::default());
-    for round in 0..effort.of(2, 20) {
+    for round in 0..effort.of(2, 8) {
         let mut subject = Subject::usual();
         half_done(&mut subject);
         let steps = subject.file("steps.jsonl");

@@ -20,7 +20,7 @@ use crate::program::stderr;
 /// One worker of two dies, at a random moment: the other finishes.
 pub(crate) fn worker_killed(effort: Effort) -> Account {
     let (mut chance, mut account) = (Chance::new("worker killed"), Account::default());
-    while account.faults < effort.of(2, 30) {
+    while account.faults < effort.of(1, 10) {
         let mut subject = Subject::usual();
         let mut child = subject.start(&["--device", "cpu,cpu"]);
         while workers(&subject).len() < 2 && child.try_wait().unwrap().is_none() {
@@ -80,7 +80,7 @@ pub(crate) fn fails_in_a_call(effort: Effort) -> Account {
     let (mut chance, mut account) = (Chance::new("device fails"), Account::default());
     let folder = bundled::folder("bundled:reason-s").unwrap();
     let mut engine = LocalEngine::load_on_cpu(&folder, 8).unwrap();
-    for _ in 0..effort.of(2, 20) {
+    for _ in 0..effort.of(1, 8) {
         let mut subject = Subject::usual();
         // The program begins the run; only its identity is wanted here.
         let mut child = subject.command(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -119,11 +119,11 @@ fn sampled(engine: &mut LocalEngine, after: usize, identity: &Identity, subject:
 pub(crate) fn out_of_memory(effort: Effort) -> Account {
     let (mut chance, mut account) = (Chance::new("out of memory"), Account::default());
     let mut tries = 0;
-    while account.faults < effort.of(1, 20) && tries < 10 * effort.of(1, 20) {
+    while account.faults < effort.of(1, 8) && tries < 10 * effort.of(1, 8) {
         tries += 1;
         let mut subject = Subject::usual();
         let limit = 20_000 + chance.below(400_000);
-        let output = shell(&subject, &format!("ulimit -c 0; ulimit -v {limit}"));
+        let output = shell(&mut subject, &format!("ulimit -c 0; ulimit -v {limit}"));
         if output.status.success() {
             continue;
         }

@@ -1,7 +1,7 @@
 //! Disks that fill, cannot be written, or lose the run directory.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use crate::account::{Account, Chance, Effort, Subject, Undisturbed};
 use crate::program::{fails, stderr};
@@ -36,14 +36,14 @@ fn mount(args: &[&str], at: &Path) -> bool {
 /// Room for a part of the records, or of the report after them.
 pub(crate) fn full(effort: Effort) -> Account {
     let (mut chance, mut account) = (Chance::new("full disk"), Account::default());
-    while account.faults < effort.of(2, 20) {
+    while account.faults < effort.of(1, 10) {
         let subject = Subject::usual();
         let at = subject.folder().join("disk");
         let Some(disk) = Disk::new(&at, 40 + chance.below(700)) else { return limited(effort) };
         let mut subject = subject.into(at.join("out"));
         let output = subject.run(&[]);
         if !output.status.success() {
-            fails(&output, &["the disk is full", "free some space"]);
+            fails(&output, &["No space left", "free some space"]);
             subject.fault();
         }
         disk.change("size=64m");
@@ -55,11 +55,10 @@ pub(crate) fn full(effort: Effort) -> Account {
 /// Where nothing can be mounted: files that may not grow, of which writes fail in the middle of a line.
 fn limited(effort: Effort) -> Account {
     let (mut chance, mut account) = (Chance::new("full disk"), Account::default());
-    while account.faults < effort.of(2, 20) {
+    while account.faults < effort.of(1, 10) {
         let mut subject = Subject::usual();
         let limit = 10 + chance.below(80);
-        let output = shell(&subject, &format!("trap '' XFSZ; ulimit -f {limit}"));
-        subject.hear(&output);
+        let output = shell(&mut subject, &format!("trap '' XFSZ; ulimit -f {limit}"));
         if !output.status.success() {
             fails(&output, &["free some space"]);
             subject.fault();
@@ -72,17 +71,15 @@ fn limited(effort: Effort) -> Account {
 }
 
 /// Runs the sweep from a shell that has done something first.
-pub(crate) fn shell(subject: &Subject, first: &str) -> std::process::Output {
-    let mut asked = Command::new("sh");
-    let program = env!("CARGO_BIN_EXE_isocost");
-    asked.args(["-c", &format!("{first}; exec {program} run small.toml --out out")]);
-    asked.current_dir(subject.folder()).stdin(Stdio::null()).output().unwrap()
+pub(crate) fn shell(subject: &mut Subject, first: &str) -> Output {
+    let line = format!("{first}; exec {} run small.toml --out out", env!("CARGO_BIN_EXE_isocost"));
+    subject.ran_by(Command::new("sh").args(["-c", &line]))
 }
 
 /// A run directory, half done, that can only be read: root, too, cannot write there.
 pub(crate) fn read_only(effort: Effort) -> Account {
     let mut account = Account::default();
-    for _ in 0..effort.of(1, 5) {
+    for _ in 0..effort.of(1, 3) {
         let subject = Subject::usual();
         let at = subject.folder().join("disk");
         let Some(disk) = Disk::new(&at, 65_536) else {
@@ -127,7 +124,7 @@ pub(crate) fn half_done(subject: &mut Subject) {
 /// The directory gets another name while it is written, and its own again.
 pub(crate) fn moved(effort: Effort) -> Account {
     let mut account = Account::default();
-    for _ in 0..effort.of(1, 10) {
+    for _ in 0..effort.of(1, 5) {
         let mut subject = Subject::usual();
         let (out, elsewhere) = (subject.out().to_owned(), subject.folder().join("elsewhere"));
         let mut child = subject.start(&[]);
@@ -149,7 +146,7 @@ pub(crate) fn moved(effort: Effort) -> Account {
 /// The directory is removed while it is written: no run pretends to be done.
 pub(crate) fn removed(effort: Effort) -> Account {
     let mut account = Account::default();
-    for _ in 0..effort.of(1, 10) {
+    for _ in 0..effort.of(1, 5) {
         let mut subject = Subject::usual();
         let mut child = subject.start(&[]);
         while !std::fs::metadata(subject.file("trajectories.jsonl")).is_ok_and(|file| file.len() > 0) {

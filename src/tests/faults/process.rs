@@ -38,7 +38,7 @@ fn again_and_again(
 
 pub(crate) fn killed(effort: Effort) -> Account {
     let start = |subject: &mut Subject| subject.start(&[]);
-    let account = again_and_again("killed", effort.of(6, 100), start, |child| child.kill().is_ok());
+    let account = again_and_again("killed", effort.of(4, 100), start, |child| child.kill().is_ok());
     account.seen("the next run goes on; every whole line is kept")
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn group_killed(effort: Effort) -> Account {
         command.process_group(0).stdout(Stdio::null()).stderr(said).spawn().unwrap()
     };
     let kill = |child: &mut Child| signal("-KILL", &format!("-{}", child.id()));
-    let account = again_and_again("group killed", effort.of(3, 100), start, kill);
+    let account = again_and_again("group killed", effort.of(2, 30), start, kill);
     account.seen("as one process; no worker stays behind")
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn hung_up(effort: Effort) -> Account {
 fn stopped(name: &str, effort: Effort) -> Account {
     let start = |subject: &mut Subject| subject.start(&[]);
     let account =
-        again_and_again(name, effort.of(2, 20), start, |child| signal(name, &child.id().to_string()));
+        again_and_again(name, effort.of(1, 10), start, |child| signal(name, &child.id().to_string()));
     account.seen("stops after the record under way, exit code 1, and says how to go on")
 }
 

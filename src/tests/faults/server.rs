@@ -53,7 +53,7 @@ const TROUBLES: [Trouble; 9] = [
 pub(crate) fn troubled(effort: Effort) -> Account {
     let (mut chance, mut account) = (Chance::new("server"), Account::default());
     let calm = Undisturbed::of(&sweep(FakeServer::start().url()));
-    for trouble in TROUBLES.into_iter().cycle().take(TROUBLES.len() * effort.of(1, 3)) {
+    for trouble in TROUBLES.into_iter().cycle().take(TROUBLES.len() * effort.of(1, 2)) {
         let server = FakeServer::start();
         let mut subject = Subject::new(&sweep(server.url()));
         server.next(&[trouble; 2]);
@@ -62,7 +62,7 @@ pub(crate) fn troubled(effort: Effort) -> Account {
         subject.fault();
         account.add(subject.finish(&calm));
     }
-    for _ in 0..effort.of(1, 10) {
+    for _ in 0..effort.of(1, 5) {
         let server = FakeServer::start();
         let mut subject = Subject::new(&sweep(server.url()));
         let mut child = subject.start(&[]);
