@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use isocost_harness::run_directory::{Key, key, read_records};
 use isocost_harness::trajectory::Trajectory;
@@ -100,7 +100,7 @@ impl Account {
     }
 
     /// As a test wants it; one that was skipped says so.
-    pub(crate) fn is_clean(self) {
+    pub(crate) fn expect_clean(self) {
         match self.skipped {
             Some(why) => println!("skipped: {why}"),
             None => {
@@ -111,19 +111,20 @@ impl Account {
     }
 }
 
-/// The records of a run that nothing happened to, by key and without times, and how long it took.
+/// The records of a run that nothing happened to, by key and without times, and how long it took to sample them.
 pub(crate) struct Undisturbed {
     records: BTreeMap<Key, Trajectory>,
-    pub(crate) took: Duration,
+    took: Duration,
 }
 
 impl Undisturbed {
     pub(crate) fn of(sweep: &str) -> Self {
         let mut subject = Subject::new(sweep);
-        let begun = Instant::now();
+        let begun = SystemTime::now();
         let output = subject.run(&[]);
         assert!(output.status.success(), "{}", stderr(&output));
-        Self { took: begun.elapsed(), records: timeless(&subject.records()) }
+        let last = std::fs::metadata(subject.file("trajectories.jsonl")).unwrap().modified().unwrap();
+        Self { took: last.duration_since(begun).unwrap(), records: timeless(&subject.records()) }
     }
 
     /// Of the sweep that most faults happen to; it is run once.
@@ -303,7 +304,7 @@ pub(crate) struct Chance(u64);
 impl Chance {
     pub(crate) fn new(of: &str) -> Self {
         let given = std::env::var("ISOCOST_FAULT_SEED").ok().and_then(|seed| seed.parse().ok());
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let seed = given.unwrap_or_else(|| now.map_or(1, |now| now.subsec_nanos().into()));
         println!("{of}: ISOCOST_FAULT_SEED={seed}");
         Self(seed)
@@ -323,9 +324,9 @@ impl Chance {
         (self.next() % end.max(1) as u64) as usize
     }
 
-    /// Waits until some moment of what an undisturbed run takes.
+    /// Waits until some moment of an undisturbed run's sampling, or of the report soon after it.
     pub(crate) fn wait(&mut self) {
         let micros = Undisturbed::usual().took.as_micros() as usize;
-        std::thread::sleep(Duration::from_micros(self.below(micros) as u64));
+        std::thread::sleep(Duration::from_micros(self.below(micros * 5 / 4) as u64));
     }
 }

@@ -30,7 +30,7 @@ macro_rules! faults {
     ($($sentence:ident, $words:literal => $fault:path;)*) => {
         $(#[test]
         fn $sentence() {
-            $fault(Effort::Few).is_clean();
+            $fault(Effort::Few).expect_clean();
         })*
 
         /// What the table calls them, in its order.

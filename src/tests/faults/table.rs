@@ -33,7 +33,7 @@ pub(crate) fn write(faults: &[Fault]) {
     for (name, fault) in faults {
         let account = fault(Effort::Full);
         let row = row(name, &account);
-        println!("{row}");
+        print!("{row}");
         rows += &row;
         sum.add(account);
     }
@@ -43,7 +43,7 @@ pub(crate) fn write(faults: &[Fault]) {
     page += &row("**all**", &sum);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md");
     std::fs::write(path, page).unwrap();
-    sum.is_clean();
+    sum.expect_clean();
 }
 
 fn row(name: &str, account: &Account) -> String {
