@@ -51,7 +51,7 @@ pub(crate) fn group_killed(effort: Effort) -> Account {
     };
     let kill = |child: &mut Child| signal("-KILL", &format!("-{}", child.id()));
     let account = again_and_again("group killed", effort.of(2, 30), start, kill);
-    account.seen("as one process; no worker stays behind")
+    account.seen("as one process")
 }
 
 /// What a scheduler sends before it kills.
