@@ -16,7 +16,7 @@ fail() { echo "try_slurm: $*" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || fail "this wants root: it installs packages, and starts daemons"
 [ -x "$ISOCOST" ] || fail "there is no program: cargo build --release, or say where it is in ISOCOST"
 
-if ! command -v slurmctld slurmd munged python3 > /dev/null; then
+if ! type slurmctld slurmd munged python3 > /dev/null 2>&1; then
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq > /dev/null || fail "apt-get update failed"
   apt-get install -y -qq --no-install-recommends slurm-wlm munge python3 > /dev/null || fail "apt-get install failed"
