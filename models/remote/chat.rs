@@ -29,7 +29,9 @@ pub(super) fn sample(
     };
     let mut body = request::body(engine, wanted, "chat", longest);
     let mut messages = vec![json!({ "role": "user", "content": wanted.job.question })];
-    if !wanted.job.instructions.is_empty() {
+    if !wanted.job.instructions.is_empty()
+        && engine.conversation.as_ref().is_none_or(|c| c.reads_instructions(wanted.job))
+    {
         messages.insert(0, json!({ "role": "system", "content": wanted.job.instructions }));
     }
     body["messages"] = messages.into();

@@ -68,8 +68,8 @@ impl Client {
             .timeout_connect(silence)
             .timeout_recv_response(silence)
             .timeout_per_read(silence)
-            .max_idle_connections(server.concurrency as usize)
-            .max_idle_connections_per_host(server.concurrency as usize)
+            // llama-server says that it keeps connections, and closes them after a stream.
+            .max_idle_connections(0)
             .build()
             .new_agent();
         let urls = [url].into_iter().chain(server.mirrors.iter().map(String::as_str));
@@ -172,7 +172,8 @@ impl Client {
         started: Instant,
         piece: &mut Piece,
     ) -> Result<(), Failure> {
-        let mut request = self.agent.post(url).header("Content-Type", "application/json");
+        let request = self.agent.post(url).header("Connection", "close");
+        let mut request = request.header("Content-Type", "application/json");
         if let Some(key) = &self.key {
             request = request.header("Authorization", format!("Bearer {key}"));
         }

@@ -64,8 +64,7 @@ pub(super) fn read(
     clean: &dyn Fn(String) -> String,
 ) -> Result<(), Failure> {
     let mut last = started;
-    let mut lines = std::io::BufReader::new(body.take(MOST_BYTES)).lines();
-    while let Some(line) = lines.next() {
+    for line in std::io::BufReader::new(body.take(MOST_BYTES)).lines() {
         let line = clean(line.map_err(|error| passing(format!("the stream broke off ({error})")))?);
         piece.seconds = started.elapsed().as_secs_f64();
         let Some(data) = line.strip_prefix("data:").map(str::trim) else {
@@ -77,7 +76,7 @@ pub(super) fn read(
             }
         };
         if data == "[DONE]" {
-            return piece.check().inspect(|()| drain(&mut lines));
+            return piece.check();
         }
         let event: Event = serde_json::from_str(data)
             .map_err(|_| passing(format!("an event that is no completion: {}", start(data))))?;
@@ -97,11 +96,6 @@ pub(super) fn read(
         Some(_) => piece.check(),
         None => Err(passing("the stream broke off before its end".into())),
     }
-}
-
-/// A connection can be used again once its stream has been read to the end.
-fn drain(lines: &mut impl Iterator<Item = std::io::Result<String>>) {
-    lines.take_while(|line| line.as_ref().is_ok_and(String::is_empty)).for_each(drop);
 }
 
 /// The other fields of server-sent events.

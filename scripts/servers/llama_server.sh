@@ -14,7 +14,8 @@ isocost=${ISOCOST:-target/release/isocost}
 scripts/peers/llama.sh target/llama llama-server
 
 work=$(mktemp -d)
-trap 'kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
 "$isocost" models export --gguf "bundled:$model" "$work/model.gguf"
 
 # Starts the server with some more arguments and waits until it has loaded the model.
@@ -40,13 +41,17 @@ metric() { curl -sf "http://127.0.0.1:$port/metrics" | awk -v name="llamacpp:$1"
 
 budgets='[0, 16, 32, 64, 128, 256]'
 continued() { printf 'model = "%s"\ntokenizer = "bundled:%s"' "$model" "$model"; }
-chat() { printf 'model = "%s"' "$model"; }
+chat() { printf '%s\nchat = true' "$(continued)"; }
+exact="--cache-type-k f32 --cache-type-v f32 --flash-attn off"
 
 run local-greedy "bundled:$model" "$budgets" 0.0 1 40
 run local-sampled "bundled:$model" "$budgets" 0.8 8 20
 run local-whole "bundled:$model" '["max"]' 0.0 1 40
 
 serve
+run as-it-comes "http://127.0.0.1:$port/v1" "$budgets" 0.0 1 40 "$(continued)"
+stop
+serve $exact
 url=http://127.0.0.1:$port/v1
 run greedy "$url" "$budgets" 0.0 1 40 "$(continued)"
 sampled_before=$(metric tokens_predicted_total)
@@ -54,7 +59,7 @@ run sampled "$url" "$budgets" 0.8 8 20 "$(continued)"
 sampled_by_server=$(($(metric tokens_predicted_total | cut -d. -f1) - ${sampled_before%.*}))
 run in-field "$url" '["max"]' 0.0 1 40 "$(chat)"
 stop
-serve --reasoning-format none
+serve $exact --reasoning-format none
 url=http://127.0.0.1:$port/v1
 run in-tags "$url" '["max"]' 0.0 1 40 "$(chat)"
 stop
@@ -76,6 +81,10 @@ is_same=0
   python3 scripts/servers/same.py "$work/local-greedy" "$work/greedy" || is_same=1
   echo; said greedy
   echo
+  echo "Its keys and values are kept in 32 bits (\`$exact\`), as here. As it comes, in 16 bits:"
+  echo
+  python3 scripts/servers/same.py "$work/local-greedy" "$work/as-it-comes" || true
+  echo
   echo "## Greedy, whole thoughts, \`/v1/chat/completions\`"
   echo
   echo "The thought in \`reasoning_content\`:"; echo
@@ -87,7 +96,8 @@ is_same=0
   echo
   echo "## Sampled at temperature 0.8, eight trajectories a problem, continued"
   echo
-  "$isocost" compare "$work/local-sampled" "$work/sampled" --only n=1 --only strategy=first --output md
+  "$isocost" compare "$work/local-sampled" "$work/sampled" --only n=1 --only strategy=first --output md |
+    sed -n '/Accuracy/,/^Paired/p'
   echo; said sampled
   echo
   echo "llama-server counts $sampled_by_server sampled tokens, the records and \`requests.jsonl\` $counted: what it samples after a"

@@ -1,13 +1,14 @@
 # What the scripts here share: a sweep as a file. `sweep NAME SOURCE BUDGETS TEMPERATURE TRAJECTORIES PROBLEMS LINES`, where
 # LINES are those of [models.server], or nothing for a model that runs here.
 sweep() {
-  local name=$1 source=$2 budgets=$3 temperature=$4 trajectories=$5 problems=$6 lines=${7:-}
+  local name=$1 source=$2 budgets=$3 temperature=$4 trajectories=$5 problems=$6 lines=${7:-} n=1
+  [ "$trajectories" = 1 ] || n="1, $trajectories"
   cat <<TOML
 name = "$name"
 why = "the same sweep here and behind a server"
 seed = 11
 budgets = $budgets
-n = [1, $trajectories]
+n = [$n]
 strategies = ["first", "maj", "weighted"]
 trajectories = $trajectories
 

@@ -14,7 +14,8 @@ venv=${VENV:-target/transformers}
 [ -x "$venv/bin/transformers" ] || { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet 'transformers[serving]' torch; }
 
 work=$(mktemp -d)
-trap 'kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
 cp -r "models/bundled/$model" "$work/$model"
 # The server tells thought from answer by what the tokenizer says of its replies, and takes any Qwen3 to write like Qwen's own.
 python3 - "$work/$model/tokenizer_config.json" <<'PY'

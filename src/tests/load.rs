@@ -105,10 +105,10 @@ fn two_hundred_requests_at_once_leak_neither_memory_nor_descriptors() {
     let descriptors = warm.iter().map(|sample| sample.descriptors);
     let (least, most) = (descriptors.clone().min().unwrap(), descriptors.max().unwrap());
     let records = program::records(&folder.path().join("out")).len();
-    let (connections, at_once) = server.connections();
+    let at_once = server.most_under_way();
     let summary = format!(
-        "{}\n{} requests ({} a second), {failed} of them failed; {tokens} tokens ({:.0} a second); {connections} \
-         connections; at most {at_once} requests at once; {records} trajectories recorded.\n\nAfter {WARM_UP_S} s: resident \
+        "{}\n{} requests ({} a second), {failed} of them failed; {tokens} tokens ({:.0} a second); at most {at_once} \
+         requests at once; {records} trajectories recorded.\n\nAfter {WARM_UP_S} s: resident \
          memory {:.1} to {:.1} MiB, slope {:.2} KiB/s, {:.2} KiB for each record written meanwhile; descriptors {least} to \
          {most}.\n\nClient overhead: {:.1} microseconds of processor time for each token.\n",
         table(&samples),
@@ -125,7 +125,8 @@ fn two_hundred_requests_at_once_leak_neither_memory_nor_descriptors() {
     if let Some(path) = std::env::var_os("LOAD_REPORT") {
         std::fs::write(path, &summary).unwrap();
     }
-    assert_eq!((failed, at_once), (0, AT_ONCE));
+    assert_eq!(failed, 0);
+    assert!(at_once >= AT_ONCE, "{at_once} requests at once");
     assert!(most <= AT_ONCE + 40, "{most} descriptors");
     assert!(slope(warm) < 20.0, "memory grows by {} KiB a second", slope(warm));
 }

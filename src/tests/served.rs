@@ -200,7 +200,7 @@ fn a_sweep_holds_no_key_and_no_price_that_a_server_does_not_have() {
         (with_price, "give prices by the token"),
         (
             sweep(&["http://h/v1"], "extensions = false", "budgets = [\"max\"]")
-                .replace("temperature = 0.8", "top_k = 5"),
+                .replace("temperature = 0.8", "temperature = 0.8\ntop_k = 5"),
             "there is no top_k",
         ),
     ] {
