@@ -227,6 +227,13 @@ impl Api {
         self.usd_per_million_cached_input.unwrap_or(self.usd_per_million_input)
     }
 
+    /// Dollars for one request, some of whose prompt was in a cache.
+    pub fn usd_of_request(&self, prompt_tokens: f64, cached_tokens: f64, sampled_tokens: f64) -> f64 {
+        let input = (prompt_tokens - cached_tokens) * self.usd_per_million_input
+            + cached_tokens * self.cached_input();
+        (input + sampled_tokens * self.usd_per_million_output) / 1e6
+    }
+
     fn usd(&self, usage: &Usage) -> f64 {
         let again = (usage.n - 1.0).max(0.0) * self.cached_input();
         let input = usage.prompt_tokens * (self.usd_per_million_input + again);

@@ -25,6 +25,13 @@ pub struct Server {
     /// Use the chat form although a tokenizer is named, which then only counts what the server does not.
     #[serde(default)]
     pub chat: bool,
+    /// Send fields that OpenAI's protocol does not have (`top_k`, `min_p`, `repetition_penalty`, `skip_special_tokens`,
+    /// `return_token_ids`). Off for a server that refuses them; its own defaults then hold.
+    #[serde(default = "yes")]
+    pub extensions: bool,
+    /// Ask for the log-probabilities of answers, and with them for token ids, where text is continued.
+    #[serde(default = "yes")]
+    pub logprobs: bool,
     /// Requests under way at most.
     #[serde(default = "eight")]
     pub concurrency: u32,
@@ -37,6 +44,10 @@ pub struct Server {
     /// Seconds before the second attempt, on average; doubled for each further one, up to half a minute.
     #[serde(default = "half_a_second")]
     pub back_off_s: f64,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn eight() -> u32 {

@@ -114,6 +114,13 @@ impl Conversation {
         self.tokenizer.encode_prompt(&prompt).map_err(|e| fail(e.to_string()))
     }
 
+    /// Whether a job's instructions come to stand in its prompt. A template may leave them out, but llama-server then puts them
+    /// into the question.
+    pub(crate) fn reads_instructions(&self, job: &Job) -> bool {
+        let without = Job { instructions: String::new(), ..job.clone() };
+        self.encode(job, true).ok() != self.encode(&without, true).ok()
+    }
+
     /// Writes the texts of what was generated.
     pub(crate) fn write_texts(&self, generated: &mut Generated) {
         // Ids the model sampled always decode; bytes that are not text become U+FFFD.

@@ -80,7 +80,7 @@ pub(crate) fn write(path: &Path, prices: &[String]) -> Result<Vec<Row>> {
         title: format!("{}: accuracy and its cost", sweep.name),
         command: manifest.provenance.get("command").cloned().unwrap_or_default(),
         conditions: all_conditions(&manifest),
-        activity: [activity(path, observations.len())?, damage::sentences(path, &observations)?].concat(),
+        activity: [activity(path, sweep, observations.len())?, damage::sentences(path, &observations)?].concat(),
         notes: vec![sweep.why.trim().to_owned()],
         claims: Some(claims),
         economy,
@@ -284,12 +284,13 @@ fn all_conditions(manifest: &Manifest) -> Vec<(String, String)> {
     conditions
 }
 
-fn activity(path: &Path, records: usize) -> Result<Vec<String>> {
+fn activity(path: &Path, sweep: &Sweep, records: usize) -> Result<Vec<String>> {
     let mut total = Activity::default();
     for note in read_activity(path)? {
         total.add(&note.activity);
     }
-    let requests = request_log::summary(&request_log::read_attempts(path)?);
+    let requests =
+        request_log::summary(&request_log::read_attempts(path)?, &sweep.all_prices().collect::<Vec<_>>());
     if total.steps == 0 {
         return Ok([vec![format!("{records} trajectories recorded.")], total.incidents, requests].concat());
     }

@@ -1,19 +1,21 @@
 //! A trajectory in one chat request: what the model says by itself, and nothing that would have to be forced.
 //!
-//! The thought comes in a field of its own (`reasoning_content`) or between tags. Where the server does not say how many
-//! tokens it has, its share of the pieces does.
+//! The thought comes in a field of its own or between tags, the first of which may stand in the prompt, where it is not
+//! seen. Where the server does not say how many tokens the thought has, the tokenizer does, and without one its pieces.
 
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Generated, GeneratedAnswer};
-use isocost_harness::request_log::Attempt;
+use isocost_harness::request_log::{Attempt, Counter};
 use isocost_harness::trajectory::Thought;
 use serde_json::json;
 
-use super::stream::Piece;
-use super::{RemoteEngine, Wanted, without_answer};
+use super::stream::{AtTag, Piece};
+use super::{RemoteEngine, Wanted, request, without_answer};
 
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
+/// Tokens of a completion that are no text: two tags and the end.
+const MARKS: u32 = 3;
 
 pub(super) fn sample(
     engine: &RemoteEngine,
@@ -25,30 +27,39 @@ pub(super) fn sample(
         Some(Budget::Tokens(tokens)) => Some(tokens + settings.answer_tokens),
         _ => None,
     };
-    let mut body = engine.body(wanted, "chat", longest);
+    let mut body = request::body(engine, wanted, "chat", longest);
     let mut messages = vec![json!({ "role": "user", "content": wanted.job.question })];
-    if !wanted.job.instructions.is_empty() {
+    if !wanted.job.instructions.is_empty()
+        && engine.conversation.as_ref().is_none_or(|c| c.reads_instructions(wanted.job))
+    {
         messages.insert(0, json!({ "role": "system", "content": wanted.job.instructions }));
     }
     body["messages"] = messages.into();
-    let piece = engine.client.ask("chat/completions", &body, None, wanted.about("chat", None), log)?;
+    let about = wanted.about("chat", None);
+    let (piece, attempt) = engine.client.ask("chat/completions", &body, AtTag::Split(CLOSE), about, log)?;
     let split = split(&piece);
     let tokens = tokens(engine, wanted, &piece, &split)?;
+    let counted_by = Some(if piece.usage.is_some() { Counter::Usage } else { Counter::Tokenizer });
+    log(Attempt { completion_tokens: Some(tokens.thought + tokens.answer), counted_by, ..attempt });
     Ok(generated(wanted, &piece, split, &tokens))
 }
 
-/// Thought and answer, and whether the thought ended.
+/// Thought and answer, and whether the thought ended. A text that was cut and has no tags is taken for a thought: its first
+/// tag may have stood in the prompt.
 fn split(piece: &Piece) -> (String, String, bool) {
-    if !piece.reasoning.is_empty() {
-        return (piece.reasoning.clone(), piece.text.clone(), !piece.text.is_empty());
+    let is_cut = piece.finish.as_deref() == Some("length");
+    let without_tag = |text: &str| text.trim_start().strip_prefix(OPEN).unwrap_or(text).to_owned();
+    if !piece.reasoning.is_empty() || piece.closed {
+        (without_tag(&piece.reasoning), piece.text.clone(), piece.closed || !piece.text.is_empty())
+    } else if is_open(&piece.text) || is_cut {
+        (without_tag(&piece.text), String::new(), false)
+    } else {
+        (String::new(), piece.text.clone(), true)
     }
-    let text = piece.text.trim_start();
-    let opened = text.strip_prefix(OPEN);
-    match (opened.unwrap_or(text).split_once(CLOSE), opened) {
-        (Some((thought, answer)), _) => (thought.to_owned(), answer.to_owned(), true),
-        (None, Some(thought)) => (thought.to_owned(), String::new(), false),
-        (None, None) => (String::new(), piece.text.clone(), true),
-    }
+}
+
+fn is_open(text: &str) -> bool {
+    text.trim_start().starts_with(OPEN)
 }
 
 /// Tokens of prompt, thought and answer.
@@ -58,31 +69,44 @@ struct Tokens {
     answer: u32,
 }
 
-/// As the server counts, else as the tokenizer does. Where the server counts thought and answer only together, they are
-/// shared out by pieces.
+/// As the server counts, else as the tokenizer does.
 fn tokens(
     engine: &RemoteEngine,
     wanted: &Wanted,
     piece: &Piece,
     (thought, answer, _): &(String, String, bool),
 ) -> Result<Tokens, String> {
-    let Some(usage) = &piece.usage else {
-        let remedy = "the server counts no tokens: name the served model's `tokenizer` in the sweep";
-        let conversation = engine.conversation.as_ref().ok_or(remedy)?;
-        let count = |text: &str| conversation.tokenizer.encode_text(text).map(|ids| ids.len() as u32);
-        return Ok(Tokens {
-            prompt: conversation.encode(wanted.job, true).map_err(|e| e.to_string())?.len() as u32,
-            thought: count(thought).map_err(|e| e.to_string())?,
-            answer: count(answer).map_err(|e| e.to_string())?,
-        });
+    let tokenizer = engine.conversation.as_ref().map(|conversation| &conversation.tokenizer);
+    let count = |text: &str| {
+        let ids = tokenizer.map(|tokenizer| tokenizer.encode_text(text)).transpose();
+        ids.map(|ids| ids.map(|ids| ids.len() as u32)).map_err(|error| error.to_string())
     };
-    let share = match piece.counts {
-        [0, _] => thought.len() as f64 / (thought.len() + answer.len()).max(1) as f64,
-        [of_thought, of_answer] => f64::from(of_thought) / f64::from(of_thought + of_answer),
-    };
-    let all = usage.completion_tokens;
-    let thought = usage.reasoning_tokens().unwrap_or((f64::from(all) * share).round() as u32).min(all);
-    Ok(Tokens { prompt: usage.prompt_tokens, thought, answer: all - thought })
+    let (of_thought, of_answer) = (count(thought)?, count(answer)?);
+    if let Some(usage) = &piece.usage {
+        let all = usage.completion_tokens;
+        let thought =
+            usage.reasoning_tokens().or(of_thought).unwrap_or_else(|| by_pieces(piece, all)).min(all);
+        return Ok(Tokens { prompt: usage.prompt_tokens, thought, answer: all - thought });
+    }
+    let remedy = "the server counts no tokens: name the served model's `tokenizer` in the sweep";
+    let conversation = engine.conversation.as_ref().ok_or(remedy)?;
+    Ok(Tokens {
+        prompt: conversation.encode(wanted.job, true).map_err(|error| error.to_string())?.len() as u32,
+        thought: of_thought.unwrap_or(0),
+        answer: of_answer.unwrap_or(0),
+    })
+}
+
+/// Tokens of the thought among `all`. Most servers send a piece for each token, but none for tags and the end; of others
+/// the thought's share of the pieces is taken.
+fn by_pieces(piece: &Piece, all: u32) -> u32 {
+    let [of_thought, of_answer] = piece.counts;
+    let of_thought = of_thought.saturating_sub(u32::from(is_open(&piece.reasoning)));
+    let pieces = of_thought + of_answer;
+    if pieces + MARKS >= all {
+        return of_thought;
+    }
+    (f64::from(all) * f64::from(of_thought) / f64::from(pieces.max(1))).round() as u32
 }
 
 fn generated(

@@ -7,16 +7,19 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use isocost_harness::request_log::Attempt;
+use isocost_harness::request_log::{Attempt, Counter};
 use isocost_harness::server::Server;
 use serde_json::Value;
 use ureq::{Agent, Body, http::Response};
 
-use super::stream::{Failure, Piece, read, start};
+use super::event::Usage;
+use super::stream::{AtTag, Failure, Piece, read, start};
 use crate::load::LoadError;
 
 /// Most seconds between two attempts.
 const LONGEST_WAIT_S: f64 = 30.0;
+/// Most seconds that a server may have a client wait.
+const LONGEST_RETRY_AFTER_S: f64 = 600.0;
 /// Bytes of an error page that are looked at.
 const ERROR_BYTES: u64 = 1 << 16;
 
@@ -34,6 +37,8 @@ struct Place {
     url: String,
     under_way: AtomicUsize,
     asked: AtomicUsize,
+    /// Failures since it last answered.
+    failed: AtomicUsize,
 }
 
 /// What a request is about, for its log.
@@ -63,6 +68,8 @@ impl Client {
             .timeout_connect(silence)
             .timeout_recv_response(silence)
             .timeout_per_read(silence)
+            // llama-server says that it keeps connections, and closes them after a stream.
+            .max_idle_connections(0)
             .build()
             .new_agent();
         let urls = [url].into_iter().chain(server.mirrors.iter().map(String::as_str));
@@ -70,6 +77,7 @@ impl Client {
             url: url.trim_end_matches('/').to_owned(),
             under_way: AtomicUsize::new(0),
             asked: AtomicUsize::new(0),
+            failed: AtomicUsize::new(0),
         };
         Ok(Self {
             agent,
@@ -102,69 +110,77 @@ impl Client {
         Ok(())
     }
 
-    /// Asks until the answer is whole, or the attempts are used up, or there is no use in asking again.
+    /// Asks until the answer is whole, or the attempts are used up, or there is no use in asking again. Failed attempts are
+    /// logged; of the one that succeeded it is for the caller to say how many tokens it brought.
     pub(super) fn ask(
         &self,
         path: &str,
         body: &Value,
-        tag: Option<&str>,
+        at_tag: AtTag,
         about: About,
         log: &dyn Fn(Attempt),
-    ) -> Result<Piece, String> {
+    ) -> Result<(Piece, Attempt), String> {
+        let prompt_tokens = body["prompt"].as_array().map(|ids| ids.len() as u32);
         let body = body.to_string();
         let mut tried = None;
         for attempt in 1.. {
-            let place = self.choose(tried);
-            let (mut piece, started) = (Piece::default(), Instant::now());
-            self.servers[place].under_way.fetch_add(1, Ordering::Relaxed);
-            self.servers[place].asked.fetch_add(1, Ordering::Relaxed);
+            let at = self.choose(tried);
+            let (place, mut piece) = (&self.servers[at], Piece::default());
             let result =
-                self.once(&format!("{}/{path}", self.servers[place].url), &body, tag, started, &mut piece);
-            self.servers[place].under_way.fetch_sub(1, Ordering::Relaxed);
-            piece.seconds = started.elapsed().as_secs_f64();
-            let url = &self.servers[place].url;
-            log(reported(&piece, about, attempt, url, &result));
+                place.counting(|| self.once(&format!("{}/{path}", place.url), &body, at_tag, &mut piece));
+            let report = reported(&piece, about, attempt, &place.url);
+            let report = Attempt { prompt_tokens: report.prompt_tokens.or(prompt_tokens), ..report };
             let (message, wait) = match result {
-                Ok(()) => return Ok(piece),
-                Err(Failure::Lasting(message)) => return Err(format!("{url}: {message}")),
-                Err(Failure::Passing(message, wait)) => (message, wait),
+                Ok(()) => return Ok((piece, report)),
+                Err(Failure::Lasting(message)) => (message, None),
+                Err(Failure::Passing(message, wait)) => (message, Some(self.wait(wait, attempt))),
             };
-            if attempt >= self.attempts {
-                return Err(format!("{url}: {message} (after {attempt} attempts)"));
+            log(failed(report, &message));
+            match wait.filter(|_| attempt < self.attempts) {
+                Some(wait) => std::thread::sleep(wait),
+                None if wait.is_some() => {
+                    return Err(format!("{}: {message} (after {attempt} attempts)", place.url));
+                }
+                None => return Err(format!("{}: {message}", place.url)),
             }
-            std::thread::sleep(wait.unwrap_or_else(|| self.back_off(attempt)));
-            tried = Some(place);
+            tried = Some(at);
         }
         unreachable!("attempts are counted from 1 and end")
     }
 
-    /// The server with the fewest requests under way, and of several the one asked least, but another one than failed before,
-    /// if there is one.
+    /// The server with the fewest requests under way, where each failure since its last answer counts like one, and of several
+    /// the one asked least; but another one than failed before, if there is one.
     fn choose(&self, failed: Option<usize>) -> usize {
         let others = (0..self.servers.len()).filter(|at| self.servers.len() == 1 || Some(*at) != failed);
-        let load = |at: &usize| {
-            let Place { under_way, asked, .. } = &self.servers[*at];
-            (under_way.load(Ordering::Relaxed), asked.load(Ordering::Relaxed))
-        };
-        others.min_by_key(load).unwrap_or(0)
+        others.min_by_key(|at| self.servers[*at].load()).unwrap_or(0)
     }
 
-    fn once(
+    fn once(&self, url: &str, body: &str, at_tag: AtTag, piece: &mut Piece) -> Result<(), Failure> {
+        let started = Instant::now();
+        let result = self.stream(url, body, at_tag, started, piece);
+        if result.is_err() {
+            piece.seconds = started.elapsed().as_secs_f64();
+        }
+        result
+    }
+
+    fn stream(
         &self,
         url: &str,
         body: &str,
-        tag: Option<&str>,
+        at_tag: AtTag,
         started: Instant,
         piece: &mut Piece,
     ) -> Result<(), Failure> {
-        let mut request = self.agent.post(url).header("Content-Type", "application/json");
+        let request = self.agent.post(url).header("Connection", "close");
+        let mut request = request.header("Content-Type", "application/json");
         if let Some(key) = &self.key {
             request = request.header("Authorization", format!("Bearer {key}"));
         }
         let response = request.send(body);
         let response = response.map_err(|error| Failure::Passing(self.clean(error.to_string()), None))?;
         let mut response = self.refusal(response)?;
-        let result = read(piece, response.body_mut().as_reader(), started, tag, &|line| self.clean(line));
+        let result = read(piece, response.body_mut().as_reader(), started, at_tag, &|line| self.clean(line));
         // A key can come in pieces, too.
         piece.text = self.clean(std::mem::take(&mut piece.text));
         piece.reasoning = self.clean(std::mem::take(&mut piece.reasoning));
@@ -178,7 +194,7 @@ impl Client {
             return Ok(response);
         }
         let wait = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-        let wait = wait.map(|s: f64| Duration::from_secs_f64(s.clamp(0.0, LONGEST_WAIT_S)));
+        let wait = wait.map(|s: f64| Duration::from_secs_f64(s.clamp(0.0, LONGEST_RETRY_AFTER_S)));
         let text = response.body_mut().with_config().limit(ERROR_BYTES).read_to_string().unwrap_or_default();
         let said = start(self.clean(text).trim()).replace(['\n', '\r'], " ");
         let message = if said.is_empty() { status.to_string() } else { format!("{status}: {said}") };
@@ -200,24 +216,55 @@ impl Client {
         }
     }
 
-    /// Doubles with each attempt; between half and one and a half times that, so that clients do not come back together.
-    fn back_off(&self, attempt: u32) -> Duration {
+    /// As long as the server says, and some more; else doubling with each attempt. Between half and one and a half times that
+    /// mean, so that clients do not come back together.
+    fn wait(&self, named: Option<Duration>, attempt: u32) -> Duration {
         let chance = (RandomState::new().build_hasher().finish() >> 11) as f64 / (1u64 << 53) as f64;
-        let mean = (self.back_off_s * f64::from(2u32.saturating_pow(attempt - 1))).min(LONGEST_WAIT_S);
-        Duration::from_secs_f64(mean * (0.5 + chance))
+        match named {
+            Some(named) => named + Duration::from_secs_f64(self.back_off_s * chance),
+            None => {
+                let mean = self.back_off_s * f64::from(2u32.saturating_pow(attempt - 1));
+                Duration::from_secs_f64(mean.min(LONGEST_WAIT_S) * (0.5 + chance))
+            }
+        }
     }
 }
 
-fn reported(piece: &Piece, about: About, attempt: u32, url: &str, result: &Result<(), Failure>) -> Attempt {
+impl Place {
+    fn load(&self) -> (usize, usize) {
+        let [under_way, failed, asked] =
+            [&self.under_way, &self.failed, &self.asked].map(|count| count.load(Ordering::Relaxed));
+        (under_way + failed, asked)
+    }
+
+    /// Does a request, which is under way meanwhile.
+    fn counting(&self, request: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let result = request();
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        match &result {
+            Ok(()) => self.failed.store(0, Ordering::Relaxed),
+            Err(_) => drop(self.failed.fetch_add(1, Ordering::Relaxed)),
+        }
+        result
+    }
+}
+
+/// A failed attempt may have been charged for what it brought until then.
+fn failed(report: Attempt, message: &str) -> Attempt {
+    let counted_by = report.counted_by.or((report.pieces > 0).then_some(Counter::Pieces));
+    let completion_tokens = report.completion_tokens.or((report.pieces > 0).then_some(report.pieces));
+    Attempt { failure: Some(message.to_owned()), completion_tokens, counted_by, ..report }
+}
+
+fn reported(piece: &Piece, about: About, attempt: u32, url: &str) -> Attempt {
     let mut gaps = piece.gaps_s.clone();
     gaps.sort_by(f64::total_cmp);
     let gap = |share: f64| {
         gaps.get(((gaps.len() as f64 * share) as usize).min(gaps.len().saturating_sub(1))).copied()
     };
-    let failure = match result {
-        Ok(()) => None,
-        Err(Failure::Passing(message, _) | Failure::Lasting(message)) => Some(message.clone()),
-    };
+    let usage = piece.usage.as_ref();
     let ttfa_s =
         piece.first_s[1].filter(|_| about.part != "thought").map(|s| s + about.before_s.unwrap_or(0.0));
     Attempt {
@@ -226,14 +273,35 @@ fn reported(piece: &Piece, about: About, attempt: u32, url: &str, result: &Resul
         part: about.part.to_owned(),
         attempt,
         server: url.to_owned(),
-        failure,
-        prompt_tokens: piece.usage.as_ref().map(|usage| usage.prompt_tokens),
-        completion_tokens: piece.usage.as_ref().map(|usage| usage.completion_tokens),
+        failure: None,
+        prompt_tokens: usage.map(|usage| usage.prompt_tokens),
+        cached_tokens: usage.and_then(Usage::cached_tokens),
+        completion_tokens: usage.map(|usage| usage.completion_tokens),
+        counted_by: usage.map(|_| Counter::Usage),
         pieces: piece.counts[0] + piece.counts[1],
         ttft_s: piece.first_s[0],
         ttfa_s,
         itl_p50_s: gap(0.5),
         itl_p99_s: gap(0.99),
         e2e_s: piece.seconds,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_says_when_is_not_asked_before_and_others_after_a_wait_that_doubles() {
+        let server: Server = serde_json::from_value(serde_json::json!({ "model": "m" })).unwrap();
+        let client = Client::new("http://h/v1", &server).unwrap();
+        for (attempt, mean) in [(1, 0.5), (2, 1.0), (3, 2.0), (40, LONGEST_WAIT_S)] {
+            let waits: Vec<f64> = (0..50).map(|_| client.wait(None, attempt).as_secs_f64()).collect();
+            assert!(waits.iter().all(|s| (0.5 * mean..=1.5 * mean).contains(s)), "{waits:?}");
+            assert!(waits.iter().any(|s| *s != waits[0]), "clients would come back together");
+        }
+        let named = Duration::from_secs(90);
+        let waits: Vec<Duration> = (0..50).map(|_| client.wait(Some(named), 1)).collect();
+        assert!(waits.iter().all(|wait| *wait >= named && *wait <= named + Duration::from_millis(500)));
     }
 }

@@ -8,10 +8,10 @@ use isocost_harness::cell::{Budget, Policy};
 use isocost_harness::engine::{Generated, GeneratedAnswer};
 use isocost_harness::request_log::Attempt;
 use isocost_harness::trajectory::Thought;
-use serde_json::Value;
 
-use super::stream::Piece;
-use super::{RemoteEngine, Wanted, without_answer};
+use super::said::Said;
+use super::stream::{AtTag, Piece};
+use super::{RemoteEngine, Wanted, request, without_answer};
 use crate::conversation::Conversation;
 use crate::tokenizer::Specials;
 
@@ -23,7 +23,7 @@ struct Chain<'a> {
     log: &'a dyn Fn(Attempt),
     prompt: Vec<u32>,
     ids: Vec<u32>,
-    /// Tokens as counted by the server where a piece was cut, and by the tokenizer where it ended.
+    /// As counted by the server where a piece was cut, and by their ids where it ended.
     tokens: u32,
     waits: u32,
     first_s: Option<f64>,
@@ -89,33 +89,23 @@ impl Chain<'_> {
         self.conversation.tokenizer.decode(ids, Specials::Keep).unwrap_or_default()
     }
 
-    fn ids_of(&self, piece: &Piece) -> Result<Vec<u32>, String> {
-        if !piece.ids.is_empty() && !piece.closed {
-            return Ok(piece.ids.clone());
-        }
-        self.conversation.tokenizer.encode_text(&piece.text).map_err(|error| error.to_string())
-    }
-
     /// Thinks until the budget, or the end of the thought.
     fn think_to(&mut self, budget: Budget) -> Result<End, String> {
-        let tag = self.conversation.card.thinking.as_ref().map(|thinking| thinking.close.as_str());
+        let thinking = self.conversation.card.thinking.as_ref();
+        let tag = thinking.map_or(AtTag::GoOn, |thinking| AtTag::Stop(&thinking.close));
         let cap = match budget {
             Budget::Tokens(tokens) => tokens,
             Budget::Max => self.room(),
         };
         while self.tokens < cap {
             let left = cap - self.tokens;
-            let piece = self.ask("thought", [&self.prompt[..], &self.ids].concat(), left, tag)?;
-            let ids = self.ids_of(&piece)?;
+            let (piece, said) = self.ask("thought", [&self.prompt[..], &self.ids].concat(), left, tag)?;
             self.first_s = self.first_s.or(piece.first_s[0]);
             self.seconds += piece.seconds;
             let is_cut = !piece.closed && piece.finish.as_deref() == Some("length");
-            let counted = piece.usage.as_ref().map(|usage| usage.completion_tokens);
-            self.tokens += match counted {
-                Some(tokens) if is_cut => tokens.min(left),
-                _ => (ids.len() as u32).min(left),
-            };
-            self.ids.extend(ids);
+            let tokens = if is_cut { said.sampled } else { said.ids.len() as u32 };
+            self.tokens += tokens.min(left);
+            self.ids.extend(said.ids);
             match (is_cut, piece.closed, self.waits) {
                 (true, ..) => return Ok(End::Budget),
                 (_, true, 0) => return Ok(End::Closed),
@@ -158,21 +148,18 @@ impl Chain<'_> {
     }
 
     fn answer(&mut self, budget: Budget, forced: bool, prefix: Vec<u32>) -> Result<(), String> {
-        let piece = self.ask("answer", prefix, self.wanted.settings.answer_tokens, None)?;
-        let ids = self.ids_of(&piece)?;
-        let complete = piece.finish.as_deref() == Some("stop");
-        let counted = piece.usage.as_ref().map(|usage| usage.completion_tokens);
+        let (piece, said) = self.ask("answer", prefix, self.wanted.settings.answer_tokens, AtTag::GoOn)?;
         self.first_s = self.first_s.or(piece.first_s[0]);
         self.answers.push(GeneratedAnswer {
             budget,
             forced,
             reasoning_tokens: if budget == Budget::Tokens(0) { 0 } else { self.tokens },
-            text: self.text(&ids),
-            answer_tokens: counted.unwrap_or(ids.len() as u32 + u32::from(complete)),
-            ids,
+            text: self.text(&said.ids),
+            answer_tokens: said.sampled,
+            ids: said.ids,
             logprobs: vec![],
-            complete,
-            logprob_sum: None,
+            complete: piece.finish.as_deref() == Some("stop"),
+            logprob_sum: said.logprob_sum,
             reasoning_s: if budget == Budget::Tokens(0) { 0.0 } else { self.seconds },
             answer_s: piece.seconds,
         });
@@ -184,13 +171,16 @@ impl Chain<'_> {
         part: &'static str,
         prefix: Vec<u32>,
         most: u32,
-        tag: Option<&str>,
-    ) -> Result<Piece, String> {
+        tag: AtTag,
+    ) -> Result<(Piece, Said), String> {
         let stream = format!("{part} {} {}", self.tokens, self.answers.len());
-        let mut body = self.engine.body(self.wanted, &stream, Some(most));
-        body["prompt"] = Value::from(prefix);
+        let body = request::continuation(self.engine, self.wanted, &stream, most, prefix);
         let about = self.wanted.about(part, Some(self.seconds));
-        self.engine.client.ask("completions", &body, tag, about, self.log)
+        let (piece, attempt) = self.engine.client.ask("completions", &body, tag, about, self.log)?;
+        let said = Said::new(self.conversation, &piece).map_err(|error| error.to_string())?;
+        let (completion_tokens, counted_by) = (Some(said.sampled), Some(said.counted_by));
+        (self.log)(Attempt { completion_tokens, counted_by, ..attempt });
+        Ok((piece, said))
     }
 
     fn into_generated(mut self, thought: Thought, direct: usize) -> Generated {

@@ -4,11 +4,15 @@
 //! model's tokenizer a thought is sampled piece by piece up to each budget ([`continued`]), and every answer starts from
 //! exactly the tokens that a request with that budget would have produced; the server's prefix cache makes that cheap.
 //! Without it there is one chat request for each trajectory ([`chat`]), and a sweep may ask only for what that can
-//! express. A request that fails for a reason that may pass is tried again ([`client`]); every attempt is reported.
+//! express. A request that fails for a reason that may pass is tried again ([`client`]); every attempt is reported. What
+//! differs between servers is in [`request`] (what they are told) and [`event`] (what they say).
 
 mod chat;
 mod client;
 mod continued;
+mod event;
+mod request;
+mod said;
 mod stream;
 
 use std::ops::ControlFlow;
@@ -22,7 +26,6 @@ use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Generate
 use isocost_harness::request_log::Attempt;
 use isocost_harness::server::Server;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::chat::ChatTemplate;
 use crate::conversation::Conversation;
@@ -35,10 +38,8 @@ const MOST_FAILED: usize = 4;
 /// A served model, ready to sample.
 pub struct RemoteEngine {
     client: Client,
-    served: String,
+    server: Server,
     conversation: Option<Conversation>,
-    is_continued: bool,
-    concurrency: usize,
     attempts: Option<Sender<Attempt>>,
 }
 
@@ -56,14 +57,7 @@ impl RemoteEngine {
     /// # Errors
     /// [`LoadError`] if the variable that should hold its key does not.
     pub fn new(url: &str, server: &Server, conversation: Option<Conversation>) -> Result<Self, LoadError> {
-        Ok(Self {
-            client: Client::new(url, server)?,
-            served: server.model.clone(),
-            conversation,
-            is_continued: server.is_continued(),
-            concurrency: server.concurrency as usize,
-            attempts: None,
-        })
+        Ok(Self { client: Client::new(url, server)?, server: server.clone(), conversation, attempts: None })
     }
 
     /// Asks for one token, to know now and not at the first problem that nobody answers there.
@@ -76,32 +70,11 @@ impl RemoteEngine {
 
     fn trajectory(&self, wanted: &Wanted, log: &dyn Fn(Attempt)) -> Result<Generated, String> {
         match &self.conversation {
-            Some(conversation) if self.is_continued => continued::sample(self, conversation, wanted, log),
+            Some(conversation) if self.server.is_continued() => {
+                continued::sample(self, conversation, wanted, log)
+            }
             _ => chat::sample(self, wanted, log),
         }
-    }
-
-    /// What every request says.
-    fn body(&self, wanted: &Wanted, part: &str, max_tokens: Option<u32>) -> Value {
-        let sampling = &wanted.settings.sampling;
-        let mut body = json!({
-            "model": self.served,
-            "stream": true,
-            "stream_options": { "include_usage": true },
-            "temperature": sampling.temperature,
-            "seed": seed(wanted, part),
-        });
-        // Fields that strict servers do not know are left out unless they are wanted.
-        let optional = [
-            ("max_tokens", max_tokens.map(Value::from)),
-            ("top_p", sampling.top_p.map(Value::from)),
-            ("top_k", sampling.top_k.map(Value::from)),
-            ("min_p", sampling.min_p.map(Value::from)),
-        ];
-        for (name, value) in optional {
-            value.into_iter().for_each(|value| body[name] = value);
-        }
-        body
     }
 }
 
@@ -110,7 +83,9 @@ pub fn facts(server: &Server, conversation: Option<&Conversation>) -> Value {
     let continued = conversation.filter(|_| server.is_continued());
     let budgets = match continued {
         Some(_) => "exact at every budget: its text is continued token by token",
-        None => "only what one chat request expresses: whole thoughts, and thoughts cut without an answer",
+        None => {
+            "only what one chat request expresses, and that exactly: whole thoughts, and thoughts cut without an answer"
+        }
     };
     let mut facts = json!({ "served_as": server.model, "budgets": budgets });
     if let Some(conversation) = continued {
@@ -120,14 +95,6 @@ pub fn facts(server: &Server, conversation: Option<&Conversation>) -> Value {
         facts["direct_extra_tokens"] = conversation.direct_extra_tokens().into();
     }
     facts
-}
-
-/// Every request has a random stream of its own, for servers that honour it.
-fn seed(wanted: &Wanted, part: &str) -> u32 {
-    let Wanted { job, trajectory, settings, .. } = wanted;
-    let digest =
-        Sha256::digest(format!("{} {} {} {trajectory} {part}", settings.seed, settings.waits, job.problem));
-    u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]) >> 1
 }
 
 impl Engine for RemoteEngine {
@@ -148,7 +115,7 @@ impl Engine for RemoteEngine {
         let (mut activity, mut failures) = (Activity::default(), Vec::new());
         std::thread::scope(|scope| {
             let (sender, done) = mpsc::channel();
-            for _ in 0..engine.concurrency.min(asked) {
+            for _ in 0..(engine.server.concurrency as usize).min(asked) {
                 let (sender, queue, stop, log) = (sender.clone(), &queue, &stop, log.clone());
                 scope.spawn(move || {
                     // Nobody listening any more is no reason to stop.

@@ -3,7 +3,7 @@
 use std::io::{BufRead, Read};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use super::event::{Choice, Event, Usage};
 
 /// A server that sends more has lost its mind.
 const MOST_BYTES: u64 = 64 << 20;
@@ -15,11 +15,13 @@ pub(super) struct Piece {
     pub(super) text: String,
     /// The thought that a chat server tells apart.
     pub(super) reasoning: String,
-    /// Token ids, where the server tells.
+    /// Token ids, where the server tells; with those that closed or ended it.
     pub(super) ids: Vec<u32>,
+    /// Log-probabilities of as many tokens, where the server tells.
+    pub(super) logprobs: Vec<f64>,
     /// `stop` or `length`; absent if the client stopped at the tag it waited for.
     pub(super) finish: Option<String>,
-    /// The tag was there; the text ends before it.
+    /// The tag was there; the text ends before it, or begins after it.
     pub(super) closed: bool,
     /// It ended twice: what a proxy sends again is not what the model said.
     ended_twice: bool,
@@ -32,27 +34,15 @@ pub(super) struct Piece {
     pub(super) seconds: f64,
 }
 
-/// Tokens as the server counts them.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Usage {
-    #[serde(default)]
-    pub(super) prompt_tokens: u32,
-    #[serde(default)]
-    pub(super) completion_tokens: u32,
-    #[serde(default)]
-    completion_tokens_details: Option<Details>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Details {
-    #[serde(default)]
-    reasoning_tokens: Option<u32>,
-}
-
-impl Usage {
-    pub(super) fn reasoning_tokens(&self) -> Option<u32> {
-        self.completion_tokens_details.as_ref()?.reasoning_tokens
-    }
+/// What is done at the tag that closes a thought.
+#[derive(Clone, Copy)]
+pub(super) enum AtTag<'a> {
+    /// No tag is looked for.
+    GoOn,
+    /// No more is wanted.
+    Stop(&'a str),
+    /// What came before is the thought, and what follows the answer.
+    Split(&'a str),
 }
 
 /// Why an attempt failed.
@@ -64,44 +54,13 @@ pub(super) enum Failure {
     Lasting(String),
 }
 
-/// One event.
-#[derive(Deserialize)]
-struct Event {
-    #[serde(default)]
-    choices: Vec<Choice>,
-    #[serde(default)]
-    usage: Option<Usage>,
-    #[serde(default)]
-    error: Option<serde_json::Value>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    delta: Option<Delta>,
-    #[serde(default)]
-    finish_reason: Option<String>,
-    #[serde(default)]
-    token_ids: Option<Vec<u32>>,
-}
-
-#[derive(Default, Deserialize)]
-struct Delta {
-    #[serde(default)]
-    content: Option<String>,
-    #[serde(default, alias = "reasoning")]
-    reasoning_content: Option<String>,
-}
-
-/// Reads a stream to its end, or to `tag`, into `piece`, which holds what arrived also if that fails. `clean` is applied to
-/// every line before anything else.
+/// Reads a stream to its end, or to the tag where that stops it, into `piece`, which holds what arrived also if that fails.
+/// `clean` is applied to every line before anything else.
 pub(super) fn read(
     piece: &mut Piece,
     body: impl Read,
     started: Instant,
-    tag: Option<&str>,
+    at_tag: AtTag,
     clean: &dyn Fn(String) -> String,
 ) -> Result<(), Failure> {
     let mut last = started;
@@ -126,12 +85,17 @@ pub(super) fn read(
         }
         piece.usage = event.usage.or(piece.usage.take());
         for choice in event.choices {
-            if piece.take(choice, &mut last, started) && tag.is_some_and(|tag| piece.cut_at(tag)) {
+            let length = piece.text.len();
+            if piece.take(choice, &mut last, started) && piece.stops(at_tag, length) {
                 return Ok(());
             }
         }
     }
-    Err(passing("the stream broke off before its end".into()))
+    // `transformers serve` ends its streams without the word.
+    match piece.finish {
+        Some(_) => piece.check(),
+        None => Err(passing("the stream broke off before its end".into())),
+    }
 }
 
 /// The other fields of server-sent events.
@@ -150,13 +114,12 @@ pub(super) fn start(text: &str) -> String {
 
 impl Piece {
     /// Takes what an event brought; whether that was any text.
-    fn take(&mut self, choice: Choice, last: &mut Instant, started: Instant) -> bool {
-        let delta = choice.delta.unwrap_or_default();
-        let thought = delta.reasoning_content.unwrap_or_default();
-        let text = choice.text.or(delta.content).unwrap_or_default();
+    fn take(&mut self, mut choice: Choice, last: &mut Instant, started: Instant) -> bool {
+        let [thought, text] = choice.texts();
+        self.ids.extend(choice.ids());
+        self.logprobs.extend(choice.logprobs());
         self.ended_twice |= self.finish.is_some() && choice.finish_reason.is_some();
         self.finish = choice.finish_reason.or(self.finish.take());
-        self.ids.extend(choice.token_ids.unwrap_or_default());
         let arrived = [!thought.is_empty(), !text.is_empty()];
         if arrived == [false, false] {
             return false;
@@ -179,12 +142,24 @@ impl Piece {
         true
     }
 
-    /// Whether the tag has come; what follows it is forgotten.
-    fn cut_at(&mut self, tag: &str) -> bool {
-        let Some(at) = self.text.find(tag) else { return false };
-        self.text.truncate(at);
+    /// Does what is to be done at the tag, if that has come with what follows `length` bytes; whether that was to stop.
+    fn stops(&mut self, at_tag: AtTag, length: usize) -> bool {
+        let (AtTag::Stop(tag) | AtTag::Split(tag)) = at_tag else { return false };
+        if self.closed || !self.reasoning.is_empty() {
+            return false;
+        }
+        let from = (0..=length.saturating_sub(tag.len())).rev().find(|at| self.text.is_char_boundary(*at));
+        let from = from.unwrap_or(0);
+        let Some(at) = self.text[from..].find(tag) else { return false };
+        let rest = self.text.split_off(from + at).split_off(tag.len());
         self.closed = true;
-        true
+        if matches!(at_tag, AtTag::Split(_)) {
+            self.reasoning = std::mem::replace(&mut self.text, rest);
+            // The tag was a piece as well.
+            self.counts = [self.counts[1] - 1, 0];
+            self.first_s[1] = None;
+        }
+        matches!(at_tag, AtTag::Stop(_))
     }
 
     /// A stream that is whole says why it ended, and has no more pieces than tokens.

@@ -1,15 +1,26 @@
 #!/usr/bin/env bash
-# Builds llama-bench, llama-batched-bench and llama-quantize of llama.cpp into a folder, from the source package of
-# llama-cpp-python on PyPI. Takes about ten minutes on two cores; needs pip, cmake and a C++ compiler.
+# Builds programs of llama.cpp into OUT/bin, from the source package of llama-cpp-python on PyPI; what is built already
+# is not built again. Takes about ten minutes on two cores; needs Python with venv and a C++ compiler, and installs cmake
+# into a virtual environment of its own where there is none.
 #
-#   scripts/peers/llama.sh OUT
+#   scripts/peers/llama.sh OUT [PROGRAM...]     (without a program: llama-bench llama-batched-bench llama-quantize)
 set -euo pipefail
+version=0.3.36
 out=$(readlink -m "${1:?where to build it}")
+shift
+programs=("${@:-llama-bench llama-batched-bench llama-quantize}")
+read -ra programs <<<"${programs[*]}"
 mkdir -p "$out/source" "$out/bin"
-cd "$out/source"
-pip download --quiet --no-deps --no-binary :all: --no-build-isolation llama-cpp-python==0.3.36
-tar xf llama_cpp_python-*.tar.gz
-cmake -S llama_cpp_python-*/vendor/llama.cpp -B "$out/build" -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON \
-  -DLLAMA_CURL=OFF -DBUILD_SHARED_LIBS=ON
-cmake --build "$out/build" --target llama-bench llama-batched-bench llama-quantize -j "$(nproc)"
+
+[ -d "$out/venv" ] || python3 -m venv "$out/venv"
+PATH=$out/venv/bin:$PATH
+command -v cmake >"$out/cmake.txt" || pip install --quiet cmake
+
+source=$out/source/llama_cpp_python-$version
+[ -f "$source.tar.gz" ] ||
+  pip download --quiet --no-deps --no-binary llama-cpp-python --dest "$out/source" "llama-cpp-python==$version"
+[ -d "$source" ] || tar xf "$source.tar.gz" -C "$out/source"
+cmake -S "$source/vendor/llama.cpp" -B "$out/build" -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON \
+  -DLLAMA_CURL=OFF -DBUILD_SHARED_LIBS=ON >"$out/configure.log"
+nice -n 5 cmake --build "$out/build" --target "${programs[@]}" -j "$(nproc)" >"$out/build.log"
 cp -P "$out"/build/bin/* "$out/bin/"

@@ -1,87 +1,17 @@
-//! Models behind a server: budgets by continuing, failures that pass and that do not, and a key that stays secret.
+//! Models behind a server: what they are asked, in which dialect they answer, and who counts their tokens.
 
 mod fake_server;
 mod program;
+mod served_sweep;
 
-use std::path::Path;
-use std::process::Output;
+use std::collections::BTreeMap;
 
-use fake_server::{FakeServer, Trouble};
+use fake_server::{Dialect, FakeServer, LOGPROB};
 use isocost_harness::cell::Budget;
-use isocost_harness::request_log::{LoggedAttempt, read_attempts};
-use isocost_harness::trajectory::Thought;
-use program::{folder_with, isocost, records, stderr};
-
-/// Planted in the environment; looked for everywhere else.
-const KEY: &str = "sk-planted-0123456789";
-
-fn sweep(urls: &[&str], lines: &str, budgets: &str) -> String {
-    let mirrors: Vec<String> = urls[1..].iter().map(|url| format!("{url:?}")).collect();
-    format!(
-        r#"
-name = "served"
-why = "a test"
-seed = 5
-{budgets}
-n = [1, 2]
-strategies = ["first", "maj"]
-
-[sampling]
-temperature = 0.8
-
-[[models]]
-name = "m"
-source = "{}"
-
-[models.server]
-model = "counts"
-mirrors = [{}]
-key_env = "PLANTED_KEY"
-concurrency = 3
-attempts = 4
-silence_s = 2.0
-back_off_s = 0.01
-{lines}
-
-[[tasks]]
-name = "countdown-3"
-problems = 4
-"#,
-        urls[0],
-        mirrors.join(", ")
-    )
-}
-
-const CONTINUED: &str = "tokenizer = \"bundled:reason-s\"";
-const BUDGETS: &str = "budgets = [0, 4, 8, 20]";
-
-fn run(folder: &Path) -> Output {
-    let mut command = isocost(&["run", "served.toml", "--out", "out"], folder);
-    command.env("PLANTED_KEY", KEY).env("NO_PROXY", "127.0.0.1").output().unwrap()
-}
-
-/// Runs the sweep; the key must be nowhere, whatever came of it.
-fn watched(folder: &Path) -> Output {
-    let output = run(folder);
-    let said = [&output.stdout[..], &output.stderr].concat();
-    assert!(!String::from_utf8_lossy(&said).contains(KEY), "{}", String::from_utf8_lossy(&said));
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            if entry.path().is_dir() {
-                folders.push(entry.path());
-            } else {
-                let text = String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()).into_owned();
-                assert!(!text.contains(KEY), "{}", entry.path().display());
-            }
-        }
-    }
-    output
-}
-
-fn attempts(folder: &Path) -> Vec<LoggedAttempt> {
-    read_attempts(&folder.join("out")).unwrap()
-}
+use isocost_harness::request_log::Counter;
+use isocost_harness::trajectory::{Thought, Trajectory};
+use program::{folder_with, records, stderr, succeeds};
+use served_sweep::{BUDGETS, CONTINUED, CONTINUED_CHAT, attempts, report, run, sweep, watched};
 
 #[test]
 fn every_budget_is_the_same_thought_cut_there_and_answered() {
@@ -118,82 +48,69 @@ fn every_budget_is_the_same_thought_cut_there_and_answered() {
     let (thought, answer) = (first("thought"), first("answer"));
     assert!(thought.ttft_s.is_some_and(|s| s > 0.0 && s <= thought.e2e_s) && thought.ttfa_s.is_none());
     assert!(answer.ttfa_s.is_some() && answer.completion_tokens == Some(2));
-    let report = std::fs::read_to_string(folder.path().join("out/report.md")).unwrap();
+    let report = report(folder.path());
     assert!(report.contains("was asked 56 times") && report.contains("exact at every budget"), "{report}");
 }
 
+/// How many requests had their tokens counted by whom.
+fn counters(folder: &std::path::Path) -> BTreeMap<Option<Counter>, usize> {
+    let mut counts = BTreeMap::new();
+    for logged in attempts(folder) {
+        *counts.entry(logged.attempt.counted_by).or_default() += 1;
+    }
+    counts
+}
+
+fn without_logprobs(mut record: Trajectory) -> Trajectory {
+    record.answers.iter_mut().for_each(|answer| answer.logprob_mean = None);
+    record
+}
+
 #[test]
-fn whatever_passes_is_tried_again_and_the_records_are_the_same() {
-    let calm = FakeServer::start();
-    let folder = folder_with("served.toml", &sweep(&[calm.url()], CONTINUED, BUDGETS));
-    assert!(watched(folder.path()).status.success());
-    let expected = records(&folder.path().join("out"));
-    for trouble in [
-        Trouble::TooMany,
-        Trouble::Broken,
-        Trouble::Stalls,
-        Trouble::Garbage,
-        Trouble::GarbageEvent,
-        Trouble::ClosesHalfWay,
-        Trouble::ClosesAtOnce,
-        Trouble::RepeatsPieces,
-        Trouble::ErrorEvent,
-    ] {
-        let server = FakeServer::start();
-        server.next(&[trouble; 2]);
+fn every_dialect_gives_the_same_records_and_says_who_counted() {
+    let mut expected = None;
+    let dialects = [
+        (Dialect::plain(), Counter::Tokenizer, None),
+        (Dialect::transformers(), Counter::Tokenizer, None),
+        (Dialect::sglang(), Counter::Tokenizer, Some(LOGPROB)),
+        (Dialect::vllm(), Counter::Ids, Some(LOGPROB)),
+        (Dialect::llama_server(), Counter::Ids, Some(LOGPROB)),
+    ];
+    for (dialect, of_closed_thoughts, logprob) in dialects {
+        let server = FakeServer::speaking(dialect);
         let folder = folder_with("served.toml", &sweep(&[server.url()], CONTINUED, BUDGETS));
-        let output = watched(folder.path());
-        assert!(output.status.success(), "{trouble:?}: {}", stderr(&output));
-        assert_eq!(records(&folder.path().join("out")), expected, "{trouble:?}");
-        let attempts = attempts(folder.path());
-        let failed: Vec<_> = attempts.iter().filter(|logged| logged.attempt.failure.is_some()).collect();
-        assert_eq!((attempts.len(), failed.len()), (8 * 7 + 2, 2), "{trouble:?}: {failed:?}");
-        let report = std::fs::read_to_string(folder.path().join("out/report.md")).unwrap();
-        assert!(report.contains("2 attempts failed"), "{report}");
+        succeeds(&watched(folder.path()));
+        let records = records(&folder.path().join("out"));
+        assert!(records.iter().flat_map(|r| &r.answers).all(|answer| answer.logprob_mean == logprob));
+        let records: Vec<Trajectory> = records.into_iter().map(without_logprobs).collect();
+        assert_eq!(expected.get_or_insert(records.clone()), &records);
+        // Who stops reading at a tag does not see the server's count.
+        let counted = [(Some(Counter::Usage), 8 * 6), (Some(of_closed_thoughts), 8)];
+        assert_eq!(counters(folder.path()), BTreeMap::from(counted));
+        let report = report(folder.path());
+        assert!(report.contains("Tokens were counted by the server in 48 requests, by the "), "{report}");
+        assert!(report.contains("Its prefix cache had 9"), "{report}");
     }
 }
 
 #[test]
-fn a_server_that_refuses_is_not_asked_again_and_the_key_is_not_told() {
-    let server = FakeServer::start();
-    server.always(Trouble::Refuses);
-    let folder = folder_with("served.toml", &sweep(&[server.url()], CONTINUED, BUDGETS));
-    let output = watched(folder.path());
-    assert_eq!(output.status.code(), Some(2));
-    let text = stderr(&output);
-    let last = text.trim().lines().last().unwrap();
-    assert!(last.contains("401") && last.contains("PLANTED_KEY") && last.contains("[key]"), "{text}");
-    assert!(attempts(folder.path()).iter().all(|logged| logged.attempt.attempt == 1));
-}
-
-#[test]
-fn attempts_end_and_what_was_had_is_kept() {
-    let server = FakeServer::start();
-    server.always(Trouble::Broken);
-    let folder = folder_with("served.toml", &sweep(&[server.url()], CONTINUED, BUDGETS));
-    let output = watched(folder.path());
-    assert_eq!(output.status.code(), Some(2));
-    let text = stderr(&output);
-    assert!(text.contains("after 4 attempts") && text.contains("run again"), "{text}");
-    let nobody = folder_with("served.toml", &sweep(&["http://127.0.0.1:9/v1"], CONTINUED, BUDGETS));
-    let output = watched(nobody.path());
-    assert!(stderr(&output).contains("is the server running?"), "{}", stderr(&output));
-    assert!(!nobody.path().join("out").exists());
-}
-
-#[test]
-fn requests_are_shared_out_and_a_broken_server_is_avoided() {
-    let (one, two) = (FakeServer::start(), FakeServer::start());
-    let folder = folder_with("served.toml", &sweep(&[one.url(), two.url()], CONTINUED, BUDGETS));
-    assert!(watched(folder.path()).status.success());
-    let shares = [one.requests().len(), two.requests().len()];
-    assert!(shares[0] + shares[1] == 56 && shares.iter().all(|share| *share > 10), "{shares:?}");
-    let expected = records(&folder.path().join("out"));
-    one.always(Trouble::Broken);
-    std::fs::remove_dir_all(folder.path().join("out")).unwrap();
-    let output = watched(folder.path());
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(records(&folder.path().join("out")), expected);
+fn a_request_says_everything_that_shapes_the_distribution_unless_the_server_is_strict() {
+    let fields = |lines: &str| {
+        let server = FakeServer::start();
+        let lines = format!("{CONTINUED}\n{lines}");
+        let folder = folder_with("served.toml", &sweep(&[server.url()], &lines, BUDGETS));
+        succeeds(&watched(folder.path()));
+        server.requests().swap_remove(0).1
+    };
+    let whole = fields("");
+    let neutral = [("top_p", 1.0), ("top_k", -1.0), ("min_p", 0.0), ("repetition_penalty", 1.0)];
+    neutral.iter().for_each(|(name, value)| assert_eq!(whole[name].as_f64(), Some(*value), "{whole}"));
+    assert!(whole["return_token_ids"] == true && whole["skip_special_tokens"] == false, "{whole}");
+    let strict = fields("extensions = false\nlogprobs = false");
+    let names: Vec<&String> = strict.as_object().unwrap().keys().collect();
+    let protocol =
+        ["max_tokens", "model", "prompt", "seed", "stream", "stream_options", "temperature", "top_p"];
+    assert_eq!(names, protocol);
 }
 
 #[test]
@@ -208,11 +125,17 @@ fn a_chat_server_is_asked_only_for_what_it_can_express() {
     );
 
     let truncated = "budgets = [4, 20]\npolicy = \"truncate\"";
-    for in_tags in [false, true] {
-        let server = FakeServer::start();
-        if in_tags {
-            server.thinks_in_tags();
-        }
+    let in_tags = Dialect { thought: &[], ..Dialect::plain() };
+    let dialects = [
+        Dialect::plain(),
+        Dialect::vllm(),
+        Dialect::vllm_0_11(),
+        Dialect::transformers(),
+        in_tags,
+        Dialect { opens_in_prompt: true, ..in_tags },
+    ];
+    for dialect in dialects {
+        let server = FakeServer::speaking(dialect);
         let folder = folder_with("served.toml", &sweep(&[server.url()], "", truncated));
         let output = watched(folder.path());
         assert!(output.status.success(), "{}", stderr(&output));
@@ -222,28 +145,46 @@ fn a_chat_server_is_asked_only_for_what_it_can_express() {
             assert_eq!((cut.budget, cut.reasoning_tokens, cut.complete), (Budget::Tokens(4), 4, false));
             assert_eq!((whole.budget, whole.text.trim(), whole.complete), (Budget::Max, "7", true));
         }
-        let report = std::fs::read_to_string(folder.path().join("out/report.md")).unwrap();
+        let attempt = attempts(folder.path()).swap_remove(0).attempt;
+        assert!(attempt.ttfa_s > attempt.ttft_s, "the answer comes after the thought: {attempt:?}");
+        let report = report(folder.path());
         assert!(report.contains("only what one chat request expresses"), "{report}");
     }
 }
 
 #[test]
+fn a_chat_that_is_cut_is_a_thought_with_or_without_its_first_tag() {
+    let budgets = "budgets = [4]\npolicy = \"truncate\"";
+    for opens_in_prompt in [false, true] {
+        let dialect = Dialect { thought: &[], opens_in_prompt, ..Dialect::plain() };
+        let server = FakeServer::speaking(dialect).thinking_long(100);
+        let folder = folder_with("served.toml", &sweep(&[server.url()], CONTINUED_CHAT, budgets));
+        succeeds(&watched(folder.path()));
+        for record in records(&folder.path().join("out")) {
+            assert_eq!(record.thought, Thought::Cut, "{record:?}");
+            let [cut] = &record.answers[..] else { panic!("{record:?}") };
+            assert_eq!((cut.budget, cut.complete, cut.text.as_str()), (Budget::Tokens(4), false, ""));
+        }
+    }
+}
+
+#[test]
 fn tokens_that_the_server_does_not_count_are_counted_here_or_not_at_all() {
-    let server = FakeServer::start();
-    server.counts_nothing();
+    let server = FakeServer::speaking(Dialect { usage: false, ..Dialect::plain() });
     let whole = "budgets = [\"max\"]";
     let folder = folder_with("served.toml", &sweep(&[server.url()], "", whole));
     let output = watched(folder.path());
     assert!(
         output.status.code() == Some(2) && stderr(&output).contains("name the served model's `tokenizer`")
     );
-    for lines in [CONTINUED.to_owned(), format!("{CONTINUED}\nchat = true")] {
-        let folder = folder_with("served.toml", &sweep(&[server.url()], &lines, whole));
+    for lines in [CONTINUED, CONTINUED_CHAT] {
+        let folder = folder_with("served.toml", &sweep(&[server.url()], lines, whole));
         let output = watched(folder.path());
         assert!(output.status.success(), "{}", stderr(&output));
         assert!(records(&folder.path().join("out")).iter().all(|record| record.reasoning_tokens == 10));
-        let report = std::fs::read_to_string(folder.path().join("out/report.md")).unwrap();
-        assert!(report.contains("counted the tokens of 0 of"), "{report}");
+        assert_eq!(counters(folder.path()).into_keys().collect::<Vec<_>>(), [Some(Counter::Tokenizer)]);
+        let report = report(folder.path());
+        assert!(report.contains("Tokens were counted by the tokenizer here in"), "{report}");
     }
 }
 
@@ -257,6 +198,11 @@ fn a_sweep_holds_no_key_and_no_price_that_a_server_does_not_have() {
         (sweep(&["http://h/v1?key=1"], CONTINUED, BUDGETS), "a base URL holds no user, key or query"),
         (sweep(&["bundled:reason-s"], CONTINUED, BUDGETS), "the source of a server is its base URL"),
         (with_price, "give prices by the token"),
+        (
+            sweep(&["http://h/v1"], "extensions = false", "budgets = [\"max\"]")
+                .replace("temperature = 0.8", "temperature = 0.8\ntop_k = 5"),
+            "there is no top_k",
+        ),
     ] {
         let folder = folder_with("served.toml", &text);
         let output = run(folder.path());

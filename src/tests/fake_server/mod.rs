@@ -1,4 +1,4 @@
-//! A small server that speaks the OpenAI protocol, and misbehaves on request.
+//! A small server that speaks the OpenAI protocol in the dialect of one server or another, and misbehaves on request.
 //!
 //! Its model counts: asked to think it says 0 1 2 ... 9 and closes its thought, asked to answer it says 7. What it does
 //! depends on the prompt alone, so whatever goes wrong on the way, the records must come out the same.
@@ -6,45 +6,21 @@
 // Each test crate uses a part of it.
 #![allow(dead_code)]
 
+mod dialect;
+mod trouble;
+
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// Ids of the bundled vocabulary: `<think>`, `</think>`, and 0.
-const THINK: u64 = 2;
-const CLOSE: u64 = 3;
-const ZERO: u64 = 20;
-/// Tokens of its thought.
-const THOUGHT: usize = 10;
-
-/// What goes wrong with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// `429 Too Many Requests`, and the request's key in the body.
-    TooMany,
-    /// `500`, and the request's key in the body.
-    Broken,
-    /// Headers and a piece, then silence.
-    Stalls,
-    /// A line that is no event.
-    Garbage,
-    /// An event that is no JSON, with the request's key in it.
-    GarbageEvent,
-    /// The connection is closed in the middle.
-    ClosesHalfWay,
-    /// The connection is closed at once.
-    ClosesAtOnce,
-    /// Every piece comes twice.
-    RepeatsPieces,
-    /// An error in the stream, with the request's key in it.
-    ErrorEvent,
-    /// `401`, and the request's key in the body.
-    Refuses,
-}
+#[allow(unused_imports)]
+pub(crate) use dialect::{Dialect, LOGPROB};
+#[allow(unused_imports)]
+pub(crate) use trouble::{PASSING, Trouble};
 
 /// A running server.
 pub(crate) struct FakeServer {
@@ -52,21 +28,40 @@ pub(crate) struct FakeServer {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
 struct State {
     troubles: VecDeque<Trouble>,
     always: Option<Trouble>,
-    without_usage: bool,
-    reasoning_field: bool,
+    dialect: Dialect,
+    /// Tokens of its thought.
+    thought: usize,
+    /// Time between two events.
+    pace: Duration,
     requests: Vec<(String, Value)>,
+    keeps_requests: bool,
+    under_way: usize,
+    most_under_way: usize,
 }
 
 impl FakeServer {
-    /// Starts one on a free port.
+    /// Starts one on a free port, which speaks plainly.
     pub(crate) fn start() -> Self {
+        Self::speaking(Dialect::plain())
+    }
+
+    pub(crate) fn speaking(dialect: Dialect) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
-        let state = Arc::new(Mutex::new(State { reasoning_field: true, ..State::default() }));
+        let state = Arc::new(Mutex::new(State {
+            troubles: VecDeque::new(),
+            always: None,
+            dialect,
+            thought: 10,
+            pace: Duration::ZERO,
+            requests: vec![],
+            keeps_requests: true,
+            under_way: 0,
+            most_under_way: 0,
+        }));
         let shared = state.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -86,65 +81,105 @@ impl FakeServer {
         self.state.lock().unwrap().troubles = troubles.iter().copied().collect();
     }
 
-    /// All completions meet this.
-    pub(crate) fn always(&self, trouble: Trouble) {
-        self.state.lock().unwrap().always = Some(trouble);
+    /// All completions meet this, or nothing any more.
+    pub(crate) fn always(&self, trouble: Option<Trouble>) {
+        self.state.lock().unwrap().always = trouble;
     }
 
-    /// Whatever went wrong is over.
-    pub(crate) fn recovers(&self) {
-        self.state.lock().unwrap().always = None;
+    /// Events come this long after each other.
+    pub(crate) fn paced(self, pace: Duration) -> Self {
+        self.state.lock().unwrap().pace = pace;
+        self
     }
 
-    /// It no longer counts tokens.
-    pub(crate) fn counts_nothing(&self) {
-        self.state.lock().unwrap().without_usage = true;
-    }
-
-    /// Thoughts of a chat come between tags.
-    pub(crate) fn thinks_in_tags(&self) {
-        self.state.lock().unwrap().reasoning_field = false;
+    /// Its thoughts have so many tokens, at most 100, and it forgets what it was asked.
+    pub(crate) fn thinking_long(self, tokens: usize) -> Self {
+        let mut state = self.state.lock().unwrap();
+        (state.thought, state.keeps_requests) = (tokens, false);
+        drop(state);
+        self
     }
 
     /// Path and body of every completion asked for.
     pub(crate) fn requests(&self) -> Vec<(String, Value)> {
         self.state.lock().unwrap().requests.clone()
     }
+
+    /// Most requests at one time.
+    pub(crate) fn most_under_way(&self) -> usize {
+        self.state.lock().unwrap().most_under_way
+    }
 }
 
 fn serve(stream: TcpStream, state: &Mutex<State>) {
+    let _ = stream.set_nodelay(true);
     let mut reader = BufReader::new(stream.try_clone().unwrap());
-    while let Some((path, headers, body)) = request(&mut reader) {
-        let mut stream = stream.try_clone().unwrap();
-        if path.ends_with("/models") {
+    let mut stream = stream;
+    while let Some(request) = request(&mut reader) {
+        if request.path.ends_with("/models") {
             let _ = stream.write_all(&response("200 OK", r#"{"data":[]}"#));
             continue;
         }
-        let body: Value = serde_json::from_slice(&body).unwrap();
-        let (trouble, without_usage, reasoning_field) = {
-            let mut state = state.lock().unwrap();
-            state.requests.push((path.clone(), body.clone()));
-            (state.always.or(state.troubles.pop_front()), state.without_usage, state.reasoning_field)
-        };
-        let mut events = if path.ends_with("/chat/completions") {
-            chat(&body, reasoning_field)
-        } else {
-            completion(&body)
-        };
-        if without_usage {
-            events.iter_mut().for_each(|event| drop(event.as_object_mut().unwrap().remove("usage")));
-        }
-        if !write(&mut stream, &events, trouble, &headers) {
+        if !answer(&mut stream, request, state) {
             return;
         }
     }
 }
 
-fn request(reader: &mut BufReader<TcpStream>) -> Option<(String, String, Vec<u8>)> {
+/// Answers a request; whether the connection is still of use.
+fn answer(stream: &mut TcpStream, request: Request, state: &Mutex<State>) -> bool {
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    let (trouble, dialect, thought, pace) = {
+        let mut state = state.lock().unwrap();
+        if state.keeps_requests {
+            state.requests.push((request.path.clone(), body.clone()));
+        }
+        state.under_way += 1;
+        state.most_under_way = state.most_under_way.max(state.under_way);
+        (state.always.or(state.troubles.pop_front()), state.dialect, state.thought, state.pace)
+    };
+    let events = if request.path.ends_with("/chat/completions") {
+        dialect.chat(&body, thought)
+    } else {
+        dialect.completion(&body, thought)
+    };
+    let is_of_use = match trouble {
+        Some(trouble) => trouble.write(stream, &events, &request.authorization),
+        None => stream_events(stream, &events, dialect.last_word(), pace).is_ok(),
+    };
+    state.lock().unwrap().under_way -= 1;
+    is_of_use
+}
+
+/// Writes the events of a stream one by one, each as a chunk.
+fn stream_events(
+    stream: &mut TcpStream,
+    events: &[Value],
+    last: Option<String>,
+    pace: Duration,
+) -> std::io::Result<()> {
+    stream.write_all(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+    )?;
+    for event in events.iter().map(Value::to_string).chain(last) {
+        std::thread::sleep(pace);
+        let line = format!("data: {event}\n\n");
+        stream.write_all(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes())?;
+    }
+    stream.write_all(b"0\r\n\r\n")
+}
+
+struct Request {
+    path: String,
+    authorization: String,
+    body: Vec<u8>,
+}
+
+fn request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut first = String::new();
     reader.read_line(&mut first).ok().filter(|read| *read > 0)?;
     let path = first.split(' ').nth(1)?.to_owned();
-    let (mut headers, mut length) = (String::new(), 0);
+    let (mut authorization, mut length) = (String::new(), 0);
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
@@ -157,102 +192,15 @@ fn request(reader: &mut BufReader<TcpStream>) -> Option<(String, String, Vec<u8>
             length = value.trim().parse().ok()?;
         }
         if line.to_ascii_lowercase().starts_with("authorization") {
-            headers = line.trim().to_owned();
+            authorization = line.trim().to_owned();
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some((path, headers, body))
+    Some(Request { path, authorization, body })
 }
 
 fn response(status: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nRetry-After: 0\r\n\r\n{body}", body.len())
         .into_bytes()
-}
-
-/// Writes the events of a stream, or what goes wrong with it; whether the connection is still of use.
-fn write(stream: &mut TcpStream, events: &[Value], trouble: Option<Trouble>, headers: &str) -> bool {
-    let said = json!({ "error": { "message": format!("you sent {headers}") } }).to_string();
-    let status = match trouble {
-        Some(Trouble::TooMany) => Some("429 Too Many Requests"),
-        Some(Trouble::Broken) => Some("500 Internal Server Error"),
-        Some(Trouble::Refuses) => Some("401 Unauthorized"),
-        Some(Trouble::ClosesAtOnce) => return false,
-        _ => None,
-    };
-    if let Some(status) = status {
-        return stream.write_all(&response(status, &said)).is_ok();
-    }
-    let mut lines: Vec<String> = events.iter().map(|event| format!("data: {event}\n\n")).collect();
-    lines.push("data: [DONE]\n\n".into());
-    match trouble {
-        Some(Trouble::Garbage) => lines.insert(1, "<html>a proxy speaks</html>\n".into()),
-        Some(Trouble::GarbageEvent) => lines.insert(1, format!("data: {{ {headers}\n\n")),
-        Some(Trouble::ErrorEvent) => lines.insert(1, format!("data: {said}\n\n")),
-        Some(Trouble::RepeatsPieces) => {
-            lines = lines.iter().flat_map(|line| [line.clone(), line.clone()]).collect()
-        }
-        Some(Trouble::ClosesHalfWay | Trouble::Stalls) => lines.truncate(1),
-        _ => {}
-    }
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
-    let written = stream.write_all((head.to_owned() + &lines.concat()).as_bytes());
-    if trouble == Some(Trouble::Stalls) {
-        std::thread::sleep(Duration::from_secs(6));
-    }
-    let _ = stream.shutdown(std::net::Shutdown::Both);
-    drop(written);
-    false
-}
-
-/// What the model says after these token ids, `</think>` as words.
-fn words(prompt: &[u64]) -> Vec<String> {
-    let opened = prompt.iter().position(|id| *id == THINK).unwrap();
-    let thought = &prompt[opened + 1..];
-    if thought.contains(&CLOSE) {
-        return vec![" 7".into()];
-    }
-    let rest = (thought.len()..THOUGHT).map(|number| format!(" {number}"));
-    // A thought that was sent back differently would be told here.
-    assert!(thought.iter().enumerate().all(|(at, id)| *id == ZERO + at as u64), "{thought:?}");
-    rest.chain(["</think>".into(), " 7".into()]).collect()
-}
-
-fn completion(body: &Value) -> Vec<Value> {
-    let prompt: Vec<u64> = body["prompt"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect();
-    let most = body["max_tokens"].as_u64().unwrap() as usize;
-    let said = words(&prompt);
-    let is_cut = said.len() >= most;
-    let tokens = said.len().min(most) + usize::from(!is_cut);
-    let text = |word: &String| json!({ "choices": [{ "text": word, "index": 0 }] });
-    let mut events: Vec<Value> = said.iter().take(most).map(text).collect();
-    let reason = if is_cut { "length" } else { "stop" };
-    events.push(json!({ "choices": [{ "text": "", "finish_reason": reason }] }));
-    events.push(
-        json!({ "choices": [], "usage": { "prompt_tokens": prompt.len(), "completion_tokens": tokens } }),
-    );
-    events
-}
-
-fn chat(body: &Value, reasoning_field: bool) -> Vec<Value> {
-    assert_eq!(body["messages"].as_array().unwrap().last().unwrap()["role"], "user");
-    let most = body["max_tokens"].as_u64().unwrap_or(1000) as usize;
-    let delta = |field: &str, word: &str| json!({ "choices": [{ "delta": { field: word }, "index": 0 }] });
-    let thought: Vec<String> = (0..THOUGHT).map(|number| format!(" {number}")).collect();
-    let (open, close) = if reasoning_field { (vec![], vec![]) } else { (vec!["<think>"], vec!["</think>"]) };
-    let field = if reasoning_field { "reasoning_content" } else { "content" };
-    let words = thought.iter().map(|word| delta(field, word));
-    let tags = |tags: Vec<&str>| tags.iter().map(|tag| delta("content", tag)).collect::<Vec<_>>();
-    let said: Vec<Value> =
-        tags(open).into_iter().chain(words).chain(tags(close)).chain([delta("content", " 7")]).collect();
-    let is_cut = said.len() >= most;
-    let tokens = said.len().min(most) + usize::from(!is_cut);
-    let mut events: Vec<Value> = said.into_iter().take(most).collect();
-    let reason = if is_cut { "length" } else { "stop" };
-    events.push(json!({ "choices": [{ "delta": {}, "finish_reason": reason }] }));
-    let details = json!({ "reasoning_tokens": THOUGHT.min(tokens) });
-    let usage =
-        json!({ "prompt_tokens": 12, "completion_tokens": tokens, "completion_tokens_details": details });
-    events.push(json!({ "choices": [], "usage": usage }));
-    events
 }

@@ -67,14 +67,14 @@ pub(crate) fn troubled(effort: Effort) -> Account {
         let mut subject = Subject::new(&sweep(server.url()));
         let mut child = subject.start(&[]);
         std::thread::sleep(std::time::Duration::from_millis(chance.below(400) as u64));
-        server.always(Trouble::Broken);
+        server.always(Some(Trouble::Broken));
         child.wait().unwrap();
         let output = subject.run(&[]);
         if !output.status.success() {
             fails(&output, &[]);
             subject.fault();
         }
-        server.recovers();
+        server.always(None);
         account.add(subject.finish(&calm));
     }
     account.seen("tried again, each attempt logged; after the last one line, exit code 2, and the next run asks for what is lacking")
