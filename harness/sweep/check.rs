@@ -45,6 +45,12 @@ impl Sweep {
             };
         };
         server.check(&model.source)?;
+        if !server.extensions && (self.sampling.top_k.is_some() || self.sampling.min_p.is_some()) {
+            return Err(
+                "with extensions = false there is no top_k and no min_p: OpenAI's protocol has neither"
+                    .into(),
+            );
+        }
         if let Some(price) = self.all_prices().find(|price| price.api.is_none()) {
             return Err(format!(
                 "price `{}` is for device seconds, which a server does not tell: give prices by the token (api)",

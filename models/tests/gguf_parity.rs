@@ -149,7 +149,7 @@ fn a_directory_that_lies_about_a_tensor_is_a_clear_error() {
         ("no such type", |b| put(b, 20, &4242u32.to_le_bytes()), "number 4242"),
         ("far offset", |b| put(b, 24, &(1u64 << 40).to_le_bytes()), "its offset is wrong"),
         ("overflowing offset", |b| put(b, 24, &u64::MAX.to_le_bytes()), "its offset is wrong"),
-        ("crooked offset", |b| put(b, 24, &3u64.to_le_bytes()), "its offset is wrong"),
+        ("crooked offset", |b| put(b, 24, &3u64.to_le_bytes()), "two tensors in one place"),
         ("parts of blocks", |b| put(b, 4, &250u64.to_le_bytes()), "whole blocks"),
         ("huge", |b| put(b, 12, &(u64::MAX / 512).to_le_bytes()), "beyond any model"),
     ];

@@ -11,6 +11,7 @@ source scripts/servers/sweep.sh
 model=${1:-reason-m}
 isocost=${ISOCOST:-target/release/isocost}
 [ -x "$isocost" ] || cargo build --release
+isocost=$(readlink -f "$isocost")
 scripts/peers/llama.sh target/llama llama-server
 
 work=$(mktemp -d)
@@ -96,7 +97,7 @@ is_same=0
   echo
   echo "## Sampled at temperature 0.8, eight trajectories a problem, continued"
   echo
-  "$isocost" compare "$work/local-sampled" "$work/sampled" --only n=1 --only strategy=first --output md |
+  (cd "$work" && "$isocost" compare local-sampled sampled --only n=1 --only strategy=first --output md) |
     sed -n '/Accuracy/,/^Paired/p'
   echo; said sampled
   echo

@@ -134,8 +134,13 @@ fn the_recipes_for_contributors_work() {
 
 #[test]
 fn commands_elsewhere_are_understood() {
-    for document in ["METHODOLOGY.md", "CHANGELOG.md", "harness/tasks/README.md", "models/bundled/README.md"]
-    {
+    for document in [
+        "METHODOLOGY.md",
+        "CHANGELOG.md",
+        "harness/tasks/README.md",
+        "models/bundled/README.md",
+        "scripts/cluster/README.md",
+    ] {
         let text = std::fs::read_to_string(Path::new(REPOSITORY).join(document)).unwrap();
         let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
         quoted.for_each(understood);

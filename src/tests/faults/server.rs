@@ -1,7 +1,7 @@
 //! Servers that fail, stall, lie and repeat themselves.
 
 use crate::account::{Account, Chance, Effort, Subject, Undisturbed};
-use crate::fake_server::{FakeServer, Trouble};
+use crate::fake_server::{FakeServer, PASSING, Trouble};
 use crate::program::{fails, stderr};
 
 fn sweep(url: &str) -> String {
@@ -37,23 +37,11 @@ problems = 4
     )
 }
 
-const TROUBLES: [Trouble; 9] = [
-    Trouble::TooMany,
-    Trouble::Broken,
-    Trouble::Stalls,
-    Trouble::Garbage,
-    Trouble::GarbageEvent,
-    Trouble::ClosesHalfWay,
-    Trouble::ClosesAtOnce,
-    Trouble::RepeatsPieces,
-    Trouble::ErrorEvent,
-];
-
 /// Two requests in a row meet the trouble; after that, all do, and the run is gone on with when it is over.
 pub(crate) fn troubled(effort: Effort) -> Account {
     let (mut chance, mut account) = (Chance::new("server"), Account::default());
     let calm = Undisturbed::of(&sweep(FakeServer::start().url()));
-    for trouble in TROUBLES.into_iter().cycle().take(TROUBLES.len() * effort.of(1, 2)) {
+    for trouble in PASSING.into_iter().cycle().take(PASSING.len() * effort.of(1, 2)) {
         let server = FakeServer::start();
         let mut subject = Subject::new(&sweep(server.url()));
         server.next(&[trouble; 2]);
