@@ -17,4 +17,8 @@ fn main() {
     println!("cargo:rustc-env=ISOCOST_TREE={dirty}");
     println!("cargo:rerun-if-changed=.git/HEAD");
     println!("cargo:rerun-if-changed=.git/index");
+    // An edit must not pass for the commit before it.
+    for sources in ["Cargo.lock", "src", "harness", "models"] {
+        println!("cargo:rerun-if-changed={sources}");
+    }
 }
