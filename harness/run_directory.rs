@@ -366,6 +366,19 @@ pub(crate) fn difference(there: &Identity, wanted: &Identity) -> Option<String> 
     }
 }
 
+/// Moves all lines of a run that are no records, or are there for the second time, to `torn.jsonl`; how many.
+///
+/// # Errors
+/// [`RunError::File`]. Nobody may write there meanwhile; [`RunDirectory::open`] does the same under its lock.
+pub fn set_torn_aside(run: &Path) -> Result<usize, RunError> {
+    let records = run.join("trajectories.jsonl");
+    let (_, torn_lines) = survey(&records)?;
+    if torn_lines > 0 {
+        set_aside(&records)?;
+    }
+    Ok(torn_lines)
+}
+
 /// Whether no name leads to a file any more: what is written to it is lost.
 #[cfg(unix)]
 fn is_removed(file: &std::fs::Metadata) -> bool {

@@ -118,13 +118,24 @@ impl Cache {
     /// # Errors
     /// If the pool is exhausted.
     pub fn fork(&mut self, sequence: &Sequence, len: usize) -> Result<Sequence> {
+        self.fork_sharing(sequence, len, len / BLOCK)
+    }
+
+    /// A new sequence with the same tokens and no shared block.
+    ///
+    /// # Errors
+    /// If the pool is exhausted.
+    pub fn copy(&mut self, sequence: &Sequence) -> Result<Sequence> {
+        self.fork_sharing(sequence, sequence.len(), 0)
+    }
+
+    fn fork_sharing(&mut self, sequence: &Sequence, len: usize, shared: usize) -> Result<Sequence> {
         assert!(len <= sequence.len(), "a fork cannot be longer than its origin");
-        let shared = len / BLOCK;
         let mut blocks = sequence.blocks[..shared].to_vec();
         blocks.iter().for_each(|&block| self.users[block as usize] += 1);
-        if !len.is_multiple_of(BLOCK) {
+        for &block in &sequence.blocks[shared..len.div_ceil(BLOCK)] {
             let copy = self.take()?;
-            self.copy_block(sequence.blocks[shared], copy)?;
+            self.copy_block(block, copy)?;
             blocks.push(copy);
         }
         let longest = if len == 0 { 0 } else { sequence.longest };
@@ -242,6 +253,17 @@ mod tests {
         write(&mut cache, &mut main, &[21.0]);
         assert_eq!(read(&cache, &main), counted(0, 22));
         assert_eq!(read(&cache, &fork), [&counted(0, 18)[..], &[100.0, 101.0]].concat());
+    }
+
+    #[test]
+    fn a_copy_shares_nothing() {
+        let mut cache = cache(96);
+        let mut main = Sequence::default();
+        write(&mut cache, &mut main, &counted(0, 35));
+        let copy = cache.copy(&main).unwrap();
+        assert!(copy.blocks().iter().all(|block| !main.blocks().contains(block)));
+        cache.release(main);
+        assert_eq!((read(&cache, &copy), cache.free_blocks()), (counted(0, 35), 3));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! A workload is a prompt of a given length and a number of trajectories that all think for the same few steps, are cut
 //! together, and answer. So its steps have known loads: a prefill, a step with forks, plain decode steps at full
 //! width, one that closes all thoughts, an answer. The words are meaningless and no token ends anything. Since the
-//! same code runs a sweep, whatever it costs on the host is in the measurement.
+//! same code runs a sweep, whatever it costs on the host is in the measurement. Each trajectory has a copy of the prompt's
+//! keys and values, since in a sweep contexts are mostly thoughts, which no two rows share.
 //!
 //! Workloads are visited in rounds over the whole grid, cheapest first, until the numbers are tight or the time is up:
 //! a drift of the clock or a noisy neighbour then touches all of them, and not one.
@@ -184,6 +185,7 @@ impl<'a> Bench<'a> {
         let mut steps = Vec::new();
         let mut observe = |step| steps.push(step);
         Scheduler::new(self.decoder, self.cache, &markers, &settings, workload.rows)
+            .apart()
             .observed(&mut observe)
             .run(&[prompt], &mut |_| ControlFlow::Continue(()))?;
         Ok(steps)

@@ -31,6 +31,8 @@ pub(crate) use run_args::RunArgs;
 pub(crate) use table_args::{TableArgs, TableOutput};
 pub(crate) use tasks_command::TasksCommand;
 
+use crate::store::Access;
+
 /// Measures what reasoning costs: accuracy per token, second and dollar, with honest intervals.
 #[derive(Debug, Parser)]
 #[command(name = "isocost", version, arg_required_else_help = true)]
@@ -264,6 +266,28 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+}
+
+impl Command {
+    /// The run directories that it is given, which may be places in a store, and what it does with them.
+    pub(crate) fn run_directories(&mut self) -> Vec<(&mut PathBuf, Access)> {
+        let read = |run| (run, Access::Read);
+        let append = |run| (run, Access::Append);
+        match self {
+            Self::Run(args) => args.out.iter_mut().map(append).collect(),
+            Self::Import(args) => vec![append(&mut args.out)],
+            Self::Merge { shards, out } => shards.iter_mut().map(read).chain([append(out)]).collect(),
+            Self::Score { run, .. } => vec![(run, Access::Rewrite)],
+            Self::Replay(args) => vec![read(&mut args.run)],
+            Self::Verify(args) => vec![read(&mut args.run)],
+            Self::Report { run, .. } => vec![read(run)],
+            Self::Table(args) => vec![read(&mut args.run)],
+            Self::Compare(args) => [&mut args.base].into_iter().chain(&mut args.others).map(read).collect(),
+            Self::Claims { runs, .. } => runs.iter_mut().map(read).collect(),
+            Self::Publish(args) => args.run.iter_mut().map(read).collect(),
+            _ => vec![],
+        }
+    }
 }
 
 /// How the doctor speaks.

@@ -3,7 +3,6 @@
 //! Text from models, files and the network is made harmless here, once for all: a control character is written
 //! out (JSON escapes it by itself). On a terminal, lines are folded between words.
 
-use std::io::Write;
 use std::sync::OnceLock;
 
 use clap::ValueEnum;
@@ -11,6 +10,8 @@ use console::Term;
 use isocost_harness::escape::visible;
 use serde::Serialize;
 use serde_json::json;
+
+use crate::output;
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -58,7 +59,7 @@ fn as_json(name: &str, fields: impl Serialize) -> String {
 
 /// Harmless, and folded if stderr is a terminal.
 pub(crate) fn on_terminal(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(visible).collect();
+    let lines: Vec<String> = output::known(text).lines().map(visible).collect();
     match width() {
         Some(width) => lines.iter().map(|line| folded(line, width, 4)).collect::<Vec<_>>().join("\n"),
         None => lines.join("\n"),
@@ -94,9 +95,8 @@ pub(crate) fn folded(line: &str, width: usize, indent: usize) -> String {
     parts.join("\n")
 }
 
-/// A reader that has gone away is no reason to stop.
 fn write_line(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    output::remark(format_args!("{line}"));
 }
 
 #[cfg(test)]

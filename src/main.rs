@@ -33,6 +33,7 @@ mod report;
 mod run;
 mod score;
 mod so_far;
+mod store;
 mod table;
 mod tasks;
 mod verify;
@@ -46,28 +47,42 @@ use isocost_harness::escape::visible;
 use isocost_harness::source::Library;
 use serde_json::json;
 
+use store::WorkingCopies;
+
 use cli::{ClaimsCommand, Cli, Command, ModelsCommand, TasksCommand};
 
 fn main() -> ExitCode {
-    let Cli { command, data } = Cli::parse();
-    let library = tasks::library(data);
-    let done = match command {
-        Command::Run(args) => run::run(&args, &library),
+    let Cli { mut command, data } = Cli::parse();
+    let mut copies = WorkingCopies::default();
+    let done = copies.check_out(command.run_directories());
+    let done = done.and_then(|()| carried_out(command, &tasks::library(data), &copies));
+    // Where a store failed, that is why the command stopped.
+    copies.check_in().and(done).unwrap_or_else(|error| {
+        // A message may quote a file from anywhere; it stays on one line.
+        let message = visible(&format!("{error:#}"));
+        log::event("error", json!({ "message": message }), || format!("isocost: {message}"));
+        ExitCode::from(2)
+    })
+}
+
+fn carried_out(command: Command, library: &Library, copies: &WorkingCopies) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => run::run(&args, library, copies),
         Command::Worker { device } => worker::worker(device),
-        Command::Merge { shards, out } => merge::merge(&shards, &out, &library).map(|()| ExitCode::SUCCESS),
+        Command::Merge { shards, out } => merge::merge(&shards, &out, library).map(|()| ExitCode::SUCCESS),
         Command::Plan { sweep, no_pilot, limit, device } => {
-            plan::plan(&sweep, no_pilot, limit, &library, device)
+            plan::plan(&sweep, no_pilot, limit, library, device)
         }
         Command::Models { command } => asked_of_models(&command).map(|()| ExitCode::SUCCESS),
-        Command::Tasks { command } => asked_of_tasks(command, &library).map(|()| ExitCode::SUCCESS),
+        Command::Tasks { command } => asked_of_tasks(command, library).map(|()| ExitCode::SUCCESS),
         Command::Generate(args) => generate::generate(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Replay(args) => replay::replay(&args).map(|()| ExitCode::SUCCESS),
-        Command::Verify(args) => verify::verify(&args, &library),
-        Command::Economy(args) => economy::economy(&args, &library),
+        Command::Verify(args) => verify::verify(&args, library),
+        Command::Economy(args) => economy::economy(&args, library),
         Command::Claims { plan: Some(ClaimsCommand::Plan { sweep, pilot }), .. } => {
-            claims::plan_claims(&sweep, pilot.as_deref(), &library)
+            claims::plan_claims(&sweep, pilot.as_deref(), library)
         }
         Command::Claims { runs, claim, plan: None } => claims::claims_of_runs(&runs, claim.as_deref()),
         Command::Report { run, price } => report::report(&run, &price).map(|()| ExitCode::SUCCESS),
@@ -77,16 +92,10 @@ fn main() -> ExitCode {
         Command::Score { run, show_disagreements } => score::score(&run, show_disagreements),
         Command::Import(args) => import::import(&args),
         Command::Grade { task } => grade::grade(task.as_deref()),
-        Command::Doctor { output } => doctor::doctor(output, &library),
+        Command::Doctor { output } => doctor::doctor(output, library),
         Command::Completions { shell } => complete::completions(shell).map(|()| ExitCode::SUCCESS),
         Command::Man { out } => complete::manual(&out).map(|()| ExitCode::SUCCESS),
-    };
-    done.unwrap_or_else(|error| {
-        // A message may quote a file from anywhere; it stays on one line.
-        let message = visible(&format!("{error:#}"));
-        log::event("error", json!({ "message": message }), || format!("isocost: {message}"));
-        ExitCode::from(2)
-    })
+    }
 }
 
 fn asked_of_models(command: &ModelsCommand) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::exit;
+use std::sync::{Mutex, PoisonError};
 
 use isocost_harness::escape::visible_lines;
 
@@ -29,9 +30,27 @@ macro_rules! eprintln {
     ($($text:tt)*) => { $crate::output::remark(::std::format_args!($($text)*)) };
 }
 
+/// What a reader knows under another name: folders that stand for places in a store.
+static SHOWN_INSTEAD: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+/// From now on, `name` is printed wherever `path` would be.
+pub(crate) fn show_instead(path: &str, name: &str) {
+    SHOWN_INSTEAD.lock().unwrap_or_else(PoisonError::into_inner).push((path.to_owned(), name.to_owned()));
+}
+
+/// A text with the names that a reader knows.
+pub(crate) fn known(text: &str) -> String {
+    let names = SHOWN_INSTEAD.lock().unwrap_or_else(PoisonError::into_inner);
+    names.iter().fold(text.to_owned(), |text, (path, name)| text.replace(path, name))
+}
+
+fn shown(text: Arguments) -> String {
+    visible_lines(&known(&text.to_string()))
+}
+
 /// Text for stdout.
 pub(crate) fn data(text: Arguments) {
-    raw(visible_lines(&text.to_string()).as_bytes());
+    raw(shown(text).as_bytes());
 }
 
 /// Bytes for stdout that are harmless already, or for no terminal.
@@ -53,8 +72,5 @@ pub(crate) fn could_not(error: &std::io::Error) -> ! {
 
 /// A line for stderr; nobody has to be there to read it.
 pub(crate) fn remark(text: Arguments) {
-    let _ = std::io::Write::write_fmt(
-        &mut stderr().lock(),
-        format_args!("{}\n", visible_lines(&text.to_string())),
-    );
+    let _ = std::io::Write::write_fmt(&mut stderr().lock(), format_args!("{}\n", shown(text)));
 }

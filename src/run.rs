@@ -23,6 +23,7 @@ use crate::cli::RunArgs;
 use crate::energy::EnergyLog;
 use crate::progress::{ModelProgress, Progress};
 use crate::so_far::SoFar;
+use crate::store::WorkingCopies;
 use crate::workload::Planned;
 use crate::{log, report, worker, workload};
 
@@ -34,10 +35,12 @@ struct Sampling<'a> {
     device: Device,
     progress: Progress,
     interrupted: Arc<AtomicBool>,
+    /// Where the run is in a store.
+    copies: &'a WorkingCopies,
 }
 
 /// Carries a sweep out and reports on it.
-pub(crate) fn run(args: &RunArgs, library: &Library) -> Result<ExitCode> {
+pub(crate) fn run(args: &RunArgs, library: &Library, copies: &WorkingCopies) -> Result<ExitCode> {
     log::set_format(args.log_format);
     let sweep = workload::sweep(&args.sweep, args.limit)?;
     let mut tasks = workload::tasks(&sweep, library)?;
@@ -52,7 +55,7 @@ pub(crate) fn run(args: &RunArgs, library: &Library) -> Result<ExitCode> {
     let mut run = RunDirectory::open(&out, &manifest)?;
     let progress = Progress::new(&sweep, &tasks);
     greet(&progress, &sweep, &run);
-    let sampling = Sampling { args, sweep, tasks, device, progress, interrupted: interrupt_flag()? };
+    let sampling = Sampling { args, sweep, tasks, device, progress, interrupted: interrupt_flag()?, copies };
     let flow = sampling.models(models, &mut run)?;
     let done = run.len();
     drop(run);
@@ -123,7 +126,8 @@ impl Sampling<'_> {
             let flow = sample_task(engine, run, &self.sweep, model, task, &mut |record| {
                 line.record(record);
                 unwritten = energy.tick(&model.name, &task.task.name);
-                if unwritten.is_err() || self.interrupted.load(Ordering::SeqCst) {
+                let is_stopped = self.interrupted.load(Ordering::SeqCst) || self.copies.is_lost();
+                if unwritten.is_err() || is_stopped {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())

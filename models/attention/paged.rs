@@ -11,7 +11,9 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::party::{Party, Row, Visit};
+use std::ops::Range;
+
+use super::party::{Party, Row};
 use super::stored::Stored;
 use super::{Heads, Span};
 use crate::cache::BLOCK;
@@ -120,73 +122,126 @@ impl<T: Stored> WithSimd for Attend<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) -> Vec<f32> {
         let (shared, tokens) = (self.heads.queries / self.heads.kv, self.party.tokens());
-        self.scratch.scores.resize(self.party.rows.len() * shared * tokens, 0.0);
-        for visit in self.party.visits() {
-            self.score(simd, &visit, tokens);
+        let party = self.party;
+        self.scratch.scores.resize(party.rows.len() * shared * tokens, 0.0);
+        self.score(simd, party.shared(), 0..party.rows.len(), tokens);
+        for r in 0..party.rows.len() {
+            self.score(simd, party.own(r), r..r + 1, tokens);
+        }
+        for place in party.own(0).take(AHEAD) {
+            fetch(
+                &self.values
+                    [(party.rows[0].block(place) * BLOCK * self.heads.kv + self.head) * self.heads.dim..],
+                self.heads.dim,
+                BLOCK,
+                self.heads.kv * self.heads.dim,
+            );
         }
         let scores = self.scratch.scores.chunks_exact_mut(shared * tokens);
-        for (row, scores) in self.party.rows.iter().zip(scores) {
+        for (row, scores) in party.rows.iter().zip(scores) {
             for scores in scores.chunks_exact_mut(tokens) {
                 softmax(&mut scores[row.seen()], self.heads.scale);
             }
         }
-        let mut out = vec![0f32; self.party.rows.len() * shared * self.heads.dim];
-        for visit in self.party.visits() {
-            self.add(simd, &visit, tokens, &mut out);
+        let mut out = vec![0f32; party.rows.len() * shared * self.heads.dim];
+        self.add(simd, party.shared(), 0..party.rows.len(), tokens, &mut out);
+        for r in 0..party.rows.len() {
+            self.add(simd, party.own(r), r..r + 1, tokens, &mut out);
         }
         out
     }
 }
 
 impl<T: Stored> Attend<'_, T> {
-    /// The keys of a block meet the queries of all its rows.
+    /// The keys of the blocks at some places meet the queries of the rows that share these blocks.
     #[inline(always)]
-    fn score<S: Simd>(&mut self, simd: S, visit: &Visit, tokens: usize) {
+    fn score<S: Simd>(&mut self, simd: S, places: Range<usize>, rows: Range<usize>, tokens: usize) {
         let Heads { queries, kv, dim, .. } = self.heads;
         let Scratch { scores, wide } = &mut *self.scratch;
-        let keys = &self.keys[(visit.block * kv + self.head) * dim * BLOCK..][..dim * BLOCK];
-        let keys = T::widen(keys, (1, dim * BLOCK, dim * BLOCK), wide).0;
-        for r in visit.rows.clone() {
-            let row = &self.party.rows[r];
-            if row.seen_of(visit.place).is_empty() {
-                continue;
+        let (party, head) = (self.party, self.head);
+        let first = &party.rows[rows.start];
+        let keys_at = |place| &self.keys[(first.block(place) * kv + head) * dim * BLOCK..][..dim * BLOCK];
+        for place in places.clone() {
+            if place + AHEAD < places.end {
+                fetch(keys_at(place + AHEAD), dim * BLOCK, 1, 0);
             }
-            let q = &self.q[(row.at * kv + self.head) * (queries / kv * dim)..][..queries / kv * dim];
-            let scores = &mut scores[r * queries / kv * tokens..][..queries / kv * tokens];
-            let at = (visit.place - row.base()) * BLOCK;
-            for (q, scores) in q.chunks(TOGETHER * dim).zip(scores.chunks_mut(TOGETHER * tokens)) {
-                with_heads!(q.len() / dim, H => score_block::<S, H>(simd, q, keys, &mut scores[at..], tokens));
+            let keys = keys_at(place);
+            let keys = T::widen(keys, (1, dim * BLOCK, dim * BLOCK), wide).0;
+            for r in rows.clone() {
+                let row = &self.party.rows[r];
+                if place < row.base() {
+                    continue;
+                }
+                let q = &self.q[(row.at * kv + self.head) * (queries / kv * dim)..][..queries / kv * dim];
+                let scores = &mut scores[r * queries / kv * tokens..][..queries / kv * tokens];
+                let at = (place - row.base()) * BLOCK;
+                for (q, scores) in q.chunks(TOGETHER * dim).zip(scores.chunks_mut(TOGETHER * tokens)) {
+                    with_heads!(q.len() / dim, H => score_block::<S, H>(simd, q, keys, &mut scores[at..], tokens));
+                }
             }
         }
     }
 
-    /// The values of a block are added to the outputs of all its rows.
+    /// The values of the blocks at some places are added to the outputs of the rows that share these blocks.
     #[inline(always)]
-    fn add<S: Simd>(&mut self, simd: S, visit: &Visit, tokens: usize, out: &mut [f32]) {
+    fn add<S: Simd>(
+        &mut self,
+        simd: S,
+        places: Range<usize>,
+        rows: Range<usize>,
+        tokens: usize,
+        out: &mut [f32],
+    ) {
         let Heads { queries, kv, dim, .. } = self.heads;
         let Scratch { scores, wide } = &mut *self.scratch;
-        let rows = &self.party.rows[visit.rows.clone()];
-        let seen = rows.iter().map(|row| row.seen_of(visit.place)).filter(|seen| !seen.is_empty());
-        let Some(all) = seen.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)) else { return };
-        let values = &self.values[((visit.block * BLOCK + all.start) * kv + self.head) * dim..];
-        let (values, stride) = T::widen(values, (all.len(), dim, kv * dim), wide);
-        for r in visit.rows.clone() {
-            let row = &self.party.rows[r];
-            let seen = row.seen_of(visit.place);
-            if seen.is_empty() {
-                continue;
+        let (first, width) = (&self.party.rows[rows.start], queries / kv);
+        let values_at =
+            |place, token| &self.values[((first.block(place) * BLOCK + token) * kv + self.head) * dim..];
+        for place in places.clone() {
+            if place + AHEAD < places.end {
+                fetch(values_at(place + AHEAD, 0), dim, BLOCK, kv * dim);
             }
-            let (values, width) = (&values[(seen.start - all.start) * stride..], queries / kv);
-            let at = (visit.place - row.base()) * BLOCK + seen.start;
-            let scores = &scores[r * width * tokens..][..width * tokens];
-            let out = &mut out[r * width * dim..][..width * dim];
-            for (out, scores) in out.chunks_mut(TOGETHER * dim).zip(scores.chunks(TOGETHER * tokens)) {
-                with_heads!(out.len() / dim, H => {
-                    add_values::<S, H>(simd, out, (&scores[at..], tokens), (values, stride), seen.len());
-                });
+            let all = if rows.len() == 1 { first.seen_of(place) } else { 0..BLOCK };
+            let values = values_at(place, all.start);
+            let (values, stride) = T::widen(values, (all.len(), dim, kv * dim), wide);
+            for r in rows.clone() {
+                let row = &self.party.rows[r];
+                if place < row.base() {
+                    continue;
+                }
+                let seen = row.seen_of(place);
+                let values = &values[(seen.start - all.start) * stride..];
+                let at = (place - row.base()) * BLOCK + seen.start;
+                let scores = &scores[r * width * tokens..][..width * tokens];
+                let out = &mut out[r * width * dim..][..width * dim];
+                for (out, scores) in out.chunks_mut(TOGETHER * dim).zip(scores.chunks(TOGETHER * tokens)) {
+                    with_heads!(out.len() / dim, H => {
+                        add_values::<S, H>(simd, out, (&scores[at..], tokens), (values, stride), seen.len());
+                    });
+                }
             }
         }
     }
+}
+
+/// Blocks of a sequence lie anywhere, so the processor cannot guess the next: it is asked for so many visits before.
+const AHEAD: usize = 3;
+/// Bytes that come into a cache together.
+const LINE: usize = 64;
+
+/// Asks for `rows` of `width` numbers, `stride` apart, without waiting for them.
+#[inline(always)]
+fn fetch<T>(numbers: &[T], width: usize, rows: usize, stride: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for row in 0..rows {
+        for number in (0..width).step_by(LINE / size_of::<T>()) {
+            let place = numbers.as_ptr().wrapping_add(row * stride + number);
+            // SAFETY: a hint reads nothing and may name any place.
+            unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(place.cast()) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (numbers, width, rows, stride, LINE);
 }
 
 /// Query heads that read a vector of keys or values together.

@@ -29,14 +29,6 @@ pub(super) struct Party<'a> {
     shared: usize,
 }
 
-/// A block that is read, and the rows that it is read for.
-pub(super) struct Visit {
-    /// Its place among the blocks of each of these rows' sequences.
-    pub(super) place: usize,
-    pub(super) block: usize,
-    pub(super) rows: Range<usize>,
-}
-
 impl<'a> Row<'a> {
     pub(super) fn new(heads: Heads, at: usize, blocks: &'a [u32], context: usize) -> Self {
         Self { at, blocks: &blocks[..context.div_ceil(BLOCK)], context, first: heads.first_seen(context) }
@@ -58,10 +50,17 @@ impl<'a> Row<'a> {
         self.first - base..self.context - base
     }
 
-    /// The tokens that it sees of the block at a place; none if there are none.
+    /// The block at a place of its sequence.
+    #[inline(always)]
+    pub(super) fn block(&self, place: usize) -> usize {
+        self.blocks[place] as usize
+    }
+
+    /// The tokens that it sees of the block at a place, from its base on.
+    #[inline(always)]
     pub(super) fn seen_of(&self, place: usize) -> Range<usize> {
         let start = place * BLOCK;
-        self.first.saturating_sub(start).min(BLOCK)..self.context.saturating_sub(start).min(BLOCK)
+        self.first.saturating_sub(start)..(self.context - start).min(BLOCK)
     }
 
     fn common(&self, other: &Self) -> usize {
@@ -97,20 +96,16 @@ impl<'a> Party<'a> {
         self.rows.iter().map(Row::tokens).max().unwrap_or(0)
     }
 
-    /// Every block that some row sees: those that all share, then each row's own.
-    pub(super) fn visits(&self) -> impl Iterator<Item = Visit> {
-        let (rows, block) = (&self.rows, |row: &Row, place: usize| row.blocks[place] as usize);
-        let first = rows.iter().map(Row::base).min().unwrap_or(0);
-        let shared = (first..self.shared).map(move |place| Visit {
-            place,
-            block: block(&rows[0], place),
-            rows: 0..rows.len(),
-        });
-        let own = rows.iter().enumerate().flat_map(move |(r, row)| {
-            let places = self.shared.max(row.base())..row.blocks.len();
-            places.map(move |place| Visit { place, block: block(row, place), rows: r..r + 1 })
-        });
-        shared.chain(own)
+    /// Places of the blocks that all rows share, from the first that any of them sees.
+    pub(super) fn shared(&self) -> Range<usize> {
+        let first = self.rows.iter().map(Row::base).min().unwrap_or(0);
+        first.min(self.shared)..self.shared
+    }
+
+    /// Places of the blocks that one row sees and the party does not share.
+    pub(super) fn own(&self, row: usize) -> Range<usize> {
+        let row = &self.rows[row];
+        self.shared.max(row.base())..row.blocks.len()
     }
 }
 
@@ -122,10 +117,11 @@ mod tests {
         Heads { queries: 2, kv: 1, dim: 4, scale: 1.0, window }
     }
 
+    /// Places and blocks that a row visits.
     fn visited(party: &Party, row: usize) -> Vec<(usize, usize)> {
-        let of_row = party.visits().filter(|visit| visit.rows.contains(&row));
-        let seen = of_row.filter(|visit| !party.rows[row].seen_of(visit.place).is_empty());
-        seen.map(|visit| (visit.place, visit.block)).collect()
+        let shared = party.shared().filter(|place| *place >= party.rows[row].base());
+        let block = |place| (place, party.rows[row].block(place));
+        shared.chain(party.own(row)).map(block).collect()
     }
 
     #[test]
@@ -142,10 +138,9 @@ mod tests {
             assert_eq!(at, [vec![1], vec![0, 2, 3]]);
             for party in &parties {
                 for (r, row) in party.rows.iter().enumerate() {
-                    let own: Vec<_> = (row.base()..row.blocks.len())
-                        .map(|place| (place, row.blocks[place] as usize))
-                        .collect();
-                    assert_eq!(visited(party, r), own);
+                    let own = (row.base()..row.blocks.len()).map(|place| (place, row.block(place)));
+                    assert_eq!(visited(party, r), own.collect::<Vec<_>>());
+                    assert!(visited(party, r).iter().all(|(place, _)| !row.seen_of(*place).is_empty()));
                 }
             }
         }
@@ -156,7 +151,7 @@ mod tests {
         let blocks = [vec![7, 8, 1], vec![7, 8, 2], vec![7, 8, 3]];
         let rows = blocks.iter().enumerate().map(|(at, blocks)| Row::new(heads(None), at, blocks, 40));
         let [party] = &Party::of(rows.collect(), 8)[..] else { panic!("one prompt is one party") };
-        assert_eq!(party.visits().count(), 2 + 3);
+        assert_eq!((party.shared(), party.own(0), party.own(2)), (0..2, 2..3, 2..3));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Who gets a free place: prompts are read once, and trajectories are forked off them when their blocks can be promised.
 
+use std::time::Instant;
+
 use candle_core::Result;
 use isocost_harness::cell::Budget;
 
 use super::chain::Chain;
 use super::row::{Answer, Role, Row};
 use super::{Prompt, Scheduler, Source};
-use crate::cache::BLOCK;
+use crate::cache::{BLOCK, Sequence};
 use crate::sampler::Drawn;
 
 impl Scheduler<'_> {
@@ -89,7 +91,10 @@ impl Scheduler<'_> {
     fn fork_source(&mut self, at: usize, chain: usize, drawn: Drawn, prompts: &[Prompt]) -> Result<()> {
         let Some(mut source) = self.sources.remove(at) else { return Ok(()) };
         source.waiting.pop_front();
-        let sequence = self.fork(&source.row.sequence, source.row.sequence.len())?;
+        let mut sequence = self.fork(&source.row.sequence, source.row.sequence.len())?;
+        if self.is_apart {
+            self.take_apart(&mut sequence)?;
+        }
         let role = match source.row.role {
             Role::ThinkingPrompt { .. } => Role::Chain { chain, answer: None },
             _ => Role::Answer { chain, answer: Answer::forced(Budget::Tokens(0), 0, 0.0) },
@@ -100,6 +105,15 @@ impl Scheduler<'_> {
         } else {
             self.sources.insert(at, source);
         }
+        Ok(())
+    }
+
+    /// Gives a sequence blocks of its own. The time that takes is no part of any step.
+    fn take_apart(&mut self, sequence: &mut Sequence) -> Result<()> {
+        let started = Instant::now();
+        let copy = self.cache.copy(sequence)?;
+        self.cache.release(std::mem::replace(sequence, copy));
+        self.ledger.left_out(started.elapsed().as_secs_f64());
         Ok(())
     }
 

@@ -62,8 +62,8 @@ impl<'a> Ledger<'a> {
         self.step.forward_s = seconds;
     }
 
-    /// Seconds went to handing records over.
-    pub(super) fn handed_over(&mut self, seconds: f64) {
+    /// Seconds went to what is no part of a step.
+    pub(super) fn left_out(&mut self, seconds: f64) {
         self.handing_over_s += seconds;
     }
 

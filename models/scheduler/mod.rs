@@ -88,6 +88,8 @@ pub struct Scheduler<'a> {
     markers: &'a Markers,
     settings: &'a Settings,
     most_rows: usize,
+    /// Whether chains get copies of their prompt's keys and values.
+    is_apart: bool,
     /// Unfinished chains by number.
     chains: BTreeMap<usize, Chain>,
     /// Chains started so far.
@@ -117,6 +119,7 @@ impl<'a> Scheduler<'a> {
             markers,
             settings,
             most_rows,
+            is_apart: false,
             chains: BTreeMap::new(),
             started: 0,
             complete: Vec::new(),
@@ -126,6 +129,13 @@ impl<'a> Scheduler<'a> {
             reserved_blocks: 0,
             ledger: Ledger::new(None),
         }
+    }
+
+    /// Gives each chain a copy of its prompt's keys and values, as if every one had a prompt of its own: what rows cost
+    /// whose contexts are theirs alone, as those of thoughts are.
+    pub fn apart(mut self) -> Self {
+        self.is_apart = true;
+        self
     }
 
     /// Tells `observer` of every step.
@@ -384,7 +394,7 @@ impl<'a> Scheduler<'a> {
                 break;
             }
         }
-        self.ledger.handed_over(started.elapsed().as_secs_f64());
+        self.ledger.left_out(started.elapsed().as_secs_f64());
         flow
     }
 

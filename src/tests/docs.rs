@@ -12,7 +12,7 @@ use std::process::Command;
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
 /// What a line must contain not to be run, and why.
-const NOT_RUN: [(&str, &str); 13] = [
+const NOT_RUN: [(&str, &str); 14] = [
     ("cargo test", "runs this test"),
     ("cargo install", "builds the program, minutes in release"),
     ("cargo build", "builds the program, minutes in release"),
@@ -20,6 +20,7 @@ const NOT_RUN: [(&str, &str); 13] = [
     ("git clone", "needs a network"),
     ("docker ", "needs a daemon and a network"),
     ("cuda", "needs a toolkit or a GPU"),
+    ("s3://", "needs an object store"),
     ("scripts/gpu.sh", "needs a GPU"),
     ("hub:", "needs a network"),
     (" ./", "needs a checkpoint of gigabytes, but for ./my-model"),

@@ -1,0 +1,170 @@
+//! Run directories in an object store: real processes, and a folder as the store, or a place in another one that
+//! `ISOCOST_TEST_STORE` names (`scripts/servers/object_store.sh` gives one that speaks S3).
+
+mod program;
+
+use std::path::Path;
+use std::process::Child;
+use std::time::Duration;
+
+use program::{fails, folder_with, isocost, ran, records, stderr, stdout, succeeds};
+
+/// Two seconds of a debug build, so that there is time to interfere.
+const SWEEP: &str = r#"
+name = "kept"
+why = "a test"
+seed = 5
+budgets = [0, 16, 64]
+n = [1, 2, 4]
+strategies = ["first", "maj"]
+rows = 8
+
+[sampling]
+temperature = 0.8
+
+[[models]]
+name = "m"
+source = "bundled:reason-m"
+
+[[tasks]]
+name = "countdown-3"
+problems = 60
+"#;
+
+/// A folder with the sweep, and a place in a store that nothing is in yet.
+fn folder_and_place(name: &str) -> (tempfile::TempDir, String) {
+    let folder = folder_with("kept.toml", SWEEP);
+    let unique = folder.path().file_name().unwrap().to_string_lossy().into_owned();
+    let store = std::env::var("ISOCOST_TEST_STORE")
+        .unwrap_or_else(|_| format!("file://{}/store", folder.path().display()));
+    (folder, format!("{store}/{unique}/{name}"))
+}
+
+fn started(folder: &Path, args: &[&str]) -> Child {
+    isocost(args, folder).env("ISOCOST_PART_S", "0.1").spawn().unwrap()
+}
+
+/// A run in a store as a folder: what `merge` of its one shard would be, by the library's own reading.
+fn sampled_alone(folder: &Path) -> Vec<isocost_harness::trajectory::Trajectory> {
+    succeeds(&ran(&["run", "kept.toml", "--out", "alone"], folder));
+    records(&folder.join("alone"))
+}
+
+/// The records of a run in a store, by way of `table` for its cells and of the parts for its lines.
+fn cells(folder: &Path, run: &str) -> serde_json::Value {
+    let output = ran(&["table", run, "-o", "json"], folder);
+    succeeds(&output);
+    let mut cells: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    // What depends on the clock is not compared.
+    for row in cells["rows"].as_array_mut().unwrap() {
+        let object = row.as_object_mut().unwrap();
+        object.retain(|key, _| {
+            ["model", "task", "budget", "n", "strategy", "accuracy", "problems"].contains(&key.as_str())
+        });
+        assert!(object.len() >= 6, "{object:?}");
+    }
+    cells["rows"].take()
+}
+
+#[test]
+fn a_run_in_a_store_is_the_run_in_a_folder() {
+    let (folder, place) = folder_and_place("run");
+    let folder = folder.path();
+    let output = ran(&["run", "kept.toml", "--out", &place], folder);
+    succeeds(&output);
+    assert!(stderr(&output).contains(&format!("wrote {place}/report.html")), "{}", stderr(&output));
+    assert_eq!(sampled_alone(folder).len(), 60 * 4);
+    assert_eq!(cells(folder, &place), cells(folder, "alone"));
+    // Everything else reads it there too, and a report made again is there.
+    succeeds(&ran(&["report", &place, "--price", "h100-owned"], folder));
+    succeeds(&ran(&["claims", &place], folder));
+    let compared = ran(&["compare", "alone", &place, "-o", "json"], folder);
+    succeeds(&compared);
+    assert!(ran(&["table", &place, "-o", "md"], folder).status.success());
+    // Nothing is left to do.
+    let again = ran(&["run", "kept.toml", "--out", &place], folder);
+    succeeds(&again);
+    assert!(stderr(&again).contains("240 trajectories are recorded already"), "{}", stderr(&again));
+}
+
+#[test]
+fn a_run_that_is_killed_goes_on_from_the_store_on_another_machine() {
+    let (folder, place) = folder_and_place("killed");
+    let folder = folder.path();
+    let mut recorded = 0;
+    for wait_ms in [900, 1300] {
+        let mut child = started(folder, &["run", "kept.toml", "--out", &place]);
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let output = ran(&["run", "kept.toml", "--out", &place], folder);
+    succeeds(&output);
+    if let Some(line) = stderr(&output).lines().find(|line| line.contains("are recorded already")) {
+        recorded = line.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
+    }
+    assert!(recorded > 0, "the parts of killed runs are there: {}", stderr(&output));
+    sampled_alone(folder);
+    assert_eq!(cells(folder, &place), cells(folder, "alone"));
+    let report = ran(&["report", &place], folder);
+    assert!(!stderr(&report).contains("left out"), "nothing is there twice: {}", stderr(&report));
+}
+
+#[test]
+fn the_process_that_came_later_has_the_run_and_the_earlier_one_says_so() {
+    let (folder, place) = folder_and_place("taken");
+    let folder = folder.path();
+    let earlier = started(folder, &["run", "kept.toml", "--out", &place]);
+    std::thread::sleep(Duration::from_millis(700));
+    let later = ran(&["run", "kept.toml", "--out", &place], folder);
+    succeeds(&later);
+    fails(&earlier.wait_with_output().unwrap(), &[&place, "another process has taken this run over"]);
+    sampled_alone(folder);
+    assert_eq!(cells(folder, &place), cells(folder, "alone"));
+    let report = ran(&["report", &place], folder);
+    assert!(!stderr(&report).contains("left out"), "nothing is there twice: {}", stderr(&report));
+}
+
+#[test]
+fn shards_in_a_store_are_merged_there() {
+    let (folder, place) = folder_and_place("shards");
+    let folder = folder.path();
+    let parts = ["1/2", "2/2"].map(|shard| {
+        let out = format!("{place}/{}", shard.replace('/', "-of-"));
+        succeeds(&ran(&["run", "kept.toml", "--shard", shard, "--out", &out], folder));
+        out
+    });
+    let whole = format!("{place}/whole");
+    succeeds(&ran(&["merge", &parts[0], &parts[1], "--out", &whole], folder));
+    sampled_alone(folder);
+    assert_eq!(cells(folder, &whole), cells(folder, "alone"));
+}
+
+#[test]
+fn what_a_store_cannot_do_is_a_clear_error() {
+    let (folder, place) = folder_and_place("errors");
+    let folder = folder.path();
+    fails(&ran(&["report", &place], folder), &[&place, "is not a run directory"]);
+    fails(&ran(&["score", &place], folder), &[&place, "never change"]);
+    fails(&ran(&["report", "ftp://place/run"], folder), &["ftp://place/run", "give s3://BUCKET/PLACE"]);
+    fails(&ran(&["report", "s3://"], folder), &["s3://"]);
+    let output = isocost(&["run", "kept.toml", "--out", &place], folder)
+        .env("ISOCOST_PART_S", "soon")
+        .output()
+        .unwrap();
+    fails(&output, &["ISOCOST_PART_S"]);
+}
+
+/// Another sweep never joins the records that are there.
+#[test]
+fn a_store_that_holds_another_run_is_left_alone() {
+    let (folder, place) = folder_and_place("other");
+    let folder = folder.path();
+    let small = SWEEP.replace("problems = 60", "problems = 2");
+    std::fs::write(folder.join("small.toml"), &small).unwrap();
+    std::fs::write(folder.join("other.toml"), small.replace("seed = 5", "seed = 6")).unwrap();
+    succeeds(&ran(&["run", "small.toml", "--out", &place], folder));
+    let before = cells(folder, &place);
+    fails(&ran(&["run", "other.toml", "--out", &place], folder), &[&place, "another sweep"]);
+    assert_eq!(cells(folder, &place), before);
+}
