@@ -134,6 +134,10 @@ pub struct Activity {
     /// Seconds spent handing trajectories over: text, grading, writing.
     #[serde(default)]
     pub handing_over_s: f64,
+    /// Seconds times the share of the processors' time that went to other programs, or other machines where this one is
+    /// virtual; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others_s: Option<f64>,
     /// What happened that a reader should know: a worker that died, requests that were tried again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incidents: Vec<String>,
@@ -151,6 +155,7 @@ impl Activity {
         self.most_rows = self.most_rows.max(other.most_rows);
         self.halvings += other.halvings;
         self.handing_over_s += other.handing_over_s;
+        self.others_s = self.others_s.into_iter().chain(other.others_s).reduce(|a, b| a + b);
         self.incidents.extend_from_slice(&other.incidents);
     }
 }

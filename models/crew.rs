@@ -146,7 +146,8 @@ impl Engine for Crew {
                     }
                 }
                 Some(Reply::Done(done)) => {
-                    activity.add(&done);
+                    // A worker takes the other workers for strangers.
+                    activity.add(&Activity { others_s: None, ..done });
                     self.workers[number].is_busy = false;
                     self.hand_out(&mut queue, settings);
                 }

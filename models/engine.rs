@@ -13,6 +13,7 @@ use isocost_harness::step::Step;
 use crate::cache::{BLOCK, Cache};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
+use crate::contention::Contention;
 use crate::conversation::Conversation;
 use crate::decoder::Decoder;
 use crate::load::LoadError;
@@ -114,6 +115,7 @@ impl LocalEngine {
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity, EngineError> {
         let halvings = self.make_room(prompts, settings)?;
+        let watch = Contention::start();
         let (conversation, listeners) = (&self.conversation, &mut self.listeners);
         let activity =
             Scheduler::new(&self.decoder, &mut self.cache, conversation.markers(), settings, self.most_rows)
@@ -128,7 +130,8 @@ impl LocalEngine {
                 .map_err(|e| EngineError::Device(e.to_string()))?;
         // What was too much once would be again.
         self.most_rows = (self.most_rows >> activity.halvings.min(63)).max(1);
-        Ok(Activity { halvings: activity.halvings + halvings, ..activity })
+        let others_s = watch.share().map(|share| share * activity.wall_s);
+        Ok(Activity { halvings: activity.halvings + halvings, others_s, ..activity })
     }
 
     /// Enlarges the cache to what `most_rows` of these trajectories can come to need, as far as memory allows.

@@ -296,21 +296,29 @@ fn activity(path: &Path, sweep: &Sweep, records: usize) -> Result<Vec<String>> {
         return Ok([vec![format!("{records} trajectories recorded.")], total.incidents, requests].concat());
     }
     let rate = total.sampled_tokens as f64 / total.wall_s;
-    let outside = 100.0 * (1.0 - total.device_s / total.wall_s);
+    let (outside, rows) =
+        (100.0 * (1.0 - total.device_s / total.wall_s), total.row_steps as f64 / total.steps as f64);
     let halved =
         format!("The device ran out of memory {} times; the batch was halved each time.", total.halvings);
     let mut lines = vec![
         format!("{records} trajectories, {} tokens sampled at {rate:.0} a second.", total.sampled_tokens),
         format!(
-            "{} forward passes with {:.1} rows on average (at most {}); {outside:.1} % of the time was spent outside them.",
+            "{} forward passes with {rows:.1} rows on average, {:.0} % of the {} that there were places for; {outside:.1} % of the time was spent outside them.",
             total.steps,
-            total.row_steps as f64 / total.steps as f64,
+            100.0 * rows / total.most_rows as f64,
             total.most_rows
         ),
     ];
+    lines.extend(total.others_s.map(|others_s| contention(others_s / total.wall_s)));
     lines.extend(Some(halved).filter(|_| total.halvings > 0));
     lines.extend(total.incidents);
     lines.extend(requests);
     lines.extend(energy::summary(&energy::read_energy(path)?));
     Ok(lines)
+}
+
+/// How idle the machine was.
+pub(crate) fn contention(share: f64) -> String {
+    let warning = if share > 0.05 { ": these seconds are not those of an idle machine" } else { "" };
+    format!("Others took {:.1} % of the processors' time meanwhile{warning}.", 100.0 * share)
 }

@@ -52,7 +52,9 @@ pub(crate) fn verify(args: &VerifyArgs, library: &Library) -> Result<ExitCode> {
         }
         let contention = Contention::start();
         let (surface, checks) = run.check_model(model, &cells, &mut watch)?;
-        verification.conditions.extend(contention.share().map(|share| shared(&model.name, share)));
+        verification
+            .conditions
+            .extend(contention.share().map(|share| format!("{}: {}", model.name, report::contention(share))));
         let fit = summary(&surface).swap_remove(1);
         verification.conditions.push(format!("{} on {}: {fit}", model.name, surface.name.device));
         verification.conditions.extend(against_the_run(path, &model.name, &surface)?);
@@ -65,13 +67,6 @@ pub(crate) fn verify(args: &VerifyArgs, library: &Library) -> Result<ExitCode> {
     report::write(path, &[])?;
     let equal = verification.cells.iter().all(CellCheck::tokens_are_equal);
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// How idle the machine was.
-fn shared(model: &str, share: f64) -> String {
-    let warning = if share > 0.05 { ": these seconds are not those of an idle machine" } else { "" };
-    let percent = 100.0 * share;
-    format!("{model}: others took {percent:.1} % of the processors' time meanwhile{warning}.")
 }
 
 /// The surface against every step of the run itself, which may have met another machine.

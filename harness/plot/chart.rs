@@ -10,7 +10,8 @@ const RIGHT_OF_LABELS: f64 = 100.0;
 const BELOW: f64 = 46.0;
 const DEPTH: f64 = 270.0;
 const NAME_GAP: f64 = 17.0;
-const NAME_WIDTH: f64 = 172.0;
+/// Width of a letter of a name, more than most are.
+const NAME_LETTER: f64 = 6.0;
 const LONGEST_LABEL: usize = 15;
 
 /// A point, in the units of the axes.
@@ -131,9 +132,11 @@ impl Chart {
         let top = head_height(&self.subtitle) + if self.y.names_count().is_some() { 4.0 } else { 24.0 };
         let labels = self.series.iter().filter(|series| series.is_labelled).count();
         let names = self.y.names_count().map(|count| count as f64 * NAME_GAP);
+        let longest = self.y.ticks().iter().map(|(_, name)| name.chars().count()).max().unwrap_or(0);
+        let beside = (longest as f64 * NAME_LETTER + 12.0).clamp(58.0, WIDTH / 2.0);
         let right = WIDTH - if labels > 0 { RIGHT_OF_LABELS } else { 20.0 };
         let depth = names.unwrap_or(DEPTH.max(LABEL * 1.3 * labels as f64));
-        Frame { left: if names.is_some() { NAME_WIDTH } else { 58.0 }, right, top, bottom: top + depth }
+        Frame { left: if names.is_some() { beside } else { 58.0 }, right, top, bottom: top + depth }
     }
 
     fn draw_grid(&self, pen: &mut Pen, frame: &Frame) {

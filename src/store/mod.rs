@@ -6,6 +6,8 @@
 #[cfg(feature = "object-store")]
 mod bucket;
 #[cfg(feature = "object-store")]
+mod mirror;
+#[cfg(feature = "object-store")]
 mod working_copy;
 
 use std::path::PathBuf;
@@ -43,7 +45,7 @@ impl WorkingCopies {
                 continue;
             };
             let copy = WorkingCopy::check_out(&url, access).context(url.clone())?;
-            *path = copy.path().to_owned();
+            *path = copy.path();
             output::show_instead(&path.to_string_lossy(), &url);
             self.0.push(copy);
         }
@@ -76,7 +78,7 @@ impl WorkingCopy {
         )
     }
 
-    fn path(&self) -> &std::path::Path {
+    fn path(&self) -> PathBuf {
         match *self {}
     }
 

@@ -79,7 +79,8 @@ fn a_sweep_takes_the_memory_of_one_model_however_many_it_has() {
     let weights = std::fs::metadata(weights).unwrap().len();
     let (one, eight) = (peak_bytes(&["bundled:reason-l"]), peak_bytes(&["bundled:reason-l"; 8]));
     assert!(one > weights, "{one} bytes: the peak was missed");
-    assert!(eight < one + 2 * weights, "{one} bytes with one model, {eight} with eight of {weights}");
+    // Eight at once would take seven more.
+    assert!(eight < one + 3 * weights, "{one} bytes with one model, {eight} with eight of {weights}");
 }
 
 #[test]

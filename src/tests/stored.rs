@@ -44,26 +44,26 @@ fn started(folder: &Path, args: &[&str]) -> Child {
     isocost(args, folder).env("ISOCOST_PART_S", "0.1").spawn().unwrap()
 }
 
-/// A run in a store as a folder: what `merge` of its one shard would be, by the library's own reading.
+/// The same sweep in a folder, undisturbed.
 fn sampled_alone(folder: &Path) -> Vec<isocost_harness::trajectory::Trajectory> {
     succeeds(&ran(&["run", "kept.toml", "--out", "alone"], folder));
     records(&folder.join("alone"))
 }
 
-/// The records of a run in a store, by way of `table` for its cells and of the parts for its lines.
+/// Every cell of a run, wherever it is.
 fn cells(folder: &Path, run: &str) -> serde_json::Value {
     let output = ran(&["table", run, "-o", "json"], folder);
     succeeds(&output);
     let mut cells: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     // What depends on the clock is not compared.
-    for row in cells["rows"].as_array_mut().unwrap() {
+    for row in cells["cells"].as_array_mut().unwrap() {
         let object = row.as_object_mut().unwrap();
         object.retain(|key, _| {
             ["model", "task", "budget", "n", "strategy", "accuracy", "problems"].contains(&key.as_str())
         });
         assert!(object.len() >= 6, "{object:?}");
     }
-    cells["rows"].take()
+    cells["cells"].take()
 }
 
 #[test]
@@ -153,6 +153,22 @@ fn what_a_store_cannot_do_is_a_clear_error() {
         .output()
         .unwrap();
     fails(&output, &["ISOCOST_PART_S"]);
+}
+
+/// A port on which nobody listens.
+#[test]
+fn a_store_that_does_not_answer_is_an_error_that_tells_no_key() {
+    let (folder, _) = folder_and_place("away");
+    let away = [
+        ("AWS_ENDPOINT", "http://127.0.0.1:9"),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "planted-id"),
+        ("AWS_SECRET_ACCESS_KEY", "planted-secret"),
+    ];
+    let output = isocost(&["report", "s3://runs/away"], folder.path()).envs(away).output().unwrap();
+    fails(&output, &["s3://runs/away"]);
+    assert!(!stderr(&output).contains("planted"), "{}", stderr(&output));
 }
 
 /// Another sweep never joins the records that are there.
