@@ -17,6 +17,7 @@ mod deadline;
 pub mod decoder;
 pub mod device;
 pub mod device_rates;
+mod elementwise;
 pub mod engine;
 pub mod export;
 pub mod facts;

@@ -6,6 +6,7 @@ use candle_nn::ops::rms_norm;
 use crate::attention::{Heads, Span, attend};
 use crate::cache::Pool;
 use crate::config::{Config, LayerKind};
+use crate::elementwise::{add, gated};
 use crate::linear::Linear;
 use crate::load::LoadError;
 use crate::rope::Angles;
@@ -149,12 +150,11 @@ impl Layer {
             Some(norm) => rms_norm(&y, norm, eps),
         };
         let h = rms_norm(x, &self.attention_norm, eps)?;
-        let x = (x + behind(&self.attention_out_norm, self.attention(&h, c, cached, batch)?)?)?;
+        let x = add(x, &behind(&self.attention_out_norm, self.attention(&h, c, cached, batch)?)?)?;
         let h = rms_norm(&x, &self.mlp_norm, eps)?;
         let [gate, up] = Linear::forward_all([&self.gate, &self.up], &h)?;
-        let gate = if c.gemma.is_some() { gate.gelu()? } else { candle_nn::ops::silu(&gate)? };
-        let h = (gate * up)?;
-        &x + behind(&self.mlp_out_norm, self.down.forward(&h)?)?
+        let h = if c.gemma.is_some() { (gate.gelu()? * up)? } else { gated(&gate, &up)? };
+        add(&x, &behind(&self.mlp_out_norm, self.down.forward(&h)?)?)
     }
 
     fn attention(&self, h: &Tensor, c: &Config, cached: &Pool, batch: &Batch) -> Result<Tensor> {
