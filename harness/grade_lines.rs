@@ -5,7 +5,7 @@
 //! completions must not be lost for one. Contract: one line out for each line in that is not blank, in order.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,6 +14,9 @@ use crate::escape;
 use crate::grader::{GRADER_VERSION, Method};
 use crate::judge::{Finding, Judge};
 use crate::outcome::Outcome;
+
+/// Bytes of a line that are read: no completion is longer.
+const MAX_LINE_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 
 /// A graded line.
 #[derive(Debug, Serialize)]
@@ -53,14 +56,14 @@ pub struct Counts {
 /// # Errors
 /// Reading or writing failed.
 pub fn grade_lines(
-    input: impl BufRead,
+    mut input: impl BufRead,
     mut output: impl Write,
     judge: impl Fn(Option<&str>) -> Result<Judge, String>,
 ) -> io::Result<Counts> {
     let mut judges = Judges { find: judge, known: HashMap::new() };
     let mut counts = Counts::default();
-    for line in input.split(b'\n') {
-        let line = line?;
+    let mut line = Vec::new();
+    while next_line(&mut input, &mut line)? {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
@@ -71,6 +74,20 @@ pub fn grade_lines(
     }
     output.flush()?;
     Ok(counts)
+}
+
+/// Reads a line, or the beginning of one that is too long; false at the end.
+fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', line)?;
+    if is_cut(line) {
+        input.skip_until(b'\n')?;
+    }
+    Ok(!line.is_empty())
+}
+
+fn is_cut(line: &[u8]) -> bool {
+    line.len() as u64 == MAX_LINE_BYTES && !line.ends_with(b"\n")
 }
 
 /// The judges of the tasks met so far.
@@ -110,6 +127,7 @@ where
     let field = |name: &str| parsed.as_ref().ok().and_then(|line| line.get(name)).cloned();
     let task = field("task").as_ref().and_then(as_text);
     let found = match &parsed {
+        _ if is_cut(line) => Err(format!("the line is longer than {} MiB", MAX_LINE_BYTES >> 20)),
         Ok(line) => finding(line, &task, judges),
         Err(error) => Err(error.to_string()),
     };
@@ -180,6 +198,14 @@ mod tests {
 
     fn outcomes(lines: &[Value]) -> Vec<&str> {
         lines.iter().map(|line| line["outcome"].as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_line_without_end_takes_bounded_memory_and_is_an_error_line() {
+        let good = r#"{"gold":"1","answer":"1"}"#;
+        let (lines, counts) = graded(&format!("{good}\n{}\n{good}\n", "[".repeat(3 << 20)));
+        assert_eq!(outcomes(&lines), ["correct", "error", "correct"]);
+        assert_eq!((lines[1]["error"].as_str(), counts.error), (Some("the line is longer than 1 MiB"), 1));
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub mod price;
 pub mod problem;
 pub mod publication;
 mod record_line;
+mod records;
 pub mod regrade;
 pub mod replay;
 pub mod report_html;

@@ -35,6 +35,7 @@ pub mod memory;
 pub mod meter;
 mod packed;
 mod panel;
+mod prefetch;
 pub mod random_model;
 #[cfg(feature = "remote")]
 pub mod remote;

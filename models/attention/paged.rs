@@ -19,6 +19,7 @@ use super::{Heads, Span};
 use crate::cache::BLOCK;
 use crate::lanes::softmax;
 use crate::panel::{lanes_at, number_at, set_lanes_at};
+use crate::prefetch::{LINE, ask_for};
 
 /// Multiply-adds below which a task of its own costs more than it saves.
 const WORTH_A_TASK: usize = 1 << 17;
@@ -226,22 +227,14 @@ impl<T: Stored> Attend<'_, T> {
 
 /// Blocks of a sequence lie anywhere, so the processor cannot guess the next: it is asked for so many visits before.
 const AHEAD: usize = 3;
-/// Bytes that come into a cache together.
-const LINE: usize = 64;
-
 /// Asks for `rows` of `width` numbers, `stride` apart, without waiting for them.
 #[inline(always)]
 fn fetch<T>(numbers: &[T], width: usize, rows: usize, stride: usize) {
-    #[cfg(target_arch = "x86_64")]
     for row in 0..rows {
         for number in (0..width).step_by(LINE / size_of::<T>()) {
-            let place = numbers.as_ptr().wrapping_add(row * stride + number);
-            // SAFETY: a hint reads nothing and may name any place.
-            unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(place.cast()) };
+            ask_for(numbers.as_ptr().wrapping_add(row * stride + number));
         }
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (numbers, width, rows, stride, LINE);
 }
 
 /// Query heads that read a vector of keys or values together.

@@ -11,6 +11,7 @@ use super::rows::{add_group, group_sums, interleave, with_rows};
 use crate::panel::{
     Block, Encoding, Kind, PANEL, Words, each_number, lanes_at, number_at, set_lanes_at, with_kind,
 };
+use crate::prefetch::{LINE, ask_for};
 
 /// Vectors of columns side by side: with two of them, memory is read in order.
 const VECTORS: usize = 2;
@@ -107,9 +108,28 @@ impl<S: Simd, K: Kind, const R: usize> NullaryFnOnce for Multiply<'_, S, K, R> {
                     heads[v] = blocks[v].head();
                 }
                 for group in 0..K::LAYOUT.groups() {
+                    // With a row or two, what is read of these is read as fast as memory gives it, and hints take turns from it.
+                    if !(matches!(K::ENCODING, Encoding::Q8_0) && R < 3) {
+                        ahead::<K>(rows, group);
+                    }
                     self.add(&blocks, &heads, first, (i, group));
                 }
             }
+        }
+    }
+}
+
+/// Rows of words from those that are multiplied to those that are asked for: two pages.
+const AHEAD: usize = 64;
+
+/// Asks for as many rows as a group has, two pages further on; behind a panel lies the next.
+#[inline(always)]
+fn ahead<K: Kind>(block: &[Words], group: usize) {
+    let of_a_group = K::LAYOUT.rows() / K::LAYOUT.groups();
+    for row in 0..of_a_group {
+        let words = block.as_ptr().wrapping_add(group * of_a_group + row + AHEAD);
+        for line in (0..size_of::<Words>()).step_by(LINE) {
+            ask_for(words.cast::<u8>().wrapping_add(line));
         }
     }
 }

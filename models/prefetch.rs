@@ -1,0 +1,19 @@
+//! Asking for memory before it is needed.
+//!
+//! A processor guesses what is read next from what was read last. It cannot guess where the next block of a cache lies, and it waits at
+//! the beginning of each page and wherever a loop between two reads is longer than the part of the program it looks ahead in.
+
+/// Bytes that come into a cache together.
+pub(crate) const LINE: usize = 64;
+
+/// Asks for the line at a place, which may be any, without waiting for it.
+#[inline(always)]
+pub(crate) fn ask_for<T>(place: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint reads nothing.
+    unsafe {
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(place.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
