@@ -50,7 +50,7 @@ fn split(piece: &Piece) -> (String, String, bool) {
     let is_cut = piece.finish.as_deref() == Some("length");
     let without_tag = |text: &str| text.trim_start().strip_prefix(OPEN).unwrap_or(text).to_owned();
     if !piece.reasoning.is_empty() || piece.closed {
-        (without_tag(&piece.reasoning), piece.text.clone(), piece.closed || !piece.text.is_empty())
+        (without_tag(&piece.reasoning), piece.text.clone(), piece.closed || !piece.text.trim().is_empty())
     } else if is_open(&piece.text) || is_cut {
         (without_tag(&piece.text), String::new(), false)
     } else {

@@ -28,6 +28,8 @@ pub(super) struct Piece {
     pub(super) usage: Option<Usage>,
     /// Pieces of the thought and of the text.
     pub(super) counts: [u32; 2],
+    /// Pieces of nothing but blanks.
+    blanks: u32,
     /// Seconds to the first piece, and to the first that is no thought.
     pub(super) first_s: [Option<f64>; 2],
     pub(super) gaps_s: Vec<f64>,
@@ -121,6 +123,11 @@ impl Piece {
         self.ended_twice |= self.finish.is_some() && choice.finish_reason.is_some();
         self.finish = choice.finish_reason.or(self.finish.take());
         let arrived = [!thought.is_empty(), !text.is_empty()];
+        if arrived[0] && self.text.trim().is_empty() {
+            // What came before a thought stands for its tag.
+            self.text.clear();
+            self.first_s[1] = None;
+        }
         if arrived == [false, false] {
             return false;
         }
@@ -135,6 +142,7 @@ impl Piece {
         if arrived[1] {
             self.first_s[1].get_or_insert(seconds);
         }
+        self.blanks += u32::from(thought.trim().is_empty() && text.trim().is_empty());
         self.counts[0] += u32::from(arrived[0]);
         self.counts[1] += u32::from(arrived[1]);
         self.reasoning += &thought;
@@ -164,7 +172,10 @@ impl Piece {
 
     /// A stream that is whole says why it ended, and has no more pieces than tokens.
     fn check(&self) -> Result<(), Failure> {
-        let pieces = self.counts[0] + self.counts[1];
+        // Where a server takes the thought out of the text, it may leave a blank where a tag was.
+        let is_taken_out = !self.reasoning.is_empty() && !self.closed;
+        let blanks = if is_taken_out { self.blanks } else { 0 };
+        let pieces = self.counts[0] + self.counts[1] - blanks;
         match (&self.finish, &self.usage) {
             (None, _) => Err(passing("the stream ended without a reason".into())),
             _ if self.ended_twice => {

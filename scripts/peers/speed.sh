@@ -28,7 +28,7 @@ mkdir -p "$out"
 {
   echo "# Speed"
   echo
-  echo "Written by \`scripts/peers/speed.sh\` on $(nproc) cores of $(grep -m1 -o ': .*' /proc/cpuinfo | cut -c3-) at $(target/release/isocost --version), $(git rev-parse --short HEAD)."
+  echo "Written by \`scripts/peers/speed.sh\` on $(nproc) cores of $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo) at $(target/release/isocost --version), $(git rev-parse --short HEAD)."
   echo
   echo "## Beside llama.cpp"
   echo
@@ -37,7 +37,7 @@ mkdir -p "$out"
   table qwen2.5-0.5b --kinds q4_k_m,q8_0,bf16 --contexts 64 --rounds 2
   table qwen3-0.6b --kinds q4_k_m,q8_0,bf16 --contexts 64 --rounds 2
   table qwen2.5-0.5b --kinds q8_0,bf16 --contexts 2048 --rounds 1
-  table qwen3-0.6b --kinds q8_0 --contexts 2048 --rounds 1
+  table qwen3-0.6b --kinds q8_0 --batches 1,8 --contexts 2048 --rounds 1
   echo "## Beside transformers"
   echo
   echo "Qwen2.5-0.5B's shape in bf16, static cache and torch.compile: \`scripts/peers/transformers_bench.py\`, a row of JSON each."

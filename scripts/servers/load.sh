@@ -12,7 +12,7 @@ LOAD_REPORT=$measured cargo test --workspace "$@" --test load -- --ignored --noc
 {
   echo "# Load"
   echo
-  echo "Written by \`scripts/servers/load.sh${*:+ $*}\` on $(nproc) cores of $(grep -m1 -o ': .*' /proc/cpuinfo | cut -c3-) (kernel $(uname -r))."
+  echo "Written by \`scripts/servers/load.sh${*:+ $*}\` on $(nproc) cores of $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo) (kernel $(uname -r))."
   echo "200 trajectories are under way at once; each is two requests, a thought that is left at its closing tag and an answer. The"
   echo "server sends a token each 25 ms; it runs on the same cores, and its own processor time is not in the table."
   echo

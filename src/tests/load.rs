@@ -128,5 +128,7 @@ fn two_hundred_requests_at_once_leak_neither_memory_nor_descriptors() {
     assert_eq!(failed, 0);
     assert!(at_once >= AT_ONCE, "{at_once} requests at once");
     assert!(most <= AT_ONCE + 40, "{most} descriptors");
-    assert!(slope(warm) < 20.0, "memory grows by {} KiB a second", slope(warm));
+    // What stays of a record is its key, so that it is not recorded twice; its text alone would be more than this.
+    let of_a_record = slope(warm) * last.s / records as f64;
+    assert!(of_a_record < 1.0, "memory grows by {of_a_record} KiB for each record");
 }

@@ -1,7 +1,7 @@
 //! How one server or another says the same thing.
 //!
 //! Written after what llama-server (llama.cpp 0c1e570) was seen to send, and after the protocol definitions of vLLM
-//! (`entrypoints/openai/*/protocol.py`, 0.11 to 0.19) and SGLang (`srt/entrypoints/openai/protocol.py`).
+//! (`entrypoints/openai/*/protocol.py`, 0.11 to 0.19), what `transformers serve` (5.24.0) was seen to send, and SGLang (`srt/entrypoints/openai/protocol.py`).
 
 use serde_json::{Map, Value, json};
 
@@ -25,6 +25,8 @@ pub(crate) struct Dialect {
     pub(crate) ids: Ids,
     /// Whether a stream ends with a word that says so.
     pub(crate) says_done: bool,
+    /// Whether a blank stands where the first tag of a chat's thought was taken out.
+    pub(crate) leaves_a_blank: bool,
 }
 
 /// Where the ids of tokens are told.
@@ -42,11 +44,18 @@ pub(crate) enum Ids {
 impl Dialect {
     pub(crate) fn plain() -> Self {
         let thought = &["reasoning_content"];
-        Self { usage: true, thought, opens_in_prompt: false, ids: Ids::Nowhere, says_done: true }
+        Self {
+            usage: true,
+            thought,
+            opens_in_prompt: false,
+            ids: Ids::Nowhere,
+            says_done: true,
+            leaves_a_blank: false,
+        }
     }
 
     pub(crate) fn transformers() -> Self {
-        Self { says_done: false, ..Self::plain() }
+        Self { says_done: false, leaves_a_blank: true, ..Self::plain() }
     }
 
     pub(crate) fn vllm() -> Self {
@@ -129,7 +138,9 @@ impl Dialect {
         let is_cut = said.len() >= most;
         let sampled = said.len().min(most) + usize::from(!is_cut);
         let first = json!({ "choices": [{ "delta": { "role": "assistant", "content": null }, "index": 0 }] });
-        let mut events: Vec<Value> = [first].into_iter().chain(said.into_iter().take(most)).collect();
+        let blank = self.leaves_a_blank.then(|| delta(&["content"], " "));
+        let said = blank.into_iter().chain(said.into_iter().take(most));
+        let mut events: Vec<Value> = [first].into_iter().chain(said).collect();
         let reason = if is_cut { "length" } else { "stop" };
         events.push(json!({ "choices": [{ "delta": {}, "finish_reason": reason }] }));
         events.extend(self.usage.then(
