@@ -11,7 +11,7 @@ const BELOW: f64 = 46.0;
 const DEPTH: f64 = 270.0;
 const NAME_GAP: f64 = 17.0;
 /// Width of a letter of a name, more than most are.
-const NAME_LETTER: f64 = 6.0;
+const NAME_LETTER: f64 = 7.0;
 const LONGEST_LABEL: usize = 15;
 
 /// A point, in the units of the axes.
