@@ -30,7 +30,7 @@ const NOT_RUN: [(&str, &str); 14] = [
 ];
 
 /// What is run instead of what is written, since a debug build and a few seconds are all there is.
-const INSTEAD: [(&str, &str); 6] = [
+const INSTEAD: [(&str, &str); 7] = [
     ("cargo run --release -- run quickstart", "isocost run quickstart --limit 1"),
     ("isocost run quickstart --limit 2 ", "isocost run brittleness --limit 1 "),
     ("isocost run quickstart --limit 3 ", "isocost run brittleness --limit 2 "),
@@ -39,6 +39,7 @@ const INSTEAD: [(&str, &str); 6] = [
         "isocost run quickstart --out results/runs/study",
         "isocost run brittleness --limit 2 --out results/runs/study",
     ),
+    ("isocost run study --out", "isocost run brittleness --limit 2 --out"),
     ("isocost plan quickstart --limit 4", "isocost plan brittleness --limit 1"),
 ];
 
