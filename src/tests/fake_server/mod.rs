@@ -143,26 +143,39 @@ fn answer(stream: &mut TcpStream, request: Request, state: &Mutex<State>) -> boo
     } else {
         dialect.completion(&body, thought)
     };
-    let is_of_use = match trouble {
+    let under_way = UnderWay(state);
+    match trouble {
         Some(trouble) => trouble.write(stream, &events, &request.authorization),
-        None => stream_events(stream, &events, dialect.last_word(), pace).is_ok(),
-    };
-    state.lock().unwrap().under_way -= 1;
-    is_of_use
+        None => stream_events(stream, &events, dialect.last_word(), pace, under_way).is_ok(),
+    }
 }
 
-/// Writes the events of a stream one by one, each as a chunk.
+/// A request under way, as long as it lives.
+struct UnderWay<'a>(&'a Mutex<State>);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().under_way -= 1;
+    }
+}
+
+/// Writes the events of a stream one by one, each as a chunk. Who reads the last one may ask again at once, so the request is over
+/// before that.
 fn stream_events(
     stream: &mut TcpStream,
     events: &[Value],
     last: Option<String>,
     pace: Duration,
+    under_way: UnderWay,
 ) -> std::io::Result<()> {
     stream.write_all(
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
     )?;
-    for event in events.iter().map(Value::to_string).chain(last) {
+    let mut under_way = Some(under_way);
+    let mut events = events.iter().map(Value::to_string).chain(last).peekable();
+    while let Some(event) = events.next() {
         std::thread::sleep(pace);
+        under_way = under_way.filter(|_| events.peek().is_some());
         let line = format!("data: {event}\n\n");
         stream.write_all(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes())?;
     }
