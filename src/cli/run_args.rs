@@ -13,7 +13,7 @@ use crate::log::LogFormat;
 pub(crate) struct RunArgs {
     /// A built-in sweep, or a TOML file.
     pub(crate) sweep: String,
-    /// Run directory [default: results/runs/DATE-HOST-SWEEP].
+    /// Run directory, or its place in an object store [default: results/runs/DATE-HOST-SWEEP].
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
     /// Where the models run: `cpu`, `cuda`, `cuda:INDEX`, `metal`, or `auto`, a GPU if there is one; several share the

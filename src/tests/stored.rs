@@ -66,6 +66,14 @@ fn cells(folder: &Path, run: &str) -> serde_json::Value {
     cells["cells"].take()
 }
 
+/// The run in the store has the cells of one that nothing happened to, and no record is there twice.
+fn is_undisturbed(folder: &Path, place: &str) {
+    sampled_alone(folder);
+    assert_eq!(cells(folder, place), cells(folder, "alone"));
+    let report = ran(&["report", place], folder);
+    assert!(!stderr(&report).contains("left out"), "{}", stderr(&report));
+}
+
 #[test]
 fn a_run_in_a_store_is_the_run_in_a_folder() {
     let (folder, place) = folder_and_place("run");
@@ -91,7 +99,6 @@ fn a_run_in_a_store_is_the_run_in_a_folder() {
 fn a_run_that_is_killed_goes_on_from_the_store_on_another_machine() {
     let (folder, place) = folder_and_place("killed");
     let folder = folder.path();
-    let mut recorded = 0;
     for wait_ms in [900, 1300] {
         let mut child = started(folder, &["run", "kept.toml", "--out", &place]);
         std::thread::sleep(Duration::from_millis(wait_ms));
@@ -100,14 +107,12 @@ fn a_run_that_is_killed_goes_on_from_the_store_on_another_machine() {
     }
     let output = ran(&["run", "kept.toml", "--out", &place], folder);
     succeeds(&output);
-    if let Some(line) = stderr(&output).lines().find(|line| line.contains("are recorded already")) {
-        recorded = line.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
-    }
-    assert!(recorded > 0, "the parts of killed runs are there: {}", stderr(&output));
-    sampled_alone(folder);
-    assert_eq!(cells(folder, &place), cells(folder, "alone"));
-    let report = ran(&["report", &place], folder);
-    assert!(!stderr(&report).contains("left out"), "nothing is there twice: {}", stderr(&report));
+    assert!(
+        stderr(&output).contains("are recorded already"),
+        "the parts of killed runs: {}",
+        stderr(&output)
+    );
+    is_undisturbed(folder, &place);
 }
 
 #[test]
@@ -119,10 +124,7 @@ fn the_process_that_came_later_has_the_run_and_the_earlier_one_says_so() {
     let later = ran(&["run", "kept.toml", "--out", &place], folder);
     succeeds(&later);
     fails(&earlier.wait_with_output().unwrap(), &[&place, "another process has taken this run over"]);
-    sampled_alone(folder);
-    assert_eq!(cells(folder, &place), cells(folder, "alone"));
-    let report = ran(&["report", &place], folder);
-    assert!(!stderr(&report).contains("left out"), "nothing is there twice: {}", stderr(&report));
+    is_undisturbed(folder, &place);
 }
 
 #[test]
