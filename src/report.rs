@@ -233,9 +233,9 @@ fn draw(path: &Path, figures: &[figures::Figure]) -> Result<()> {
     let folder = path.join("figures");
     std::fs::create_dir_all(&folder).with_context(|| unwritten(&folder))?;
     figures.par_iter().try_for_each(|figure| {
-        write_whole(&folder.join(format!("{}.svg", figure.name)), &figure.drawing.file())?;
-        let png = folder.join(format!("{}.png", figure.name));
-        Ok(write_bytes(&png, &plot::png(&figure.drawing)?)?)
+        let svg = plot::svg(&figure.picture)?;
+        write_whole(&folder.join(format!("{}.svg", figure.name)), &svg)?;
+        Ok(write_bytes(&folder.join(format!("{}.png", figure.name)), &plot::png(&svg)?)?)
     })
 }
 
@@ -249,7 +249,7 @@ fn is_in_markdown(figure: &&figures::Figure) -> bool {
 }
 
 fn linked(figure: &figures::Figure) -> Figure {
-    Figure { file: format!("figures/{}.svg", figure.name), caption: figure.drawing.title().to_owned() }
+    Figure { file: format!("figures/{}.svg", figure.name), caption: figure.picture.title().to_owned() }
 }
 
 fn all_conditions(manifest: &Manifest) -> Vec<(String, String)> {

@@ -14,8 +14,9 @@ pub(super) fn figure(facts: &Facts, task: &str) -> Option<Figure> {
     for (at, model) in models(facts.rows).into_iter().enumerate() {
         let rows = rows_of(facts, task, Some(model));
         let single = by_tokens(&rows, (Strategy::First, 1), model, at, Form::Line);
-        series.extend(single.as_ref().and_then(|line| fit(line, at)));
+        let fitted = single.as_ref().and_then(|line| fit(line, at));
         series.extend(single);
+        series.extend(fitted);
         if let Some(way) = best_choice(&rows) {
             series.extend(by_tokens(&rows, way, model, at, Form::Dashed));
             ways.push(way_name(way.0, way.1));
@@ -51,7 +52,7 @@ pub(super) fn figure(facts: &Facts, task: &str) -> Option<Figure> {
         task: Some(task.into()),
         model: None,
         caption: format!("Tokens are those that were really sampled, of all completions together.{slopes}"),
-        drawing: chart.draw(),
+        picture: chart.into(),
     })
 }
 

@@ -54,7 +54,7 @@ pub(super) fn figure(facts: &Facts, task: &str, model: &str) -> Option<Figure> {
         caption:
             "Follow a dashed line to spend the same money; where it meets the darkest tile it is spent best."
                 .into(),
-        drawing: heat.draw(),
+        picture: heat.into(),
     })
 }
 

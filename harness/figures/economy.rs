@@ -43,6 +43,6 @@ pub(super) fn figure(facts: &Facts) -> Option<Figure> {
         task: None,
         model: None,
         caption: "A trajectory sampled to the largest budget holds every smaller one as a prefix, and N of them serve every n up to N.".into(),
-        drawing: chart.draw(),
+        picture: chart.into(),
     })
 }

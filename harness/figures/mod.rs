@@ -1,6 +1,6 @@
 //! The pictures of a run: what each shows, from rows and findings that were computed once.
 //!
-//! Every picture is one description; a report's page, a paper's SVG and a PNG are drawings of it.
+//! Every picture is one description; a report's page, a paper's SVG and a PNG are drawn from it.
 
 mod accuracy_by_tokens;
 mod budget_by_n;
@@ -19,7 +19,7 @@ use crate::claims::verdict::ComparisonFinding;
 use crate::currency::Currency;
 use crate::escape;
 use crate::latency_rows::LatencyRow;
-use crate::plot::Drawing;
+use crate::plot::Picture;
 use crate::plot::chart::Point;
 use crate::rounding::{share, significant};
 use crate::row::{Economy, Row};
@@ -78,7 +78,7 @@ pub struct Figure {
     /// What it shows, and how to read it.
     pub caption: String,
     /// The picture.
-    pub drawing: Drawing,
+    pub picture: Picture,
 }
 
 /// Every picture that the facts allow, in the order of a report.

@@ -26,7 +26,7 @@ pub(super) fn figure(facts: &Facts, task: &str) -> Option<Figure> {
     }
     let x = cost_axis(currency, rows.iter().map(|row| cost(currency, row)));
     let y = Axis::share("accuracy", rows.iter().filter_map(|row| Some(row.accuracy?.ci_high)));
-    series.extend(front_line(&placed, currency).map(Series::unlabelled));
+    series.extend(front_line(&placed, currency));
     let chart = Chart {
         title: format!("{task}: what accuracy costs"),
         subtitle: "Each point is a cell; fainter: less often on the Pareto front when problems are resampled. Steps: the front, with 95 % intervals. Dotted: equal price of a correct answer.".into(),
@@ -41,7 +41,7 @@ pub(super) fn figure(facts: &Facts, task: &str) -> Option<Figure> {
         task: Some(task.into()),
         model: None,
         caption: "Vertical grid: isocosts, spending the same. Horizontal grid: equal accuracy. The best of many cells is partly luck: a cell on the front in few resamplings may owe its place to it.".into(),
-        drawing: chart.draw(),
+        picture: chart.into(),
     })
 }
 

@@ -36,7 +36,7 @@ pub(super) fn figure(facts: &Facts) -> Option<Figure> {
         task: None,
         model: None,
         caption: findings(found).join(" "),
-        drawing: chart.draw(),
+        picture: chart.into(),
     })
 }
 

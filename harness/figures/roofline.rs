@@ -53,7 +53,7 @@ pub(super) fn figure(surface: &Surface) -> Option<Figure> {
         task: None,
         model: Some(name),
         caption: "Left of the bend bytes are the limit, right of it arithmetic. A model that fits a cache may pass the roof on the left.".into(),
-        drawing: chart.draw(),
+        picture: chart.into(),
     })
 }
 

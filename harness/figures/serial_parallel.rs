@@ -23,7 +23,7 @@ pub(super) fn figure(facts: &Facts, task: &str, model: &str) -> Option<Figure> {
     let parallel =
         |(at, budget): (usize, &Budget)| parallel(&rows, strategy, *budget, currency, (at, budgets.len()));
     let mut series: Vec<Series> = budgets.iter().enumerate().filter_map(parallel).collect();
-    series.extend(Series::new("longer thought", Colour::Ink, 0, Form::Line, serial).map(Series::unlabelled));
+    series.extend(Series::new("longer thought", Colour::Ink, 0, Form::Line, serial));
     let points = || series.iter().flat_map(|line| &line.points);
     let chart = Chart {
         title: format!("{task}: {model}, serial against parallel"),
@@ -46,7 +46,7 @@ pub(super) fn figure(facts: &Facts, task: &str, model: &str) -> Option<Figure> {
             "Where a coloured line runs above the line with the band, sampling again buys more than thinking longer.{}",
             gain.unwrap_or_default()
         ),
-        drawing: chart.draw(),
+        picture: chart.into(),
     })
 }
 

@@ -50,7 +50,7 @@ pub(super) fn figure(surface: &Surface) -> Option<Figure> {
         caption: format!(
             "A surface prices any trajectory on its device without generating anything again.{fit}"
         ),
-        drawing: chart.draw(),
+        picture: chart.into(),
     })
 }
 
@@ -95,7 +95,7 @@ fn lines(surface: &Surface, points: &[&Point], (at, count): (usize, usize)) -> [
     fitted.sort_by(|a, b| a.x.total_cmp(&b.x));
     fitted.dedup_by_key(|point| point.x);
     [
-        Series::new(&name, colour, at, Form::Fit, fitted),
         Series::new(&name, colour, at, Form::Dust, points.iter().map(measured).collect()),
+        Series::new(&name, colour, at, Form::Fit, fitted),
     ]
 }

@@ -36,7 +36,7 @@ pub(super) fn figure(facts: &Facts, task: &str) -> Option<Figure> {
         task: Some(task.into()),
         model: None,
         caption: "The run's trajectories replayed on the surface that verify measured. TTFT: first token; TTFA: first token of the answer; ITL: gap between tokens.".into(),
-        drawing: chart.draw(),
+        picture: chart.into(),
     })
 }
 

@@ -1,5 +1,9 @@
 //! Axes: where a value lies, and which values are labelled.
 
+use serde_json::{Value, json};
+
+use crate::escape;
+
 /// How values are laid out from one end (0) to the other (1).
 #[derive(Clone, Debug, PartialEq)]
 enum Scale {
@@ -74,7 +78,7 @@ impl Axis {
     }
 
     /// Where a value lies, from 0 to 1.
-    pub(super) fn position(&self, value: f64) -> f64 {
+    fn position(&self, value: f64) -> f64 {
         match self.scale {
             Scale::Linear { low, high } => (value - low) / (high - low),
             Scale::Log { low, high } => (value.log10() - low) / (high - low),
@@ -95,27 +99,36 @@ impl Axis {
     }
 
     /// Where the linear part ends, if there is one.
-    pub(super) fn break_position(&self) -> Option<f64> {
+    fn break_position(&self) -> Option<f64> {
         match self.scale {
             Scale::LogWithZero { low, zero, .. } if zero > 0.0 => Some(self.position(2f64.powi(low))),
             _ => None,
         }
     }
 
-    /// Values to be labelled, with their labels.
-    pub(super) fn ticks(&self) -> &[(f64, String)] {
-        &self.ticks
+    /// Where a value lies, kept between the ends, with as many digits as a picture has.
+    pub(super) fn place(&self, value: f64) -> f64 {
+        rounded(self.position(value).clamp(0.0, 1.0))
     }
 
-    /// Whether it holds amounts, which a grid helps to read.
-    pub(super) fn is_amounts(&self) -> bool {
-        matches!(self.scale, Scale::Log { .. })
+    /// The axis as the script reads it.
+    pub(super) fn description(&self) -> Value {
+        let shown = self.ticks.iter().filter(|(value, _)| self.holds(*value));
+        let ticks: Vec<(f64, String)> =
+            shown.map(|(value, label)| (self.place(*value), escape::visible(label))).collect();
+        json!({
+            "title": self.title,
+            "ticks": ticks,
+            "is_names": matches!(self.scale, Scale::Names(_)),
+            "has_grid": matches!(self.scale, Scale::Log { .. }),
+            "break": self.break_position().map(rounded),
+        })
     }
+}
 
-    /// How many names the axis has, if it has names.
-    pub(super) fn names_count(&self) -> Option<usize> {
-        if let Scale::Names(count) = self.scale { Some(count) } else { None }
-    }
+/// Four digits after the point: less than a tenth of a pixel.
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
 }
 
 /// Powers of ten within the ends, thinned to at most six; 1, 2 and 5 of each where there are few.
@@ -146,7 +159,7 @@ mod tests {
     fn zero_lies_at_the_left_edge_and_the_largest_value_at_the_right() {
         let axis = Axis::counts("", [0.0, 16.0, 64.0, 256.0].into_iter());
         assert_eq!([0.0, 16.0, 64.0, 256.0].map(|value| axis.position(value)), [0.0, 0.2, 0.6, 1.0]);
-        let ticks: Vec<f64> = axis.ticks().iter().map(|tick| tick.0).collect();
+        let ticks: Vec<f64> = axis.ticks.iter().map(|tick| tick.0).collect();
         assert_eq!(ticks, [0.0, 16.0, 32.0, 64.0, 128.0, 256.0]);
         assert_eq!(axis.break_position(), Some(0.2));
     }
@@ -170,11 +183,7 @@ mod tests {
     #[test]
     fn amounts_are_labelled_at_powers_of_ten_or_finer() {
         let values = |low, high| -> Vec<f64> {
-            Axis::amounts("", [low, high].into_iter(), |v| v.to_string())
-                .ticks()
-                .iter()
-                .map(|t| t.0)
-                .collect()
+            Axis::amounts("", [low, high].into_iter(), |v| v.to_string()).ticks.iter().map(|t| t.0).collect()
         };
         assert_eq!(values(0.01, 10.0), [0.01, 0.1, 1.0, 10.0]);
         assert_eq!(values(1.0, 8.0), [1.0, 2.0, 5.0]);

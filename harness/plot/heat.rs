@@ -1,14 +1,9 @@
 //! A grid of amounts between 0 and 1, budget by n, with lines of equal cost and of equal accuracy across it.
 
-use super::drawing::{Anchor, Drawing, LABEL, Pen, WIDTH, head_height};
-use super::palette::Colour;
+use serde_json::{Value, json};
 
-const LEFT: f64 = 58.0;
-const RIGHT: f64 = WIDTH - 20.0;
-const ROW: f64 = 33.0;
-const BELOW: f64 = 46.0;
-/// From this share on a tile is dark enough for light text.
-const DARK: f64 = 0.6;
+use super::axis::rounded;
+use crate::escape;
 
 /// A tile.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,89 +45,49 @@ pub struct Heat {
 }
 
 impl Heat {
-    /// The heat map, drawn.
-    pub fn draw(&self) -> Drawing {
-        let top = head_height(&self.subtitle) + 24.0;
-        let bottom = top + ROW * self.rows.1.len() as f64;
-        let mut pen = Pen::default();
-        self.draw_tiles(&mut pen, bottom);
-        let dash = " stroke-dasharray=\"5 4\"";
-        self.draw_contours(&mut pen, bottom, (&self.accuracies, "equal accuracy", ""));
-        self.draw_contours(&mut pen, bottom, (&self.costs, "equal cost", dash));
-        self.draw_shares(&mut pen, bottom);
-        self.draw_names(&mut pen, (top, bottom));
-        pen.finish(&self.title, &self.subtitle, (head_height(&self.subtitle), bottom + BELOW))
+    /// The heat map as the script reads it: columns and rows counted from the first tile's centre.
+    pub(super) fn description(&self) -> Value {
+        let gap =
+            |contour: &Contour, is_last: bool| if is_last { contour.points.len().max(2) - 2 } else { 0 };
+        let contours = |contours: &[Contour], is_last: bool| {
+            contours.iter().map(|one| one.description(gap(one, is_last))).collect::<Vec<_>>()
+        };
+        json!({
+            "kind": "heat",
+            "title": escape::visible(&self.title),
+            "subtitle": escape::visible(&self.subtitle),
+            "columns": { "title": self.columns.0, "names": self.columns.1 },
+            "rows": { "title": self.rows.0, "names": self.rows.1 },
+            "tiles": self.placed().collect::<Vec<_>>(),
+            "costs": contours(&self.costs, true),
+            "accuracies": contours(&self.accuracies, false),
+        })
     }
 
-    fn width(&self) -> f64 {
-        (RIGHT - LEFT) / self.columns.1.len().max(1) as f64
-    }
-
-    fn draw_tiles(&self, pen: &mut Pen, bottom: f64) {
-        let width = self.width();
-        for (row, tiles) in self.tiles.iter().enumerate() {
-            for (column, tile) in tiles.iter().enumerate() {
-                let Some(tile) = tile else { continue };
-                let (x, y) = (LEFT + width * column as f64, bottom - ROW * (row + 1) as f64);
-                pen.open_colour("tile", Colour::Heat, "");
-                pen.tile((x + 0.5, y + 0.5, width - 1.0, ROW - 1.0), 0.05 + 0.9 * tile.share, &tile.says);
-                pen.close();
-            }
-        }
-    }
-
-    fn draw_shares(&self, pen: &mut Pen, bottom: f64) {
-        let width = self.width();
-        for (row, tiles) in self.tiles.iter().enumerate() {
-            for (column, tile) in tiles.iter().enumerate() {
-                let Some(tile) = tile else { continue };
-                let (x, y) = (LEFT + width * column as f64, bottom - ROW * (row + 1) as f64);
-                let class = if tile.share > DARK { "on-dark" } else { "on-light" };
-                let colour = if tile.share > DARK { "#fff" } else { Colour::Ink.on_paper() };
-                pen.open(class, &format!(" color=\"{colour}\" pointer-events=\"none\""));
-                pen.text(&tile.label, (x + width / 2.0, y + ROW / 2.0 + 4.0), LABEL, Anchor::Middle);
-                pen.close();
-            }
-        }
-    }
-
-    fn draw_names(&self, pen: &mut Pen, (top, bottom): (f64, f64)) {
-        let width = self.width();
-        pen.open_colour("axis", Colour::Grey, "");
-        for (at, name) in self.columns.1.iter().enumerate() {
-            pen.text(name, (LEFT + width * (at as f64 + 0.5), bottom + 18.0), LABEL, Anchor::Middle);
-        }
-        for (at, name) in self.rows.1.iter().enumerate() {
-            pen.text(name, (LEFT - 8.0, bottom - ROW * (at as f64 + 0.5) + 4.0), LABEL, Anchor::End);
-        }
-        pen.text(&self.columns.0, ((LEFT + RIGHT) / 2.0, bottom + 38.0), LABEL, Anchor::Middle);
-        pen.text(&self.rows.0, (12.0, top - 14.0), LABEL, Anchor::Start);
-        pen.close();
-    }
-
-    fn draw_contours(&self, pen: &mut Pen, bottom: f64, (contours, name, dash): (&[Contour], &str, &str)) {
-        if contours.is_empty() {
-            return;
-        }
-        pen.open_colour(
-            "series contour",
-            Colour::Model(1),
-            &format!(" data-series=\"{name}\" pointer-events=\"none\""),
-        );
-        for contour in contours {
-            let at = |&(column, row): &(f64, f64)| {
-                (LEFT + self.width() * (column + 0.5), bottom - ROW * (row + 0.5))
+    fn placed(&self) -> impl Iterator<Item = Value> {
+        let in_row = |(row, tiles): (usize, &'_ Vec<Option<Tile>>)| {
+            let one = move |(column, tile): (usize, &Option<Tile>)| {
+                let tile = tile.as_ref()?;
+                let says = escape::visible_lines(&tile.says);
+                Some(
+                    json!({ "at": [column, row], "share": rounded(tile.share), "label": tile.label, "says": says }),
+                )
             };
-            let pixels: Vec<(f64, f64)> = contour.points.iter().map(at).collect();
-            let [first, second, ..] = pixels[..] else { continue };
-            pen.line(&pixels, 1.5, dash);
-            // Between two tiles, where no share is written.
-            let x = (first.0 + second.0) / 2.0;
-            let y = bottom - ((bottom - (first.1 + second.1) / 2.0) / ROW).round() * ROW;
-            let halo = " class=\"halo\" paint-order=\"stroke\" stroke=\"#fff\" stroke-width=\"3.5\" stroke-linejoin=\"round\"";
-            pen.text_with(&contour.label, (x, y + 3.5), 10.5, Anchor::Middle, halo);
-        }
-        pen.close();
+            tiles.iter().enumerate().filter_map(one).collect::<Vec<_>>()
+        };
+        self.tiles.iter().enumerate().flat_map(in_row)
+    }
+}
+
+impl Contour {
+    /// With its label in one of the gaps between its points, and between tiles, where no share is written.
+    fn description(&self, gap: usize) -> Value {
+        let points: Vec<[f64; 2]> = self.points.iter().map(|&(x, y)| [rounded(x), rounded(y)]).collect();
+        let label_at = points.get(gap..gap + 2).map(|ends| {
+            let middle = |axis: usize| (ends[0][axis] + ends[1][axis]) / 2.0;
+            [middle(0), (middle(1) + 0.5).round() - 0.5]
+        });
+        json!({ "label": self.label, "label_at": label_at, "points": points })
     }
 }
 
@@ -156,6 +111,12 @@ mod tests {
     }
 
     #[test]
+    fn a_contour_is_labelled_between_tiles() {
+        let contour = Contour { label: "$1".into(), points: vec![(0.0, 1.2), (1.0, 0.9)] };
+        assert_eq!(contour.description(0)["label_at"], json!([0.5, 1.5]));
+    }
+
+    #[test]
     fn a_tile_without_a_number_is_left_out() {
         let tile = |share| Some(Tile { share, label: format!("{share}"), says: String::new() });
         let heat = Heat {
@@ -167,6 +128,6 @@ mod tests {
             costs: vec![],
             accuracies: vec![],
         };
-        assert_eq!(heat.draw().file().matches("class=\"pt\"").count(), 1);
+        assert_eq!(heat.description()["tiles"].as_array().map(Vec::len), Some(1));
     }
 }

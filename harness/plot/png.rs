@@ -1,13 +1,13 @@
-//! A drawing as PNG, by resvg, with a font of its own, so that the same drawing is the same picture on every machine.
+//! A picture as PNG, by resvg, with a font of its own, so that the same picture is the same bytes on every machine.
 
 use std::sync::{Arc, LazyLock};
 
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb};
 
-use super::{Drawing, PlotError};
+use super::PlotError;
 
-/// Pixels for each unit of a drawing: 300 dots an inch in a paper's column.
+/// Pixels for each unit of a picture: 300 dots an inch in a paper's column.
 const SCALE: f32 = 3.0;
 
 static FONTS: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
@@ -16,14 +16,14 @@ static FONTS: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
     Arc::new(fonts)
 });
 
-/// The drawing on white paper.
+/// A drawing of [`svg()`](super::svg()) in pixels.
 ///
 /// # Errors
 /// [`PlotError::Drawing`] if the renderer refuses.
-pub fn png(drawing: &Drawing) -> Result<Vec<u8>, PlotError> {
+pub fn png(svg: &str) -> Result<Vec<u8>, PlotError> {
     let failed = |error: &dyn std::fmt::Display| PlotError::Drawing(error.to_string());
     let options = Options { fontdb: FONTS.clone(), font_family: "Inter".into(), ..Options::default() };
-    let tree = Tree::from_str(&drawing.file(), &options).map_err(|e| failed(&e))?;
+    let tree = Tree::from_str(svg, &options).map_err(|e| failed(&e))?;
     let (width, height) = (tree.size().width() * SCALE, tree.size().height() * SCALE);
     let mut pixels = Pixmap::new(width as u32, height as u32).ok_or_else(|| failed(&"it has no size"))?;
     resvg::render(&tree, Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());

@@ -4,13 +4,16 @@
 //! The page is one file and fetches nothing. Texts of models are hostile: the template escapes all that it writes,
 //! data stand in JSON that cannot end its element and are written by the script as text, and a content security policy
 //! names the one script and the one style sheet by their hashes, so that nothing else could run even if it got in.
-//! Charts are the static SVG of [`crate::figures`]; the script only adds values, legends and downloads, and without it
-//! the page can still be read. The same run gives the same bytes.
+//! Charts are drawn by [`crate::plot`]'s script from the descriptions of [`crate::figures`], as in the files beside the page.
+//! Tables and verdicts can be read without any script. The same run gives the same bytes.
 
 mod answer;
 mod claims;
 mod script_data;
 mod trajectories;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -23,6 +26,7 @@ use crate::cell::Strategy;
 use crate::cell_tables::{answers_per_price, price_unit, way_name};
 use crate::escape;
 use crate::figures::{Figure, Topic, models};
+use crate::plot;
 use crate::report_md::{Report, budget, economy_summary, economy_table, meaning, way_label};
 use crate::rounding::{amount, grouped, share, significant};
 use crate::row::Row;
@@ -37,7 +41,9 @@ pub use trajectories::Embedded;
 pub(crate) const STYLE: &str = include_str!("style.css");
 /// How a table is written.
 const TABLE: &str = include_str!("table.html");
-const SCRIPT: &str = include_str!("script.js");
+/// What draws the charts, and what the page does with them.
+static SCRIPT: LazyLock<String> =
+    LazyLock::new(|| [plot::ECHARTS, plot::CHARTS, include_str!("script.js")].join("\n"));
 const PAGE: &str = include_str!("page.html");
 
 /// Title of the section on verification, here and in Markdown.
@@ -90,6 +96,7 @@ struct Context<'a> {
     conditions: &'a [(String, String)],
     command: &'a str,
     manifest: String,
+    charts: String,
     cells: String,
     cells_count: String,
     trajectories: &'a str,
@@ -121,7 +128,6 @@ struct FigureView<'a> {
     title: &'a str,
     description: &'a str,
     caption: &'a str,
-    svg: String,
 }
 
 /// The page as HTML.
@@ -159,7 +165,7 @@ fn context<'a>(page: &Page<'a>) -> Context<'a> {
     let findings = report.claims.as_ref();
     Context {
         style: STYLE,
-        script: SCRIPT,
+        script: &SCRIPT,
         policy: policy(),
         title: &report.title,
         notes: &report.notes,
@@ -177,6 +183,7 @@ fn context<'a>(page: &Page<'a>) -> Context<'a> {
         conditions: &report.conditions,
         command: &report.command,
         manifest: manifest.split('\n').map(escape::visible).collect::<Vec<_>>().join("\n"),
+        charts: json(&charts(figures)),
         cells: json(&cells(rows)),
         cells_count: grouped(rows.len() as u64),
         trajectories: &trajectories.data,
@@ -191,7 +198,7 @@ fn policy() -> String {
     let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
     format!(
         "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src data: blob:; base-uri 'none'; form-action 'none'",
-        hash(SCRIPT),
+        hash(&SCRIPT),
         hash(STYLE)
     )
 }
@@ -285,15 +292,19 @@ fn topics<'a>(report: &'a Report, figures: &'a [Figure], waiting: &'a [Waited]) 
     ]
 }
 
+/// What charts show, by name.
+fn charts(figures: &[Figure]) -> BTreeMap<&str, serde_json::Value> {
+    figures.iter().map(|figure| (figure.name.as_str(), figure.picture.description())).collect()
+}
+
 fn figure_view(figure: &Figure) -> FigureView<'_> {
     FigureView {
         name: &figure.name,
         task: figure.task.as_deref(),
         model: figure.model.as_deref(),
-        title: figure.drawing.title(),
-        description: figure.drawing.description(),
+        title: figure.picture.title(),
+        description: figure.picture.subtitle(),
         caption: &figure.caption,
-        svg: figure.drawing.inline(),
     }
 }
 

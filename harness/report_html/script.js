@@ -1,6 +1,6 @@
 "use strict";
-// Adds to a page that can be read without it: values on pointing, legends, downloads, the table of cells and the browser
-// of trajectories. All text goes in as textContent; nothing is fetched.
+// Draws the charts, and adds to what can be read without it: legends, downloads, the table of cells and the browser of
+// trajectories. All text goes in as textContent; nothing is fetched.
 const $ = (id) => document.getElementById(id);
 const el = (tag, props = {}, ...children) => {
   const node = Object.assign(document.createElement(tag), props);
@@ -24,111 +24,99 @@ document.querySelector(".choose").hidden = figures.length === 0;
 for (const id of ["task", "model"]) $(id).addEventListener("change", choose);
 choose();
 
-// Values: the nearest point to the pointer, or the next one by arrow keys.
-const tip = $("tip");
-const says = new WeakMap();
-const points = (svg) => [...svg.querySelectorAll(".series:not(.off) .pt, .tile .pt")].map((node) => {
-  const title = node.querySelector("title");
-  if (title) { says.set(node, title.textContent); title.remove(); }
-  const box = node.getBBox();
-  return { node, x: box.x + box.width / 2, y: box.y + box.height / 2, box };
-}).filter((point) => says.has(point.node));
-const hide = (svg) => { tip.hidden = true; svg.querySelector(".ring")?.remove(); };
-const show = (svg, point) => {
-  hide(svg);
-  tip.textContent = says.get(point.node);
-  tip.hidden = false;
-  const ring = document.createElementNS(svg.namespaceURI, point.node.tagName === "rect" ? "rect" : "circle");
-  const place = point.node.tagName === "rect" ? { x: point.box.x, y: point.box.y, width: point.box.width, height: point.box.height } : { cx: point.x, cy: point.y, r: 7 };
-  ring.setAttribute("class", "ring");
-  for (const [name, value] of Object.entries(place)) ring.setAttribute(name, value);
-  svg.append(ring);
-  const at = new DOMPoint(point.x, point.y).matrixTransform(svg.getScreenCTM());
-  const left = Math.min(Math.max(8, at.x + 14), innerWidth - tip.offsetWidth - 8);
-  const top = at.y - tip.offsetHeight - 12;
-  tip.style.left = `${left}px`;
-  tip.style.top = `${top < 8 ? at.y + 16 : top}px`;
+// Charts: drawn when they come into view. Values on pointing are ECharts'; arrow keys go through them too.
+const described = JSON.parse($("charts-data").textContent);
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const drawn = new Map();
+const draw = (figure) => {
+  const chart = drawn.get(figure) ?? echarts.init(figure.querySelector(".chart"), null, { useCoarsePointer: true, pointerSize: 28 });
+  drawn.set(figure, chart);
+  const { option } = charts.options(described[figure.chart], { dark: dark.matches, selected: figure.selected });
+  chart.setOption(option, { notMerge: true });
+  return chart;
 };
-const nearest = (svg, event) => {
-  const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-  let best, least = 26 * 26;
-  for (const point of points(svg)) {
-    const inside = point.node.tagName === "rect" && Math.abs(at.x - point.x) * 2 <= point.box.width && Math.abs(at.y - point.y) * 2 <= point.box.height;
-    const distance = inside ? 0 : point.node.tagName === "rect" ? Infinity : (point.x - at.x) ** 2 + (point.y - at.y) ** 2;
-    if (distance < least) [best, least] = [point, distance];
-  }
-  return best;
-};
-const keys = (svg, event) => {
+const shown = (figure) => drawn.get(figure) ?? draw(figure);
+const inView = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) if (isIntersecting) shown(target.parentNode);
+}, { rootMargin: "600px" });
+const resized = new ResizeObserver((entries) => {
+  for (const { target } of entries) if (target.clientWidth) drawn.get(target.parentNode)?.resize();
+});
+dark.addEventListener("change", () => {
+  drawn.forEach((_, figure) => draw(figure));
+  figures.forEach(colourKeys);
+});
+addEventListener("beforeprint", () => figures.filter((figure) => !figure.hidden).forEach(shown));
+
+// What can be pointed at, in the order of the arrow keys.
+const valued = (chart) => chart.getOption().series.flatMap(({ data, name }, seriesIndex) => data.flatMap((one, dataIndex) => one.says ? [{ seriesIndex, dataIndex, name, says: one.says }] : []));
+const keys = (figure, event) => {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-  if (event.key === "Escape") hide(svg);
+  const chart = shown(figure);
+  if (event.key === "Escape") chart.dispatchAction({ type: "hideTip" });
   if (!step) return;
   event.preventDefault();
-  const all = points(svg);
+  const all = valued(chart).filter(({ name }) => figure.selected[name] !== false);
   if (!all.length) return;
-  svg.at = ((svg.at ?? (step > 0 ? -1 : 0)) + step + all.length) % all.length;
-  show(svg, all[svg.at]);
+  figure.at = ((figure.at ?? (step > 0 ? -1 : 0)) + step + all.length) % all.length;
+  const { seriesIndex, dataIndex, says } = all[figure.at];
+  chart.dispatchAction({ type: "showTip", seriesIndex, dataIndex });
+  $("tip").textContent = says;
+};
+const legend = (figure) => charts.names(described[figure.chart]).map(({ name, colour, mark }) => {
+  const key = el("button", { type: "button", className: "key", textContent: name, ariaPressed: "true", colour });
+  key.dataset.mark = mark;
+  key.addEventListener("click", () => {
+    figure.selected[name] = key.ariaPressed === "false";
+    key.ariaPressed = String(figure.selected[name]);
+    draw(figure);
+  });
+  return key;
+});
+const colourKeys = (figure) => {
+  for (const key of figure.querySelectorAll(".key")) key.style.setProperty("--key", charts.colour(key.colour, dark.matches));
 };
 
-// Downloads: the drawing as it is on white paper, without what is hidden.
-const standalone = (svg) => {
-  const copy = svg.cloneNode(true);
-  for (const node of copy.querySelectorAll(".off, .ring")) node.remove();
-  const [, , width, height] = svg.dataset.whole.split(" ");
-  copy.setAttribute("viewBox", svg.dataset.whole);
-  copy.setAttribute("width", width * 2);
-  copy.setAttribute("height", height * 2);
-  return new XMLSerializer().serializeToString(copy);
-};
+// Downloads: as the files beside this page, without what is hidden.
 const save = (blob, name) => {
   const link = el("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 };
-const saveSvg = (svg, name) => save(new Blob([standalone(svg)], { type: "image/svg+xml" }), `${name}.svg`);
-const toPng = async (svg) => {
+const toSvg = (figure) => charts.svg(described[figure.chart], figure.selected);
+const toPng = async (figure) => {
   const image = new Image();
-  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(standalone(svg))}`;
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(toSvg(figure))}`;
   await image.decode();
-  const canvas = el("canvas", { width: image.width, height: image.height });
-  canvas.getContext("2d").drawImage(image, 0, 0);
+  const canvas = el("canvas", { width: image.width * 2, height: image.height * 2 });
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 };
-const legend = (svg) => {
-  const names = [...new Set([...svg.querySelectorAll("[data-series]")].map((group) => group.dataset.series))];
-  return names.length < 2 ? [] : names.map((name) => {
-    const groups = [...svg.querySelectorAll("[data-series]")].filter((group) => group.dataset.series === name);
-    const key = el("button", { type: "button", className: "key", textContent: name, ariaPressed: "true" });
-    key.style.setProperty("--key", getComputedStyle(groups[0]).color);
-    key.addEventListener("click", () => {
-      const off = key.ariaPressed === "true";
-      key.ariaPressed = String(!off);
-      for (const group of groups) group.classList.toggle("off", off);
-    });
-    return key;
-  });
-};
-const valuesOf = (svg) => {
+const valuesOf = (figure) => {
   const list = el("ul");
   const details = el("details", { className: "values" }, el("summary", { textContent: "Values" }), list);
   details.addEventListener("toggle", () => {
-    if (details.open) list.replaceChildren(...points(svg).map((point) => el("li", { textContent: says.get(point.node).replaceAll("\n", "; ") })));
+    if (details.open) list.replaceChildren(...valued(shown(figure)).map(({ says }) => el("li", { textContent: says.replaceAll("\n", "; ") })));
   });
   return details;
 };
 for (const figure of figures) {
-  const svg = figure.querySelector("svg");
+  const box = figure.querySelector(".chart");
   const name = figure.id.replace("figure-", "");
+  Object.assign(figure, { chart: name, selected: {} });
+  box.style.height = `${charts.options(described[name]).height}px`;
   const button = (text, act) => el("button", { type: "button", textContent: text, ariaLabel: `Download ${name} as ${text}`, onclick: act });
-  const tools = el("div", { className: "tools" }, ...legend(svg), el("span", { className: "save" }, button("SVG", () => saveSvg(svg, name)), button("PNG", async () => save(await toPng(svg), `${name}.png`))));
-  svg.after(tools);
-  figure.append(valuesOf(svg));
-  const point = (event) => { const found = nearest(svg, event); if (found) show(svg, found); else hide(svg); };
-  svg.addEventListener("pointermove", point);
-  svg.addEventListener("pointerdown", point);
-  svg.addEventListener("pointerleave", () => hide(svg));
-  svg.addEventListener("blur", () => hide(svg));
-  svg.addEventListener("keydown", (event) => keys(svg, event));
+  const downloads = [
+    button("SVG", () => save(new Blob([toSvg(figure)], { type: "image/svg+xml" }), `${name}.svg`)),
+    button("PNG", async () => save(await toPng(figure), `${name}.png`)),
+  ];
+  box.after(el("div", { className: "tools" }, ...legend(figure), el("span", { className: "save" }, ...downloads)));
+  figure.append(valuesOf(figure));
+  colourKeys(figure);
+  box.addEventListener("keydown", (event) => keys(figure, event));
+  box.addEventListener("blur", () => drawn.get(figure)?.dispatchAction({ type: "hideTip" }));
+  inView.observe(box);
+  resized.observe(box);
 }
 
 // The section in view.

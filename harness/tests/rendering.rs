@@ -9,7 +9,7 @@ use isocost_harness::cell_tables::groups;
 use isocost_harness::cells_csv::cells_csv;
 use isocost_harness::figures::{Facts, Figure, figures};
 use isocost_harness::leading::leading_table;
-use isocost_harness::plot::png;
+use isocost_harness::plot::{png, svg};
 use isocost_harness::report_html::{Embedded, Page, report_html};
 use isocost_harness::report_md::{Report, report_md};
 use isocost_harness::row::Row;
@@ -116,8 +116,8 @@ fn hostile_names_stay_harmless_in_a_terminal_and_a_picture() {
     }
     let drawn = figures_of(&rows);
     assert!(!drawn.is_empty());
-    for Figure { name, drawing, .. } in drawn {
-        let svg = drawing.file() + &drawing.inline();
+    for Figure { name, picture, .. } in drawn {
+        let svg = svg(&picture).unwrap();
         assert!(!svg.contains("<script") && !svg.contains('\u{1b}'), "{svg}");
         assert!(!name.contains(['/', '<', '\u{1b}']), "{name}");
     }
@@ -126,7 +126,7 @@ fn hostile_names_stay_harmless_in_a_terminal_and_a_picture() {
 #[test]
 fn pictures_and_reports_are_the_same_bytes_twice() {
     let rows = rows();
-    let files = || figures_of(&rows).into_iter().map(|figure| figure.drawing.file()).collect::<Vec<_>>();
+    let files = || figures_of(&rows).iter().map(|figure| svg(&figure.picture).unwrap()).collect::<Vec<_>>();
     assert_eq!(files(), files());
     assert_eq!(page_of(&rows), page_of(&rows));
     assert_eq!(report_md(&report(rows.clone())), report_md(&report(rows)));
@@ -134,16 +134,19 @@ fn pictures_and_reports_are_the_same_bytes_twice() {
 
 #[test]
 fn pictures_name_every_line_and_carry_a_title() {
-    let svg = figure(&rows(), "countdown-4-tokens").drawing.file();
+    let drawn = svg(&figure(&rows(), "countdown-4-tokens").picture).unwrap();
     for text in
         ["reason-s</text>", "Dashed: verifier@8", "<title>countdown-4: accuracy by reasoning tokens</title>"]
     {
-        assert!(svg.contains(text), "{text} is missing");
+        assert!(drawn.contains(text), "{text} is missing");
     }
     if let Ok(folder) = std::env::var("ISOCOST_PICTURES") {
         for figure in figures_of(&rows()) {
-            std::fs::write(format!("{folder}/{}.svg", figure.name), figure.drawing.file()).unwrap();
-            std::fs::write(format!("{folder}/{}.png", figure.name), png(&figure.drawing).unwrap()).unwrap();
+            let drawn = svg(&figure.picture).unwrap();
+            let description = figure.picture.description().to_string();
+            std::fs::write(format!("{folder}/{}.json", figure.name), description).unwrap();
+            std::fs::write(format!("{folder}/{}.svg", figure.name), &drawn).unwrap();
+            std::fs::write(format!("{folder}/{}.png", figure.name), png(&drawn).unwrap()).unwrap();
         }
         std::fs::write(format!("{folder}/report.html"), page_of(&rows())).unwrap();
     }
@@ -151,8 +154,8 @@ fn pictures_name_every_line_and_carry_a_title() {
 
 #[test]
 fn a_picture_is_also_a_png_with_its_letters() {
-    let drawing = figure(&rows(), "countdown-4-plane").drawing;
-    let bytes = png(&drawing).unwrap();
+    let drawn = svg(&figure(&rows(), "countdown-4-plane").picture).unwrap();
+    let bytes = png(&drawn).unwrap();
     assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 20_000, "{}", bytes.len());
 }
 
@@ -169,7 +172,8 @@ fn every_kind_of_picture_is_drawn_where_there_are_numbers() {
 fn a_model_that_never_thinks_is_drawn_at_zero() {
     let mut rows = rows();
     rows.retain(|row| row.cell.budget == Budget::Tokens(0) && row.cell.strategy == Strategy::First);
-    assert!(figure(&rows, "countdown-4-tokens").drawing.file().contains("<circle"));
+    let description = figure(&rows, "countdown-4-tokens").picture.description();
+    assert_eq!(description["series"][0]["points"][0]["at"][0], 0.0);
 }
 
 #[test]
