@@ -204,6 +204,9 @@ mod tests {
         {
             let x = tensor(tokens, inner, 0.3);
             for (name, matrix, meant) in encodings(inner) {
+                let is_coarse = !["F32", "F16", "Q8_0"].contains(&name.as_str());
+                let x = if is_coarse { x.to_dtype(DType::BF16).unwrap() } else { x.clone() };
+                let x = x.to_dtype(DType::F32).unwrap();
                 let long = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
                 let slow = long(&x).matmul(&long(&meant).t().unwrap()).unwrap().to_dtype(DType::F32).unwrap();
                 let difference = largest_difference(&matrix.product(&x).unwrap(), &slow);
@@ -228,15 +231,22 @@ mod tests {
 
     #[test]
     fn an_output_is_the_sum_over_groups_of_32_of_a_chain_of_multiply_adds() {
-        let (x, w) = (tensor(3, 200, 0.3), tensor(40, 200, 1.1));
-        let fast = Matrix::new(w.clone()).unwrap().product(&x).unwrap().to_vec2::<f32>().unwrap();
-        let (x, w) = (x.to_vec2::<f32>().unwrap(), w.to_vec2::<f32>().unwrap());
-        for (x, fast) in x.iter().zip(&fast) {
-            for (w, fast) in w.iter().zip(fast) {
-                let chain =
-                    |(x, w): (&[f32], &[f32])| x.iter().zip(w).fold(0f32, |sum, (x, w)| x.mul_add(*w, sum));
-                let groups = x.chunks(32).zip(w.chunks(32));
-                assert_eq!(*fast, groups.map(chain).fold(0f32, |sum, group| sum + group));
+        for (tokens, dtype) in [DType::F32, DType::F16, DType::BF16]
+            .into_iter()
+            .flat_map(|dtype| [3, 40].map(|tokens| (tokens, dtype)))
+        {
+            let (x, w) = (tensor(tokens, 201, 0.3), tensor(40, 201, 1.1).to_dtype(dtype).unwrap());
+            let fast = Matrix::new(w.clone()).unwrap().product(&x).unwrap().to_vec2::<f32>().unwrap();
+            let met = if dtype == DType::BF16 { x.to_dtype(dtype).unwrap() } else { x };
+            let numbers = |t: &Tensor| t.to_dtype(DType::F32).unwrap().to_vec2::<f32>().unwrap();
+            for (x, fast) in numbers(&met).iter().zip(&fast) {
+                for (w, fast) in numbers(&w).iter().zip(fast) {
+                    let chain = |(x, w): (&[f32], &[f32])| {
+                        x.iter().zip(w).fold(0f32, |sum, (x, w)| x.mul_add(*w, sum))
+                    };
+                    let groups = x.chunks(32).zip(w.chunks(32)).map(chain);
+                    assert_eq!(*fast, groups.fold(0f32, |sum, group| sum + group), "{tokens} {dtype:?}");
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A decoding step is bound by reading the weights. So they are read once for all rows of the batch, as they are stored
 //! ([`crate::panel`]), and become `f32` a part of a panel at a time, in a buffer that stays in a first-level cache. Activations are
-//! `f32` whatever the weights are.
+//! `f32`; to meet bf16 and blocks of at most 6 bits they are rounded to bf16, which costs less than these weights' own rounding did.
 //!
 //! Matrix libraries choose their order of summation by the shape of the product: a row's last bits would depend on how
 //! many other rows share the batch, and once in a long while a sampled token with them. Here every output is the sum, in order, over
@@ -11,6 +11,8 @@
 
 mod few;
 mod many;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 mod rows;
 
 use bytemuck::cast_slice;
@@ -21,6 +23,8 @@ use rayon::prelude::*;
 use crate::panel::{Encoding, PANEL, Words, pack};
 use few::Few;
 use many::{Many, Unpacked};
+#[cfg(target_arch = "x86_64")]
+use pairs::Pairs;
 
 /// Rows of activations that meet a task's panels in one go: a part of them fits a second-level cache.
 const GROUP: usize = 384;
@@ -233,10 +237,16 @@ impl Output {
 enum Activations {
     Few(Few),
     Many(Many),
+    #[cfg(target_arch = "x86_64")]
+    Pairs(Pairs),
 }
 
 impl Activations {
     fn new<S: Simd>(x: &[f32], inner: usize, encoding: Encoding) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(pairs) = Pairs::new(x, inner, encoding) {
+            return Self::Pairs(pairs);
+        }
         if x.len() / inner <= few::most_rows::<S>() {
             Self::Few(Few::new::<S>(x, inner, encoding))
         } else {
@@ -268,6 +278,8 @@ impl Task<'_> {
                 }
             }
             Activations::Many(x) => x.multiply(simd, self.panels, (encoding, rows), &mut sums),
+            #[cfg(target_arch = "x86_64")]
+            Activations::Pairs(x) => x.multiply(self.panels, rows, &mut sums),
         }
         for (panel, sums) in sums.chunks_exact(self.rows * PANEL).enumerate() {
             for (row, sums) in sums.chunks_exact(PANEL).enumerate() {

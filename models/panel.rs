@@ -109,6 +109,12 @@ impl Encoding {
         Layout { numbers, head, group, low_bits, high_bits, zero }
     }
 
+    /// Whether activations are rounded to bf16 to meet it: where its own numbers have no more digits, so that two of them can be
+    /// multiplied in one instruction.
+    pub(crate) const fn is_coarse(self) -> bool {
+        !matches!(self, Self::F32 | Self::F16 | Self::Q8_0)
+    }
+
     /// Rows of words of a panel with `inner` numbers in each column.
     pub(crate) const fn rows(self, inner: usize) -> usize {
         let layout = self.layout();
@@ -146,14 +152,31 @@ impl Layout {
         32 / self.low_bits
     }
 
-    /// Bits from one number to the next when high bits have joined low ones.
-    const fn spacing(self) -> usize {
-        if self.high_bits > 0 { 8 } else { self.low_bits }
+    /// Bits of a number.
+    pub(crate) const fn bits(self) -> usize {
+        self.low_bits + self.high_bits
+    }
+
+    /// The integer that stands for 0.
+    pub(crate) const fn zero(self) -> u32 {
+        self.zero
+    }
+
+    /// Where number `i` of a word begins when it is unpacked: the word, of two if high bits have joined low ones, and the bit. The first
+    /// of two numbers is always in the upper half of its word and the second in the lower one: processors that multiply pairs
+    /// begin there.
+    pub(crate) const fn place_of(self, i: usize) -> (usize, usize) {
+        let upper = 16 * (1 - i % 2);
+        match self.high_bits {
+            0 => (0, upper * (self.low_bits < 32) as usize + i / 2 * self.low_bits),
+            _ => (i / 4, upper + i % 4 / 2 * 8),
+        }
     }
 
     /// A number's value, divided by what it is unpacked to: a power of two, or 1 for plain numbers.
     pub(crate) fn place(self, number: usize) -> f32 {
-        if self.low_bits > 8 { 1.0 } else { 1.0 / (1 << (number * self.spacing() % 16)) as f32 }
+        let (_, bit) = self.place_of(number % self.numbers_of_a_word());
+        if self.low_bits > 8 { 1.0 } else { 1.0 / (1 << (bit % 16)) as f32 }
     }
 
     /// Rows of words of a block.
@@ -185,14 +208,13 @@ impl Layout {
         }
     }
 
-    /// Where number `i` of a word has its bits: the low ones in order, or as joining them with the high ones leaves them in order,
-    /// numbers 0 to 3 in the lower halves of bytes, and 4 to 7 in the upper ones.
+    /// Where number `i` of a word has its low and its high bits: as joining these leaves them at [`Self::place_of`].
     const fn bits_of(self, word: usize, i: usize) -> (usize, usize) {
-        if self.high_bits == 0 {
-            return (i * self.low_bits, 0);
+        let (half, bit) = self.place_of(i);
+        match self.high_bits {
+            0 => (bit, 0),
+            high => (bit + 4 * half, bit + (2 * word + half) * high),
         }
-        let (byte, half) = (i % 4, i / 4);
-        (8 * byte + 4 * half, 8 * byte + (2 * word + half) * self.high_bits)
     }
 }
 
@@ -204,7 +226,8 @@ pub(crate) fn pack(weights: &[u8], encoding: Encoding, out: usize) -> Vec<Words>
     let mut panels = vec![Words([0; PANEL]); out.div_ceil(PANEL) * rows];
     panels.par_chunks_exact_mut(rows).zip(weights.par_chunks(width * PANEL)).for_each(|(panel, weights)| {
         match encoding {
-            Encoding::F32 | Encoding::F16 | Encoding::Bf16 => transpose(weights, width, panel),
+            Encoding::F32 => transpose(weights, width, panel, |word| word),
+            Encoding::F16 | Encoding::Bf16 => transpose(weights, width, panel, |word| word.rotate_left(16)),
             _ => weights.chunks_exact(width).enumerate().for_each(|(column, weights)| {
                 pack_column(weights, encoding, column, panel);
             }),
@@ -218,14 +241,15 @@ pub(crate) fn floats(rows: &[Words]) -> &[f32] {
     cast_slice(rows)
 }
 
-/// Plain numbers share words in a file as they do in a panel. A few rows of words at a time, so that both stay in a cache.
-fn transpose(weights: &[u8], width: usize, panel: &mut [Words]) {
+/// Plain numbers share words in a file as they do in a panel, but that the first of two is in the lower half. A few rows of words
+/// at a time, so that both stay in a cache.
+fn transpose(weights: &[u8], width: usize, panel: &mut [Words], turned: impl Fn(u32) -> u32) {
     const ROWS: usize = 16;
     for (rows, start) in panel.chunks_mut(ROWS).zip((0..).step_by(4 * ROWS)) {
         for (column, weights) in weights.chunks_exact(width).enumerate() {
             let weights = weights.get(start..).unwrap_or_default();
             for (row, bytes) in rows.iter_mut().zip(weights.chunks(4)) {
-                row.0[column] = ggml::word(bytes);
+                row.0[column] = turned(ggml::word(bytes));
             }
         }
     }

@@ -31,12 +31,26 @@ pub(super) fn interleave<const R: usize>(
     for (row, x) in rows.iter_mut().zip(x.chunks_exact(inner)) {
         *row = &x[part.clone()];
     }
-    let places: [f32; 4] = std::array::from_fn(|k| encoding.layout().place(k));
+    let places: [f32; 8] = std::array::from_fn(|k| encoding.layout().place(k));
     for (k, to) in to.as_chunks_mut::<R>().0.iter_mut().enumerate().take(part.len()) {
         for r in 0..R {
-            to[r] = rows[r][k] * places[k % 4];
+            to[r] = met(rows[r][k], encoding) * places[k % 8];
         }
     }
+}
+
+/// An activation as an encoding meets it.
+#[inline(always)]
+pub(super) fn met(x: f32, encoding: Encoding) -> f32 {
+    if encoding.is_coarse() { bf16(x) } else { x }
+}
+
+/// The nearest number of bf16, of two that are as near the even one, as an `f32`. What is no number stays none.
+#[inline(always)]
+fn bf16(x: f32) -> f32 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) & 0xffff_0000;
+    f32::from_bits(if x.is_nan() { bits | 0x0040_0000 } else { rounded })
 }
 
 /// For encodings with offsets, the sum over each group of `part`, as a row in [`interleave`]'s order; else nothing.
@@ -45,8 +59,21 @@ pub(super) fn group_sums(x: &[f32], inner: usize, part: &Range<usize>, encoding:
         return Vec::new();
     }
     let groups = part.clone().step_by(encoding.layout().group);
-    let sum = |start: usize, x: &[f32]| x[start..part.end.min(start + encoding.layout().group)].iter().sum();
+    let sum = |start: usize, x: &[f32]| {
+        side_by_side(&x[start..part.end.min(start + encoding.layout().group)], encoding)
+    };
     groups.flat_map(|start| x.chunks_exact(inner).map(move |x| sum(start, x))).collect()
+}
+
+/// The sum of a group, every eighth number first, which are lanes of a vector.
+fn side_by_side(group: &[f32], encoding: Encoding) -> f32 {
+    let mut sums = [0f32; 8];
+    for numbers in group.chunks(sums.len()) {
+        for (sum, x) in sums.iter_mut().zip(numbers) {
+            *sum += met(*x, encoding);
+        }
+    }
+    sums.iter().sum()
 }
 
 /// Adds a group's products to a sum: times its scale, and its offset times the sum over the group, if it has them.

@@ -77,7 +77,7 @@ impl<'a, S: Simd, K: Kind> Block<'a, S, K> {
         }
     }
 
-    /// A group's word of numbers; with high bits, these in the bytes of numbers 0 to 3, and of 4 to 7.
+    /// A group's word of numbers; with high bits, two, of which each byte is a number.
     #[inline(always)]
     pub(crate) fn words(self, group: usize, word: usize) -> [S::u32s; 2] {
         let (simd, bits) = (self.simd, K::LAYOUT.high_bits as u32);
@@ -101,14 +101,13 @@ impl<'a, S: Simd, K: Kind> Block<'a, S, K> {
         let simd = self.simd;
         match K::ENCODING {
             Encoding::F32 => simd.transmute_f32s_u32s(words[0]),
-            Encoding::F16 => half(simd, shr(simd, words[0], 16 * I as u32)),
-            Encoding::Bf16 if I == 0 => simd.transmute_f32s_u32s(shl(simd, words[0], 16)),
+            Encoding::F16 => half(simd, shr(simd, words[0], 16 - 16 * I as u32)),
+            Encoding::Bf16 if I == 1 => simd.transmute_f32s_u32s(shl(simd, words[0], 16)),
             Encoding::Bf16 => simd.transmute_f32s_u32s(simd.and_u32s(words[0], simd.splat_u32s(0xffff_0000))),
             _ => {
-                let spacing = K::LAYOUT.spacing();
-                let word = words[I * spacing / 32];
-                let word = if I * spacing % 32 < 16 { word } else { shr(simd, word, 16) };
-                let bit = I * spacing % 16;
+                let (word, bit) = K::LAYOUT.place_of(I);
+                let word = if bit < 16 { words[word] } else { shr(simd, words[word], 16) };
+                let bit = bit % 16;
                 let mask = (1 << (K::LAYOUT.low_bits + K::LAYOUT.high_bits)) - 1;
                 integer(simd, word, mask << bit, (K::LAYOUT.zero << bit) as f32)
             }
@@ -229,7 +228,7 @@ pub(crate) fn lanes_at<T, V: Copy>(from: &[T], at: usize, lanes: usize) -> V {
 
 /// Number `at`, checked like [`lanes_at`].
 #[inline(always)]
-pub(crate) fn number_at(from: &[f32], at: usize) -> f32 {
+pub(crate) fn number_at<T: Copy>(from: &[T], at: usize) -> T {
     debug_assert!(at < from.len());
     // SAFETY: as above.
     unsafe { *from.get_unchecked(at) }
