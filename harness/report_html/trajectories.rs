@@ -15,8 +15,10 @@ use crate::observation::Observations;
 use crate::run_directory::{RunError, read_records_where};
 use crate::trajectory::{Answer, Thought, Trajectory};
 
-/// Bytes of records that a page carries, before they are made compact and compressed.
-const MOST_BYTES: u64 = 16 << 20;
+/// Bytes of records that are made compact and compressed for a page: those of 100,000 short trajectories.
+const MOST_BYTES: u64 = 192 << 20;
+/// Bytes that they may then take in the page.
+const MOST_DATA: u64 = 4 << 20;
 /// How hard to compress, of 10.
 const EFFORT: u8 = 8;
 
@@ -88,9 +90,18 @@ impl Embedded {
     pub fn read(run: &Path, observations: &Observations) -> Result<Self, RunError> {
         let bytes = std::fs::metadata(run.join("trajectories.jsonl")).map_or(0, |file| file.len());
         let most = observations.all().map(|one| one.trajectory + 1).max().unwrap_or(0);
-        let choice = Choice::new(bytes, most);
-        let records = read_records_where(run, |problem, number| choice.takes(problem, number))?;
-        Ok(Self::of(&records, observations.len(), choice.words(most)))
+        let mut allowed = MOST_BYTES;
+        loop {
+            let choice = Choice::new((bytes, most), allowed);
+            let records = read_records_where(run, |problem, number| choice.takes(problem, number))?;
+            let embedded = Self::of(&records, observations.len(), choice.words(most));
+            let data = embedded.data.len() as u64;
+            if data <= MOST_DATA {
+                return Ok(embedded);
+            }
+            // Long thoughts: fewer of them, by how much they take.
+            allowed = (allowed.min(bytes) * MOST_DATA / data).min(allowed * 7 / 8);
+        }
     }
 
     /// Of records in memory.
@@ -111,11 +122,13 @@ struct Choice {
 }
 
 impl Choice {
-    fn new(bytes: u64, most: u32) -> Self {
-        let fits = MOST_BYTES * u64::from(most) / bytes.max(1);
+    /// Of records of so many bytes, with at most so many trajectories a problem, those that take `allowed` bytes.
+    fn new((bytes, most): (u64, u32), allowed: u64) -> Self {
+        let allowed = allowed.max(1);
+        let fits = allowed * u64::from(most) / bytes.max(1);
         let trajectories = u32::try_from(fits).unwrap_or(u32::MAX).clamp(1, most.max(1));
         let of_these = bytes * u64::from(trajectories) / u64::from(most.max(1));
-        Self { trajectories, every: of_these.div_ceil(MOST_BYTES).max(1) }
+        Self { trajectories, every: of_these.div_ceil(allowed).max(1) }
     }
 
     fn takes(&self, problem: &str, number: u32) -> bool {
@@ -256,11 +269,11 @@ mod tests {
 
     #[test]
     fn as_many_trajectories_are_taken_as_fit_and_then_fewer_problems() {
-        let all = Choice::new(1 << 20, 16);
+        let all = Choice::new((1 << 20, 16), 16 << 20);
         assert_eq!((all.trajectories, all.every, all.words(16).as_str()), (16, 1, "all of them"));
-        let some = Choice::new(64 << 20, 16);
+        let some = Choice::new((64 << 20, 16), 16 << 20);
         assert_eq!((some.trajectories, some.every), (4, 1));
-        let few = Choice::new(1 << 30, 16);
+        let few = Choice::new((1 << 30, 16), 16 << 20);
         assert_eq!((few.trajectories, few.every), (1, 4));
         let taken = (0..4000).filter(|id| few.takes(&format!("p-{id}"), 0)).count();
         assert!((800..1200).contains(&taken), "{taken}");

@@ -34,10 +34,10 @@ mkdir -p "$out"
   echo
   echo "llama.cpp of llama-cpp-python 0.3.36, built for this machine. Engines take turns; a ratio above 1 says that this engine is faster."
   echo
-  table qwen2.5-0.5b --kinds q4_k_m,q8_0,bf16 --contexts 64 --rounds 2
-  table qwen3-0.6b --kinds q4_k_m,q8_0,bf16 --contexts 64 --rounds 2
-  table qwen2.5-0.5b --kinds q8_0,bf16 --contexts 2048 --rounds 1
-  table qwen3-0.6b --kinds q8_0 --batches 1,8 --contexts 2048 --rounds 1
+  table qwen2.5-0.5b --kinds q4_k_m,q8_0,bf16,f16 --contexts 64 --rounds 2
+  table qwen3-0.6b --kinds q4_k_m,q8_0,bf16,f16 --contexts 64 --rounds 2
+  table qwen2.5-0.5b --kinds q4_k_m,q8_0,bf16 --contexts 2048 --rounds 1
+  table qwen3-0.6b --kinds q4_k_m,q8_0,bf16 --contexts 2048 --rounds 1
   echo "## Beside transformers"
   echo
   echo "Qwen2.5-0.5B's shape in bf16, static cache and torch.compile: \`scripts/peers/transformers_bench.py\`, a row of JSON each."
