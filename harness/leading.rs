@@ -48,6 +48,12 @@ pub fn leading_cells(rows: &[Row]) -> Vec<&Row> {
     tasks(rows).into_iter().flat_map(|task| of_task(rows, task)).map(|line| line.chosen).collect()
 }
 
+/// The task on which choosing well matters most: that of the chosen cell that takes the longest.
+pub fn leading_task(rows: &[Row]) -> Option<&str> {
+    let longest = |a: &&Row, b: &&Row| a.device_s_mean.total_cmp(&b.device_s_mean);
+    leading_cells(rows).into_iter().max_by(longest).map(|row| row.cell.task.as_str())
+}
+
 /// A model on a task.
 struct Line<'a> {
     chosen: &'a Row,

@@ -41,6 +41,8 @@ pub struct Test {
     pub batch: usize,
     /// Tokens that each row has in the cache before.
     pub context: usize,
+    /// Whether these are the same ones, as for rows of one problem, and not each row's own.
+    pub is_shared: bool,
 }
 
 /// Smallest, middle and largest of some repeats.
@@ -141,8 +143,7 @@ impl Bench {
         }
         let device = self.decoder.device();
         let mut cache = Cache::new(self.decoder.config(), test.tokens(), self.decoder.dtype(), device)?;
-        let mut rows =
-            (0..test.batch).map(|_| self.filled(&mut cache, test.context)).collect::<Result<Vec<_>>>()?;
+        let mut rows = self.rows(test, &mut cache)?;
         self.work(Test { work: shortened(test.work), ..test }, &mut cache, &mut rows)?;
         let (begun, mut rates) = (Instant::now(), Vec::new());
         while rates.len() < self.repeats && (rates.len() < 2 || begun.elapsed() < LONG) {
@@ -151,6 +152,18 @@ impl Bench {
         let tokens_per_s = Spread::of(rates.clone());
         let bytes_per_s = tokens_per_s.median * self.bytes_per_token(test);
         Ok(Throughput { tokens_per_s, bytes_per_s, repeats: rates.len() })
+    }
+
+    /// The rows of a test, each with its context.
+    fn rows(&self, test: Test, cache: &mut Cache) -> Result<Vec<Sequence>> {
+        if !test.is_shared {
+            return (0..test.batch).map(|_| self.filled(cache, test.context)).collect();
+        }
+        let first = self.filled(cache, test.context)?;
+        let mut rows =
+            (1..test.batch).map(|_| cache.fork(&first, test.context)).collect::<Result<Vec<_>>>()?;
+        rows.push(first);
+        Ok(rows)
     }
 
     /// A sequence of made-up keys and values.
@@ -187,14 +200,15 @@ impl Bench {
     }
 
     /// Bytes that a step of the test reads, for each token that it feeds: all weights once, and the keys and values of
-    /// every row's context, at the middle of the test.
+    /// every row's context, at the middle of the test; those that rows share once.
     fn bytes_per_token(&self, test: Test) -> f64 {
         let kv = self.decoder.config().kv_bytes_per_token(self.decoder.dtype().size_in_bytes()) as f64;
         let weights = self.decoder.step_bytes() as f64;
         match test.work {
             Work::Prompt(tokens) => (weights + (test.context + tokens) as f64 * kv) / tokens as f64,
             Work::Decode(steps) => {
-                weights / test.batch as f64 + (test.context as f64 + steps as f64 / 2.0) * kv
+                let context = test.context as f64 / if test.is_shared { test.batch as f64 } else { 1.0 };
+                weights / test.batch as f64 + (context + steps as f64 / 2.0) * kv
             }
         }
     }
@@ -218,7 +232,8 @@ mod tests {
         let folder = bundled::folder("bundled:reason-s").unwrap();
         let bench = Bench::new(open(&folder, None, &Device::Cpu).unwrap(), 3);
         for work in [Work::Prompt(20), Work::Decode(4)] {
-            let given = bench.run(Test { work, batch: 3, context: 21 }).unwrap();
+            let is_shared = work == Work::Decode(4);
+            let given = bench.run(Test { work, batch: 3, context: 21, is_shared }).unwrap();
             let Spread { median, min, max } = given.tokens_per_s;
             assert!(0.0 < min && min <= median && median <= max && given.bytes_per_s > 0.0);
             assert_eq!(given.repeats, 3);
@@ -229,7 +244,7 @@ mod tests {
     fn more_than_the_models_context_is_an_error() {
         let folder = bundled::folder("bundled:reason-s").unwrap();
         let bench = Bench::new(open(&folder, None, &Device::Cpu).unwrap(), 1);
-        let test = Test { work: Work::Decode(1), batch: 1, context: 1 << 20 };
+        let test = Test { work: Work::Decode(1), batch: 1, context: 1 << 20, is_shared: false };
         assert!(bench.run(test).unwrap_err().to_string().contains("do not fit"));
     }
 

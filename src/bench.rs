@@ -22,6 +22,7 @@ struct Row {
     test: String,
     batch: usize,
     context: usize,
+    shared_context: bool,
     dtype: String,
     device: String,
     tokens_per_s: Spread,
@@ -54,6 +55,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<ExitCode> {
                     test: test.name(),
                     batch: test.batch,
                     context: test.context,
+                    shared_context: test.is_shared,
                     dtype: bench.decoder().stored_as(),
                     device: name.clone(),
                     tokens_per_s: given.tokens_per_s,
@@ -81,10 +83,11 @@ fn tests(args: &BenchArgs) -> Vec<Test> {
     let mut tests = Vec::new();
     for &context in &args.context.0 {
         let prompts = args.prompt.0.iter().filter(|tokens| **tokens > 0);
-        tests.extend(prompts.map(|tokens| Test { work: Work::Prompt(*tokens), batch: 1, context }));
+        let test = |work, batch| Test { work, batch, context, is_shared: args.shared };
+        tests.extend(prompts.map(|tokens| test(Work::Prompt(*tokens), 1)));
         for &steps in args.decode.0.iter().filter(|steps| **steps > 0) {
             let batches = args.batch.0.iter().filter(|batch| **batch > 0);
-            tests.extend(batches.map(|batch| Test { work: Work::Decode(steps), batch: *batch, context }));
+            tests.extend(batches.map(|batch| test(Work::Decode(steps), *batch)));
         }
     }
     tests

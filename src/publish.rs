@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use isocost_harness::cell_tables::groups;
 use isocost_harness::conditions::{conditions, sentence};
-use isocost_harness::escape::markdown_code_in;
-use isocost_harness::leading::leading_table;
+use isocost_harness::escape::{self, markdown_code_in};
+use isocost_harness::figures::leading_names;
+use isocost_harness::leading::{leading_table, leading_task};
 use isocost_harness::publication::{
     self, Checked, FILE, Published, SCHEMA, Splice, check, file_sha256, index_html, index_md, splice,
 };
@@ -58,7 +59,7 @@ pub(crate) fn publish(args: &PublishArgs) -> Result<()> {
     eprintln!("wrote {0}/index.html and {0}/README.md: {1} published", args.into.display(), all.len());
     let Some(published) = run else { return Ok(()) };
     if !args.keep_readme {
-        lead(&args.readme, &published)?;
+        lead(&args.readme, &args.into.join(&published.name), &published)?;
     }
     match &args.hub {
         Some(repository) => upload(repository, args, &published),
@@ -162,8 +163,15 @@ fn describe(
         records_sha256: records_sha256.clone(),
         conditions,
         leading,
+        pictures: pictures(folder, rows),
         files: hashes(folder)?,
     })
+}
+
+/// The pictures that lead, of those that were drawn.
+fn pictures(folder: &Path, rows: &[Row]) -> Vec<String> {
+    let names = leading_task(rows).map(leading_names).into_iter().flatten();
+    names.map(|name| format!("figures/{name}.svg")).filter(|file| folder.join(file).is_file()).collect()
 }
 
 fn latex(rows: &[Row], leading: &Table, conditions: &[(String, String)]) -> String {
@@ -194,19 +202,40 @@ fn hashes(folder: &Path) -> Result<BTreeMap<String, String>> {
     Ok(hashes)
 }
 
-/// Puts the leading table between its markers.
-fn lead(readme: &Path, published: &Published) -> Result<()> {
+/// Puts the leading pictures and the table between their markers.
+fn lead(readme: &Path, folder: &Path, published: &Published) -> Result<()> {
     if !readme.exists() && readme == Path::new("README.md") {
         eprintln!("there is no README.md here, so the leading table went nowhere else");
         return Ok(());
     }
     let document = std::fs::read_to_string(readme).with_context(|| readme.display().to_string())?;
-    let text = published.leading.markdown() + "\n" + &markdown_code_in("sh", &published.command);
+    let text = shown(readme, folder, published)
+        + &published.leading.markdown()
+        + "\n"
+        + &markdown_code_in("sh", &published.command);
     let block = Splice { name: "leading-table", command: &command(), text: &text };
     let spliced = splice(&document, &block).with_context(|| readme.display().to_string())?;
     write_whole(readme, &spliced)?;
     eprintln!("wrote the leading table into {}", readme.display());
     Ok(())
+}
+
+/// The pictures side by side, each a link to the report; none where the document is not above them.
+fn shown(readme: &Path, folder: &Path, published: &Published) -> String {
+    let Ok(folder) = folder.strip_prefix(readme.parent().unwrap_or(Path::new(""))) else {
+        return String::new();
+    };
+    let folder = escape::xml(&folder.display().to_string());
+    let width = 98 / published.pictures.len().max(1);
+    let one = |file: &String| {
+        let what = escape::xml(file.trim_start_matches("figures/").trim_end_matches(".svg"));
+        let file = escape::xml(file);
+        format!(
+            "<a href=\"{folder}/report.html\"><img src=\"{folder}/{file}\" width=\"{width}%\" alt=\"{what}\"></a>\n"
+        )
+    };
+    let pictures: String = published.pictures.iter().map(one).collect();
+    if pictures.is_empty() { pictures } else { format!("<p>\n{pictures}</p>\n\n") }
 }
 
 /// This command, as it was typed.

@@ -220,6 +220,11 @@ fn comparison<'a>(facts: &Facts<'a>, claim: &str, name: &str) -> Option<&'a Comp
     finding.comparisons.iter().find(|comparison| comparison.name == name)
 }
 
+/// The names of a task's two pictures that say most: what accuracy costs, and what thinking adds.
+pub fn leading_names(task: &str) -> [String; 2] {
+    [file_name(&[task, "plane"]), file_name(&[task, "tokens"])]
+}
+
 /// A name that may be part of a file's.
 fn file_name(parts: &[&str]) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);

@@ -52,6 +52,9 @@ pub struct Published {
     pub conditions: Vec<(String, String)>,
     /// What each model buys.
     pub leading: Table,
+    /// Files of the pictures that lead: of the task on which choosing well matters most.
+    #[serde(default)]
+    pub pictures: Vec<String>,
     /// sha256 of every file beside this one.
     pub files: BTreeMap<String, String>,
 }

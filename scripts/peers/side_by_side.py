@@ -5,8 +5,8 @@
                     [--contexts 64,2048] [--rounds 3] [--threads N]
 
 CHECKPOINT is what checkpoint.py made; FOLDER has llama-bench and llama-batched-bench (scripts/peers/llama.sh builds them). Each round runs
-every engine once; ratios are of rounds, so that a slow spell of the machine hits both. llama.cpp's rows share one prompt's cache where
-there are several, which is to its advantage. Use an idle machine.
+every engine once; ratios are of rounds, so that a slow spell of the machine hits both. Rows share one context where there are several, as
+the completions of one problem do. Use an idle machine.
 """
 
 import argparse
@@ -27,6 +27,7 @@ def run(command, env=None):
 def ours(args, model, kind, test, batch, context):
     source = [args.checkpoint, "--dtype", kind] if kind in ("f32", "f16", "bf16") else [model]
     what = ["-p", 512, "-n", 0] if test == "pp512" else ["-p", 0, "-n", args.steps]
+    what += ["--shared"] if batch > 1 else []
     rows = json.loads(run([args.isocost, "bench", "-m", *source, *what, "-b", batch, "-d", context, "-r", 2, "-o", "json"]))
     return rows[0]["tokens_per_s"]["max"], rows[0]["fraction_of_bandwidth"]
 

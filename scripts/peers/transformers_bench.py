@@ -78,7 +78,12 @@ def decode(model, step, path, steps, batch, context, device, dtype):
     cache, token = prompt(model, context, batch, most, device)
     token, places = token.clone(), torch.arange(context, context + steps, device=device)
 
+    # A static cache counts its tokens; it is set back so that every repeat begins at the same length.
+    counters = [layer.cumulative_length for layer in cache.layers if torch.is_tensor(getattr(layer, "cumulative_length", None))]
+
     def run():
+        for counter in counters:
+            counter.fill_(context)
         ids = token
         for place in places.split(1):
             ids = step(model, ids, cache, place).clone()

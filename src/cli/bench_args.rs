@@ -27,6 +27,9 @@ pub(crate) struct BenchArgs {
     /// Tokens of context before what is timed.
     #[arg(short = 'd', long, default_value = "64")]
     pub(crate) context: Counts,
+    /// Rows share one context, as those of one problem do; else each has its own.
+    #[arg(long)]
+    pub(crate) shared: bool,
     /// Types of the numbers [default: as the weights are stored; f32 for random ones].
     #[arg(long, value_delimiter = ',')]
     pub(crate) dtype: Vec<Number>,
