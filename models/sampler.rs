@@ -5,13 +5,17 @@
 //! counter. So a token depends on its logits and on nothing else: not on which rows happen to share a
 //! batch, on threads, or on the order of work.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Storage, Tensor};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::Sampling;
+use pulp::{Arch, Simd, WithSimd};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+
+use crate::lanes::{exp, reduce};
 
 /// The random numbers of one trajectory.
 #[derive(Clone, Debug)]
@@ -73,8 +77,17 @@ pub fn draw_rows(logits: &Tensor, places: &[Place], sampling: &Sampling) -> Resu
     if logits.device().is_cuda() {
         return crate::cuda::draw_rows(logits, places, sampling);
     }
-    let logits = logits.to_vec2::<f32>()?;
-    Ok(places.iter().map(|place| draw(&logits[place.row], sampling, place.u)).collect())
+    let logits = logits.contiguous()?;
+    let (storage, layout) = logits.storage_and_layout();
+    let Storage::Cpu(numbers) = &*storage else {
+        candle_core::bail!("logits are on a device that cannot be read")
+    };
+    let (vocab, numbers) = (logits.dim(1)?, &numbers.as_slice::<f32>()?[layout.start_offset()..]);
+    let draw = |place: &Place| draw(&numbers[place.row * vocab..][..vocab], sampling, place.u);
+    if places.len() * vocab < WORTH_A_THREAD {
+        return Ok(places.iter().map(draw).collect());
+    }
+    Ok(places.par_iter().map(draw).collect())
 }
 
 /// Draws from `logits` with the uniform number `u`.
@@ -82,42 +95,153 @@ pub fn draw_rows(logits: &Tensor, places: &[Place], sampling: &Sampling) -> Resu
 /// Ties go to the smaller id, and filters keep the smaller id first, so the result is the same on every
 /// machine that computes the same logits.
 pub fn draw(logits: &[f32], sampling: &Sampling, u: f64) -> Drawn {
-    let token = if sampling.temperature == 0.0 { argmax(logits) } else { draw_scaled(logits, sampling, u) };
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let norm: f64 = logits.iter().map(|l| f64::from(l - max).exp()).sum();
-    Drawn { token, logprob: f64::from(logits[token as usize] - max) - norm.ln() }
+    Arch::new().dispatch(Draw { logits, sampling, u })
 }
 
-fn argmax(logits: &[f32]) -> u32 {
-    let mut best = 0;
-    for (i, logit) in logits.iter().enumerate() {
-        if *logit > logits[best] {
-            best = i;
+/// Logits from which less than a second thread would spare are drawn on one.
+const WORTH_A_THREAD: usize = 1 << 16;
+/// Tokens whose weights are summed before it is asked where among them a draw falls.
+const PART: usize = 1024;
+/// Weights summed side by side.
+const LANES: usize = 16;
+
+struct Draw<'a> {
+    logits: &'a [f32],
+    sampling: &'a Sampling,
+    u: f64,
+}
+
+impl WithSimd for Draw<'_> {
+    type Output = Drawn;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Drawn {
+        let Self { logits, sampling, u } = self;
+        let own = Weights { logits, max: reduce(logits, f32::NEG_INFINITY, f32::max), inverse: 1.0 };
+        let token = if sampling.temperature == 0.0 {
+            logits.iter().position(|logit| *logit == own.max).unwrap_or(0) as u32
+        } else {
+            let weights = Weights { inverse: (1.0 / sampling.temperature) as f32, ..own };
+            let is_filtered =
+                sampling.top_k.is_some() || sampling.top_p.is_some() || sampling.min_p.is_some();
+            if is_filtered { weights.draw_filtered(sampling, u) } else { weights.draw(u) }
+        };
+        Drawn { token, logprob: f64::from(logits[token as usize] - own.max) - own.total().ln() }
+    }
+}
+
+/// What tokens weigh against the most probable one, which weighs 1, at a temperature. Never stored: to compute them again is
+/// faster than memory.
+#[derive(Clone, Copy)]
+struct Weights<'a> {
+    logits: &'a [f32],
+    max: f32,
+    /// 1 / temperature.
+    inverse: f32,
+}
+
+impl Weights<'_> {
+    #[inline(always)]
+    fn of(&self, logit: f32) -> f32 {
+        /// Below its exponential there are only subnormal numbers, and 0.
+        const LEAST: f32 = -87.0;
+        let x = (logit - self.max) * self.inverse;
+        if x > LEAST { exp(x) } else { 0.0 }
+    }
+
+    /// Of each part, in lanes.
+    #[inline(always)]
+    fn sums(&self) -> Vec<f64> {
+        let mut all = Vec::with_capacity(self.logits.len() / PART + 1);
+        for part in self.logits.chunks(PART) {
+            let mut sums = [0f32; LANES];
+            let (chunks, rest) = part.as_chunks::<LANES>();
+            for chunk in chunks {
+                for i in 0..LANES {
+                    sums[i] += self.of(chunk[i]);
+                }
+            }
+            for i in 0..rest.len() {
+                sums[i] += self.of(rest[i]);
+            }
+            all.push(f64::from(reduce(&sums, 0.0, |a, b| a + b)));
         }
+        all
     }
-    best as u32
-}
 
-fn draw_scaled(logits: &[f32], sampling: &Sampling, u: f64) -> u32 {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weight = |logit: f32| (f64::from(logit - max) / sampling.temperature).exp();
-    let mut kept: Vec<(u32, f64)> = (0..).zip(logits.iter().map(|l| weight(*l))).collect();
-    if sampling.top_k.is_some() || sampling.top_p.is_some() || sampling.min_p.is_some() {
-        filter(&mut kept, sampling);
+    #[inline(always)]
+    fn total(&self) -> f64 {
+        self.sums().iter().sum()
     }
-    let total: f64 = kept.iter().map(|(_, w)| w).sum();
-    let mut left = u * total;
-    for (token, weight) in &kept {
-        left -= weight;
-        if left < 0.0 {
-            return *token;
+
+    /// The token at which the weights, in the order of ids, add up to more than `u` of all; the last one that weighs anything if
+    /// rounding leaves none.
+    #[inline(always)]
+    fn draw(&self, u: f64) -> u32 {
+        let sums = self.sums();
+        let mut left = u * sums.iter().sum::<f64>();
+        let mut last = 0;
+        for (at, sum) in sums.iter().enumerate() {
+            if left >= *sum && at + 1 < sums.len() {
+                left -= sum;
+                continue;
+            }
+            for token in at * PART..self.logits.len().min((at + 1) * PART) {
+                let weight = f64::from(self.of(self.logits[token]));
+                left -= weight;
+                last = if weight > 0.0 { token } else { last };
+                if left < 0.0 {
+                    return token as u32;
+                }
+            }
         }
+        last as u32
     }
-    kept.iter().rev().find(|(_, w)| *w > 0.0).map_or(0, |(token, _)| *token)
+
+    #[inline(always)]
+    fn draw_filtered(&self, sampling: &Sampling, u: f64) -> u32 {
+        let total = self.total();
+        let mut kept = self.heavy(sampling, total);
+        filter(&mut kept, sampling, total);
+        let mut left = u * kept.iter().map(|(_, weight)| weight).sum::<f64>();
+        for (token, weight) in &kept {
+            left -= weight;
+            if left < 0.0 {
+                return *token;
+            }
+        }
+        kept.iter().rev().find(|(_, weight)| *weight > 0.0).map_or(0, |(token, _)| *token)
+    }
+
+    /// The tokens that filters can keep, and not many more: sorting a whole vocabulary would take longer than a step.
+    #[inline(always)]
+    fn heavy(&self, sampling: &Sampling, total: f64) -> Vec<(u32, f64)> {
+        let mut kept: Vec<(u32, f64)> = Vec::new();
+        for least in [1e-3, 1e-6, 1e-12, 0.0] {
+            kept.clear();
+            for (logit, token) in self.logits.iter().zip(0..) {
+                let weight = f64::from(self.of(*logit));
+                if weight >= least {
+                    kept.push((token, weight));
+                }
+            }
+            let mass = || kept.iter().map(|(_, weight)| weight).sum::<f64>();
+            let is_enough = match sampling {
+                Sampling { top_k: Some(k), .. } if kept.len() >= *k => true,
+                Sampling { min_p: Some(min_p), .. } => *min_p >= least,
+                Sampling { top_k: None, top_p: Some(top_p), .. } => mass() >= top_p * total,
+                _ => false,
+            };
+            if is_enough {
+                break;
+            }
+        }
+        kept
+    }
 }
 
-/// Keeps the most probable tokens: top-k first, then min-p, then top-p over what is left.
-fn filter(kept: &mut Vec<(u32, f64)>, sampling: &Sampling) {
+/// Keeps the most probable tokens: top-k first, then min-p, then top-p over what is left. `total` is what all tokens weigh.
+fn filter(kept: &mut Vec<(u32, f64)>, sampling: &Sampling, total: f64) {
     kept.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     kept.truncate(sampling.top_k.unwrap_or(usize::MAX).max(1));
     if let Some(min_p) = sampling.min_p {
@@ -125,7 +249,8 @@ fn filter(kept: &mut Vec<(u32, f64)>, sampling: &Sampling) {
         kept.retain(|(_, w)| *w >= least);
     }
     if let Some(top_p) = sampling.top_p {
-        let enough = top_p * kept.iter().map(|(_, w)| w).sum::<f64>();
+        let is_whole = sampling.top_k.is_none() && sampling.min_p.is_none();
+        let enough = top_p * if is_whole { total } else { kept.iter().map(|(_, w)| w).sum::<f64>() };
         let sums = kept.iter().scan(0.0, |sum, (_, w)| {
             *sum += w;
             Some(*sum)
@@ -175,6 +300,57 @@ mod tests {
         assert_eq!(kept(&Sampling { top_p: Some(0.85), ..sampling(1.0) }), 3);
         assert_eq!(kept(&Sampling { min_p: Some(0.2), ..sampling(1.0) }), 3);
         assert_eq!(kept(&Sampling { top_p: Some(0.0), ..sampling(1.0) }), 1);
+    }
+
+    /// One number after the other, with all digits.
+    fn slow(logits: &[f32], sampling: &Sampling, u: f64) -> u32 {
+        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let weight = |logit: f32| (f64::from(logit - max) / sampling.temperature).exp();
+        let mut kept: Vec<(u32, f64)> = (0..).zip(logits.iter().map(|l| weight(*l))).collect();
+        if sampling.top_k.or(sampling.top_p.map(|_| 0)).or(sampling.min_p.map(|_| 0)).is_some() {
+            let total = kept.iter().map(|(_, w)| w).sum();
+            filter(&mut kept, sampling, total);
+        }
+        let mut left = u * kept.iter().map(|(_, w)| w).sum::<f64>();
+        kept.iter()
+            .find(|(_, w)| {
+                left -= w;
+                left < 0.0
+            })
+            .map_or(kept.len() as u32 - 1, |(token, _)| *token)
+    }
+
+    #[test]
+    fn a_large_vocabulary_gives_the_tokens_that_all_digits_give() {
+        let logits: Vec<f32> = (0..40_000).map(|i| (i as f32 * 0.377).sin() * 9.0).collect();
+        let filtered = [
+            sampling(1.0),
+            sampling(0.6),
+            Sampling { top_k: Some(20), top_p: Some(0.95), ..sampling(0.6) },
+            Sampling { top_k: Some(30_000), ..sampling(1.0) },
+            Sampling { top_p: Some(0.95), ..sampling(1.5) },
+            Sampling { top_p: Some(0.999_999), ..sampling(3.0) },
+            Sampling { min_p: Some(0.05), ..sampling(1.0) },
+            Sampling { min_p: Some(1e-8), top_k: Some(50_000), ..sampling(0.5) },
+        ];
+        for sampling in &filtered {
+            let drawn = |i: u32| draw(&logits, sampling, (f64::from(i) + 0.5) / 40.0).token;
+            let other = (0..200)
+                .filter(|i| drawn(*i) != slow(&logits, sampling, (f64::from(*i) + 0.5) / 40.0))
+                .count();
+            assert!(other <= 1, "{sampling:?}: {other} of 40");
+        }
+    }
+
+    #[test]
+    fn a_token_of_no_weight_is_never_drawn() {
+        let mut logits = vec![f32::NEG_INFINITY; 3000];
+        (logits[7], logits[1500]) = (0.0, -1.0);
+        for u in [0.0, 0.5, 0.9, 1.0 - 1e-16] {
+            for sampling in [sampling(1.0), Sampling { top_p: Some(1.0), ..sampling(1.0) }] {
+                assert!([7, 1500].contains(&draw(&logits, &sampling, u).token), "{u}");
+            }
+        }
     }
 
     #[test]
