@@ -100,8 +100,10 @@ const charts = (() => {
     },
   });
 
+  // Names get room by their letters: without a browser ECharts takes letters for narrower than they are.
+  const beside = ({ is_names, ticks }) => is_names && { beside: Math.min(WIDTH / 2, 7 * Math.max(...ticks.map(([, name]) => name.length)) + 24) };
   const chart = (described, theme) => ({
-    x: axis(described.x, true, theme), y: axis(described.y, false, theme),
+    x: axis(described.x, true, theme), y: { ...axis(described.y, false, theme), ...beside(described.y) },
     depth: described.y.is_names ? 17 * described.y.ticks.length : 270,
     series: [
       ...described.guides.flatMap((one) => guide(one, theme)),
@@ -173,7 +175,7 @@ const charts = (() => {
       height: top + depth + bottom, width: WIDTH,
       option: {
         animation: false, backgroundColor: isFile ? theme.paper : "transparent", title: [title, yName], legend: key, tooltip, xAxis: x, yAxis: y, series,
-        grid: { left: 12, right: 18, top, bottom: bottom - 22, outerBoundsMode: "same", outerBoundsContain: "axisLabel", outerBounds: { left: described.y?.is_names ? 24 : 12, right: 12, top: 0, bottom: bottom - 22 } },
+        grid: y.beside ? { left: y.beside, right: 18, top, bottom, outerBoundsMode: "none" } : { left: 12, right: 18, top, bottom: bottom - 22, outerBoundsMode: "same", outerBoundsContain: "axisLabel", outerBounds: { left: 12, right: 12, top: 0, bottom: bottom - 22 } },
       },
     };
   };
