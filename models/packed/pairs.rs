@@ -10,15 +10,15 @@
 )]
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    __m512, __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_loadu_si512,
     _mm512_permutex2var_epi16, _mm512_permutexvar_epi16, _mm512_rol_epi32, _mm512_set1_epi32,
     _mm512_setzero_ps, _mm512_srli_epi16, _mm512_storeu_si512,
 };
 use std::mem::transmute;
 use std::ops::Range;
 
-use pulp::Simd;
 use pulp::x86::V4;
+use pulp::{f32x16, u32x16};
 use rayon::prelude::*;
 
 use super::rows::{add_group, group_sums, with_rows};
@@ -35,6 +35,9 @@ const AHEAD: usize = 32;
 const LANES: usize = 16;
 /// Vectors of a panel.
 const VECTORS: usize = PANEL / LANES;
+
+/// What the scales of a vector's columns have in common.
+type Head = [f32x16; 2];
 
 /// Whether the processor has them.
 pub(super) fn are_native() -> bool {
@@ -136,7 +139,10 @@ fn round(row: &[f32], to: &mut [u32]) {
         unsafe {
             let [first, second] = [0, LANES].map(|at| both.as_ptr().add(at));
             let pairs = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(second), _mm512_loadu_ps(first));
-            _mm512_storeu_si512(words.as_mut_ptr().cast(), _mm512_rol_epi32::<16>(transmute(pairs)));
+            _mm512_storeu_si512(
+                words.as_mut_ptr().cast(),
+                _mm512_rol_epi32::<16>(transmute::<__m512bh, __m512i>(pairs)),
+            );
         }
         to.copy_from_slice(&words[..to.len()]);
     }
@@ -207,7 +213,7 @@ impl Tile<'_> {
             let mut words = [table; VECTORS];
             for v in 0..VECTORS {
                 // SAFETY: two vectors of 512 bits both.
-                words[v] = unsafe { transmute(blocks[v].words(group, word)) };
+                words[v] = unsafe { transmute::<[u32x16; 2], [__m512i; 2]>(blocks[v].words(group, word)) };
             }
             let first = (at * K::LAYOUT.group + word * K::LAYOUT.numbers_of_a_word()) / 2;
             for j in 0..K::LAYOUT.numbers_of_a_word() / 2 {
@@ -218,10 +224,9 @@ impl Tile<'_> {
                 for r in 0..R {
                     let pair = _mm512_set1_epi32(number_at(self.pairs, (first + j) * R + r) as i32);
                     for v in 0..VECTORS {
-                        let (x, w) = (pair, weights[v]);
                         // SAFETY: vectors of 512 bits all.
-                        products[r][v] =
-                            unsafe { _mm512_dpbf16_ps(products[r][v], transmute(w), transmute(x)) };
+                        let [w, x] = unsafe { transmute::<[__m512i; 2], [__m512bh; 2]>([weights[v], pair]) };
+                        products[r][v] = _mm512_dpbf16_ps(products[r][v], w, x);
                     }
                 }
             }
@@ -234,7 +239,7 @@ impl Tile<'_> {
     #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512bf16")]
     fn add_products<K: Kind, const R: usize>(
         &self,
-        (blocks, heads): (&[Block<V4, K>; VECTORS], &[[<V4 as Simd>::f32s; 2]; VECTORS]),
+        (blocks, heads): (&[Block<V4, K>; VECTORS], &[Head; VECTORS]),
         (group, at): (usize, usize),
         products: [[__m512; VECTORS]; R],
         sums: &mut [f32],
@@ -244,7 +249,7 @@ impl Tile<'_> {
             for r in 0..R {
                 let place = r * PANEL + v * LANES;
                 // SAFETY: vectors of 512 bits both.
-                let products: <V4 as Simd>::f32s = unsafe { transmute(products[r][v]) };
+                let products = unsafe { transmute::<__m512, f32x16>(products[r][v]) };
                 let sum = lanes_at(sums, place, LANES);
                 let group_sum = || number_at(self.group_sums, at * R + r);
                 let sum = add_group(self.simd, K::LAYOUT.factors(), (sum, products), scale, group_sum);
