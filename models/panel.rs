@@ -4,12 +4,14 @@
 //! product never sums lanes, and every output is summed along the inner dimension in one order whatever
 //! the batch is. Along that dimension a panel is a run of blocks, and a block is some rows of [`PANEL`] words of 32
 //! bits, one for each column: first `head` rows that say how large its numbers are, then, group by group, the numbers' high bits,
-//! where they have any, and their low bits. As many as fit share a word, the first number's in its lowest bits, so
-//! that they are taken apart with shifts and masks and no lane ever moves. Nothing is rounded: the numbers are those of the
+//! where they have any, and their low bits. As many as fit share a word, of each two the first in its upper
+//! half and the second in the lower one, so that they are taken apart with shifts and masks, singly or in pairs, and no lane ever moves. Nothing is rounded: the numbers are those of the
 //! file, and take as much memory as there, up to 3 % more.
 
 mod ggml;
 pub(crate) mod unpack;
+
+use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable, cast_slice};
 use candle_core::DType;
@@ -179,6 +181,11 @@ impl Layout {
         if self.low_bits > 8 { 1.0 } else { 1.0 / (1 << (bit % 16)) as f32 }
     }
 
+    /// Rows of words of the blocks that hold some numbers, of which the first begins a block.
+    pub(crate) fn rows_of(self, numbers: &Range<usize>) -> Range<usize> {
+        numbers.start / self.numbers * self.rows()..numbers.end.div_ceil(self.numbers) * self.rows()
+    }
+
     /// Rows of words of a block.
     pub(crate) const fn rows(self) -> usize {
         let (high, low) = self.group_rows();
@@ -241,8 +248,8 @@ pub(crate) fn floats(rows: &[Words]) -> &[f32] {
     cast_slice(rows)
 }
 
-/// Plain numbers share words in a file as they do in a panel, but that the first of two is in the lower half. A few rows of words
-/// at a time, so that both stay in a cache.
+/// Plain numbers share words in a file as they do in a panel, but that a file has the first of two in the lower half. A few rows of
+/// words at a time, so that both stay in a cache.
 fn transpose(weights: &[u8], width: usize, panel: &mut [Words], turned: impl Fn(u32) -> u32) {
     const ROWS: usize = 16;
     for (rows, start) in panel.chunks_mut(ROWS).zip((0..).step_by(4 * ROWS)) {

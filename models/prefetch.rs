@@ -6,6 +6,14 @@
 /// Bytes that come into a cache together.
 pub(crate) const LINE: usize = 64;
 
+/// Asks for all lines of so many values from a place on, which need not be any.
+#[inline(always)]
+pub(crate) fn ask_for_all<T>(first: *const T, count: usize) {
+    for line in (0..count * size_of::<T>()).step_by(LINE) {
+        ask_for(first.cast::<u8>().wrapping_add(line));
+    }
+}
+
 /// Asks for the line at a place, which may be any, without waiting for it.
 #[inline(always)]
 pub(crate) fn ask_for<T>(place: *const T) {

@@ -121,7 +121,9 @@ impl WithSimd for Draw<'_> {
         let token = if sampling.temperature == 0.0 {
             logits.iter().position(|logit| *logit == own.max).unwrap_or(0) as u32
         } else {
-            let weights = Weights { inverse: (1.0 / sampling.temperature) as f32, ..own };
+            // As f32 the inverse of the least temperatures would be infinite, and the most probable token's weight no number.
+            let inverse = ((1.0 / sampling.temperature) as f32).min(f32::MAX);
+            let weights = Weights { inverse, ..own };
             let is_filtered =
                 sampling.top_k.is_some() || sampling.top_p.is_some() || sampling.min_p.is_some();
             if is_filtered { weights.draw_filtered(sampling, u) } else { weights.draw(u) }
@@ -149,36 +151,39 @@ impl Weights<'_> {
         if x > LEAST { exp(x) } else { 0.0 }
     }
 
-    /// Of each part, in lanes.
+    /// Of a part, in lanes.
     #[inline(always)]
-    fn sums(&self) -> Vec<f64> {
-        let mut all = Vec::with_capacity(self.logits.len() / PART + 1);
-        for part in self.logits.chunks(PART) {
-            let mut sums = [0f32; LANES];
-            let (chunks, rest) = part.as_chunks::<LANES>();
-            for chunk in chunks {
-                for i in 0..LANES {
-                    sums[i] += self.of(chunk[i]);
-                }
+    fn sum(&self, part: &[f32]) -> f64 {
+        let mut sums = [0f32; LANES];
+        let (chunks, rest) = part.as_chunks::<LANES>();
+        for chunk in chunks {
+            for i in 0..LANES {
+                sums[i] += self.of(chunk[i]);
             }
-            for i in 0..rest.len() {
-                sums[i] += self.of(rest[i]);
-            }
-            all.push(f64::from(reduce(&sums, 0.0, |a, b| a + b)));
         }
-        all
+        for i in 0..rest.len() {
+            sums[i] += self.of(rest[i]);
+        }
+        f64::from(reduce(&sums, 0.0, |a, b| a + b))
     }
 
     #[inline(always)]
     fn total(&self) -> f64 {
-        self.sums().iter().sum()
+        let mut total = 0.0;
+        for part in self.logits.chunks(PART) {
+            total += self.sum(part);
+        }
+        total
     }
 
     /// The token at which the weights, in the order of ids, add up to more than `u` of all; the last one that weighs anything if
     /// rounding leaves none.
     #[inline(always)]
     fn draw(&self, u: f64) -> u32 {
-        let sums = self.sums();
+        let mut sums = Vec::with_capacity(self.logits.len() / PART + 1);
+        for part in self.logits.chunks(PART) {
+            sums.push(self.sum(part));
+        }
         let mut left = u * sums.iter().sum::<f64>();
         let mut last = 0;
         for (at, sum) in sums.iter().enumerate() {
@@ -307,15 +312,23 @@ mod tests {
         assert_eq!(kept(&Sampling { top_p: Some(0.0), ..sampling(1.0) }), 1);
     }
 
-    /// One number after the other, with all digits.
+    /// One number after the other, with all digits, and all tokens sorted.
     fn slow(logits: &[f32], sampling: &Sampling, u: f64) -> u32 {
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let weight = |logit: f32| (f64::from(logit - max) / sampling.temperature).exp();
         let mut kept: Vec<(u32, f64)> = (0..).zip(logits.iter().map(|l| weight(*l))).collect();
-        if sampling.top_k.or(sampling.top_p.map(|_| 0)).or(sampling.min_p.map(|_| 0)).is_some() {
-            let total = kept.iter().map(|(_, w)| w).sum();
-            filter(&mut kept, sampling, total);
+        if *sampling != self::sampling(sampling.temperature) {
+            kept.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         }
+        kept.truncate(sampling.top_k.unwrap_or(usize::MAX));
+        kept.retain(|(_, w)| *w >= sampling.min_p.unwrap_or(0.0));
+        let enough = sampling.top_p.unwrap_or(2.0) * kept.iter().map(|(_, w)| w).sum::<f64>();
+        let mut mass = 0.0;
+        kept.retain(|(_, w)| {
+            let is_needed = mass < enough;
+            mass += w;
+            is_needed
+        });
         let mut left = u * kept.iter().map(|(_, w)| w).sum::<f64>();
         kept.iter()
             .find(|(_, w)| {
@@ -344,6 +357,13 @@ mod tests {
                 .filter(|i| drawn(*i) != slow(&logits, sampling, (f64::from(*i) + 0.5) / 40.0))
                 .count();
             assert!(other <= 1, "{sampling:?}: {other} of 40");
+        }
+    }
+
+    #[test]
+    fn the_least_temperature_takes_the_most_probable_token() {
+        for temperature in [1e-3, 1e-38, 1e-300, f64::MIN_POSITIVE] {
+            assert_eq!(draw(&[0.0, 3.0, 2.9], &sampling(temperature), 0.99).token, 1, "{temperature}");
         }
     }
 

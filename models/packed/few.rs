@@ -11,7 +11,7 @@ use super::rows::{add_group, group_sums, interleave, with_rows};
 use crate::panel::{
     Block, Encoding, Kind, PANEL, Words, each_number, lanes_at, number_at, set_lanes_at, with_kind,
 };
-use crate::prefetch::{LINE, ask_for};
+use crate::prefetch::ask_for_all;
 
 /// Vectors of columns side by side: with two of them, memory is read in order.
 const VECTORS: usize = 2;
@@ -126,12 +126,7 @@ const AHEAD: usize = 64;
 #[inline(always)]
 fn ahead<K: Kind>(block: &[Words], group: usize) {
     let of_a_group = K::LAYOUT.rows() / K::LAYOUT.groups();
-    for row in 0..of_a_group {
-        let words = block.as_ptr().wrapping_add(group * of_a_group + row + AHEAD);
-        for line in (0..size_of::<Words>()).step_by(LINE) {
-            ask_for(words.cast::<u8>().wrapping_add(line));
-        }
-    }
+    ask_for_all(block.as_ptr().wrapping_add(group * of_a_group + AHEAD), of_a_group);
 }
 
 impl<S: Simd, K: Kind, const R: usize> Multiply<'_, S, K, R> {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use pulp::{NullaryFnOnce, Simd};
 use rayon::prelude::*;
 
-use super::rows::{add_group, group_sums, interleave, with_rows};
+use super::rows::{add_group, group_sums, interleave, tiles, with_rows};
 use crate::panel::{
     Block, Encoding, Kind, Layout, PANEL, Words, each_number, floats, lanes_at, set_lanes_at, with_kind,
 };
@@ -44,8 +44,7 @@ impl Many {
     /// From row-major `[rows, inner]`.
     pub(super) fn new<S: Simd>(x: &[f32], inner: usize, encoding: Encoding) -> Self {
         let rows = x.len() / inner;
-        let count = rows.div_ceil(most_rows::<S>());
-        let tiles: Vec<usize> = (0..count).map(|i| (rows + i) / count).collect();
+        let tiles = tiles(rows, most_rows::<S>());
         let starts: Vec<usize> = (0..inner).step_by(PART).collect();
         let part = |start: &usize| Part::new(x, inner, *start..inner.min(start + PART), encoding, &tiles);
         Self { parts: starts.par_iter().map(part).collect(), tiles, rows }
@@ -63,10 +62,8 @@ impl Many {
         let layout = encoding.layout();
         let mut unpacked = Unpacked::new(layout, PART);
         for part in &self.parts {
-            let blocks = part.range.start / layout.numbers..part.range.end.div_ceil(layout.numbers);
-            let blocks = blocks.start * layout.rows()..blocks.end * layout.rows();
             for (panel, sums) in panels.chunks_exact(rows).zip(sums.chunks_exact_mut(self.rows * PANEL)) {
-                let stored = &panel[blocks.clone()];
+                let stored = &panel[layout.rows_of(&part.range)];
                 if encoding == Encoding::F32 {
                     self.add(simd, part, &Weights { numbers: floats(stored), factors: &[], layout }, sums);
                 } else {

@@ -21,9 +21,9 @@ use pulp::x86::V4;
 use pulp::{f32x16, u32x16};
 use rayon::prelude::*;
 
-use super::rows::{add_group, group_sums, with_rows};
+use super::rows::{add_group, group_sums, tiles, with_rows};
 use crate::panel::{Block, Encoding, Kind, PANEL, Words, lanes_at, number_at, set_lanes_at, with_kind};
-use crate::prefetch::{LINE, ask_for};
+use crate::prefetch::ask_for_all;
 
 /// Numbers of a column that meet all tiles before the next ones do: 16 KiB of a first-level cache at most.
 const PART: usize = 256;
@@ -68,9 +68,8 @@ impl Pairs {
     pub(super) fn new(x: &[f32], inner: usize, encoding: Encoding) -> Option<Self> {
         let simd = V4::try_new().filter(|_| encoding.is_coarse() && are_native())?;
         let rows = x.len() / inner;
-        let count = rows.div_ceil(MOST_ROWS);
-        let tiles: Vec<usize> = (0..count).map(|i| (rows + i) / count).collect();
-        let part = if count > 1 { PART } else { inner };
+        let tiles = tiles(rows, MOST_ROWS);
+        let part = if tiles.len() > 1 { PART } else { inner };
         let starts: Vec<usize> = (0..inner).step_by(part).collect();
         let part = |start: &usize| Part::new(x, inner, *start..inner.min(start + part), encoding, &tiles);
         Some(Self { simd, encoding, parts: starts.par_iter().map(part).collect(), tiles, rows })
@@ -78,12 +77,10 @@ impl Pairs {
 
     /// The outputs of some panels of `words` rows each, `[panels, rows, PANEL]`, added to zeros.
     pub(super) fn multiply(&self, panels: &[Words], words: usize, sums: &mut [f32]) {
-        let layout = self.encoding.layout();
         for part in &self.parts {
-            let blocks = part.range.start / layout.numbers..part.range.end.div_ceil(layout.numbers);
-            let blocks = blocks.start * layout.rows()..blocks.end * layout.rows();
+            let rows = self.encoding.layout().rows_of(&part.range);
             for (panel, sums) in panels.chunks_exact(words).zip(sums.chunks_exact_mut(self.rows * PANEL)) {
-                with_kind!(self.encoding, K => self.add::<K>(part, &panel[blocks.clone()], sums));
+                with_kind!(self.encoding, K => self.add::<K>(part, &panel[rows.clone()], sums));
             }
         }
     }
@@ -296,10 +293,7 @@ fn table<K: Kind>() -> [__m512i; 2] {
 #[inline(always)]
 fn ask_ahead<K: Kind>(block: &[Words], group: usize) {
     let of_a_group = K::LAYOUT.rows() / K::LAYOUT.groups();
-    for row in 0..of_a_group {
-        let words = block.as_ptr().wrapping_add(group * of_a_group + row + AHEAD);
-        (0..size_of::<Words>()).step_by(LINE).for_each(|line| ask_for(words.cast::<u8>().wrapping_add(line)));
-    }
+    ask_for_all(block.as_ptr().wrapping_add(group * of_a_group + AHEAD), of_a_group);
 }
 
 #[cfg(test)]

@@ -19,6 +19,12 @@ macro_rules! with_rows {
 }
 pub(super) use with_rows;
 
+/// So many rows in tiles of at most `most`, of about the same size.
+pub(super) fn tiles(rows: usize, most: usize) -> Vec<usize> {
+    let count = rows.div_ceil(most);
+    (0..count).map(|i| (rows + i) / count).collect()
+}
+
 /// Writes the numbers `part` of `R` rows of `inner` numbers, each times its place: first all first ones, then all second ones.
 pub(super) fn interleave<const R: usize>(
     x: &[f32],
