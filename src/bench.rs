@@ -66,7 +66,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<ExitCode> {
             }
         }
     }
-    print(args.output, &rows, &conditions(bandwidth, watch))?;
+    print(args.output, &rows, &conditions(args, bandwidth, watch))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -93,11 +93,14 @@ fn tests(args: &BenchArgs) -> Vec<Test> {
     tests
 }
 
-fn conditions(bandwidth: f64, watch: Contention) -> Vec<String> {
+fn conditions(args: &BenchArgs, bandwidth: f64, watch: Contention) -> Vec<String> {
     let mut notes = vec![format!(
         "Tokens per second: the median of the repeats [smallest, largest]. Memory is read at {:.1} GB/s here.",
         bandwidth / 1e9
     )];
+    if args.shared {
+        notes.push("Rows share one context.".to_owned());
+    }
     if let Some(share) = watch.share() {
         notes.push(format!("Others used {:.0} % of the processors meanwhile.", share * 100.0));
     }
@@ -114,7 +117,7 @@ fn print(output: BenchOutput, rows: &[Row], notes: &[String]) -> Result<()> {
         BenchOutput::Csv => {
             println!(
                 "model,test,batch,context,dtype,device,tokens_per_s_median,tokens_per_s_min,tokens_per_s_max,\
-                 bytes_per_s,fraction_of_bandwidth,repeats"
+                 bytes_per_s,fraction_of_bandwidth,repeats,shared_context"
             );
             rows.iter().for_each(|row| println!("{}", csv(row)));
             notes.iter().for_each(|note| eprintln!("{note}"));
@@ -127,9 +130,11 @@ fn csv(row: &Row) -> String {
     let text = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let Spread { median, min, max } = row.tokens_per_s;
     let (model, device) = (text(&row.model), text(&row.device));
-    let Row { test, batch, context, dtype, bytes_per_s, fraction_of_bandwidth, repeats, .. } = row;
+    let Row {
+        test, batch, context, dtype, bytes_per_s, fraction_of_bandwidth, repeats, shared_context, ..
+    } = row;
     format!(
-        "{model},{test},{batch},{context},{dtype},{device},{median},{min},{max},{bytes_per_s},{fraction_of_bandwidth},{repeats}"
+        "{model},{test},{batch},{context},{dtype},{device},{median},{min},{max},{bytes_per_s},{fraction_of_bandwidth},{repeats},{shared_context}"
     )
 }
 

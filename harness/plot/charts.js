@@ -73,7 +73,7 @@ const charts = (() => {
     return {
       type: lineStyle ? "line" : "scatter", name, data: points.map(datum), lineStyle, step: form === "steps" && "end", silent: form === "fit",
       symbol: form === "fit" ? "none" : SYMBOLS[shape % 4], symbolSize: SIZES[form] ?? 7.5, showSymbol: true, showAllSymbol: true,
-      itemStyle: { color: stroke, opacity: 1 }, symbolKeepAspect: true, emphasis: { scale: 1.5 }, clip: false, z: lineStyle ? 3 : 2,
+      itemStyle: { color: stroke, opacity: 1 }, emphasis: { scale: 1.5 }, clip: false, z: lineStyle ? 3 : 2,
     };
   };
 

@@ -99,8 +99,7 @@ impl Embedded {
             if data <= MOST_DATA {
                 return Ok(embedded);
             }
-            // Long thoughts: fewer of them, by how much they take.
-            allowed = (allowed.min(bytes) * MOST_DATA / data).min(allowed * 7 / 8);
+            allowed = narrowed(allowed.min(bytes), data);
         }
     }
 
@@ -113,6 +112,12 @@ impl Embedded {
         let data = BASE64_STANDARD.encode(miniz_oxide::deflate::compress_to_vec(&json, EFFORT));
         Self { data, carried: records.len(), recorded, choice }
     }
+}
+
+/// Bytes of records that fit after so many took `data` bytes of the page: long thoughts are fewer. Always less than before.
+fn narrowed(taken: u64, data: u64) -> u64 {
+    (u128::from(taken) * u128::from(MOST_DATA) / u128::from(data.max(1))).min(u128::from(taken * 7 / 8))
+        as u64
 }
 
 /// Which records are taken.
@@ -265,6 +270,22 @@ mod tests {
         assert_eq!((exact.is_exact, [0, 1, 2, 3].map(|t| exact.at(t))), (true, [0, 2, 4, 8]));
         let about = Cuts::new("abcd efgh 😀", 6);
         assert_eq!((about.is_exact, about.at(3), about.at(6)), (false, 9, 12));
+    }
+
+    #[test]
+    fn thoughts_that_take_more_of_the_page_are_thinned_until_they_fit() {
+        for share in [0.05, 0.5, 0.99] {
+            let (mut taken, mut tries) = (MOST_BYTES, 0);
+            while (taken as f64 * share) as u64 > MOST_DATA {
+                taken = narrowed(taken, (taken as f64 * share) as u64);
+                tries += 1;
+            }
+            assert!(
+                taken as f64 * share > 0.8 * MOST_DATA as f64 && (1..4).contains(&tries),
+                "{share}: {tries}"
+            );
+        }
+        assert_eq!(narrowed(1, u64::MAX), 0);
     }
 
     #[test]

@@ -153,6 +153,16 @@ fn pictures_name_every_line_and_carry_a_title() {
 }
 
 #[test]
+fn names_beside_a_picture_have_the_room_that_their_letters_take() {
+    let name = "concise-m, countdown-4";
+    let drawn = svg(&figure(&rows(), "economy").picture).unwrap();
+    let line = drawn.lines().find(|line| line.contains(&format!(">{name}<")));
+    let end = line.and_then(|line| line.split_once("translate(")?.1.split_once(' ')?.0.parse::<f64>().ok());
+    // The name ends there; the font that PNGs have takes 6.6 a letter.
+    assert!(end.is_some_and(|end| end > 7.0 * name.len() as f64), "{line:?}");
+}
+
+#[test]
 fn a_picture_is_also_a_png_with_its_letters() {
     let drawn = svg(&figure(&rows(), "countdown-4-plane").picture).unwrap();
     let bytes = png(&drawn).unwrap();

@@ -50,6 +50,24 @@ fn csv_and_markdown_are_tables_of_the_same_rows() {
 }
 
 #[test]
+fn rows_that_share_a_context_say_so_and_read_less() {
+    let of = |args: &[&str]| -> Value {
+        let output = bench(&[&["-p", "0", "-b", "8", "-d", "512", "-o", "json"], args].concat());
+        serde_json::from_slice::<Vec<Value>>(&output.stdout).unwrap().remove(0)
+    };
+    let bytes =
+        |row: &Value| row["bytes_per_s"].as_f64().unwrap() / row["tokens_per_s"]["median"].as_f64().unwrap();
+    let (shared, own) = (of(&["--shared"]), of(&[]));
+    assert_eq!(
+        [&shared["shared_context"], &own["shared_context"]],
+        [&Value::Bool(true), &Value::Bool(false)]
+    );
+    assert!(bytes(&shared) < 0.5 * bytes(&own), "{shared} {own}");
+    let table = String::from_utf8(bench(&["--shared"]).stdout).unwrap();
+    assert!(table.contains("Rows share one context."), "{table}");
+}
+
+#[test]
 fn a_context_beyond_the_models_is_refused_in_one_line() {
     let output = bench(&["-d", "1000000"]);
     let error = String::from_utf8(output.stderr).unwrap();
