@@ -6,7 +6,9 @@
 
 mod paged;
 mod party;
+mod product;
 mod stored;
+mod task;
 
 use candle_core::{D, DType, Result, Tensor};
 
@@ -40,6 +42,16 @@ pub struct Heads {
 }
 
 impl Heads {
+    /// Query heads that share a head of keys and values.
+    fn sharing(&self) -> usize {
+        self.queries / self.kv
+    }
+
+    /// The width of a head in whole vectors.
+    fn padded(&self) -> usize {
+        self.dim.next_multiple_of(product::LANES)
+    }
+
     /// The first position that the last of `context` tokens sees.
     fn first_seen(&self, context: usize) -> usize {
         self.window.map_or(0, |window| context.saturating_sub(window))

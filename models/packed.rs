@@ -25,6 +25,7 @@ use few::Few;
 use many::{Many, Unpacked};
 #[cfg(target_arch = "x86_64")]
 use pairs::Pairs;
+pub(crate) use rows::with_rows;
 
 /// Rows of activations that meet a task's panels in one go: a part of them fits a second-level cache.
 const GROUP: usize = 384;

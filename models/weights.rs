@@ -88,7 +88,7 @@ impl Weights {
         Self { source, dtype, device, asked: RefCell::default(), only_described: false }
     }
 
-    /// The type of activations, and of all weights that are not kept as blocks.
+    /// The type of the cache, and of activations but on the CPU, where they are `f32`.
     ///
     /// # Errors
     /// [`LoadError`] if the embedding, whose type decides, is missing or of an unknown type.
@@ -97,8 +97,10 @@ impl Weights {
             return Ok(dtype);
         }
         match (&*self.source, self.raw("model.embed_tokens.weight")?.stored) {
-            (Source::Shards(_), Stored::Numbers(dtype)) => Ok(dtype),
-            _ => Ok(DType::F32),
+            (Source::Gguf(_), _) if !self.device.is_cpu() => Ok(DType::F32),
+            (_, Stored::Numbers(dtype)) => Ok(dtype),
+            // Rounding to blocks cost more digits than this leaves out.
+            (_, Stored::Blocks(_)) => Ok(DType::F16),
         }
     }
 

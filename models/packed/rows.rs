@@ -17,7 +17,7 @@ macro_rules! with_rows {
         }
     };
 }
-pub(super) use with_rows;
+pub(crate) use with_rows;
 
 /// So many rows in tiles of at most `most`, of about the same size.
 pub(super) fn tiles(rows: usize, most: usize) -> Vec<usize> {
