@@ -1,23 +1,24 @@
 //! The types that the cache keeps numbers in, and how they become `f32`.
 
 use half::{bf16, f16};
+use pulp::Simd;
 
 /// A type that the cache keeps numbers in.
 pub(super) trait Stored: Copy + Sync {
     /// As many numbers in 32 bits.
-    fn widen(stored: &[Self], wide: &mut [f32]);
+    fn widen<S: Simd>(stored: &[Self], wide: &mut [f32]);
 }
 
 impl Stored for f32 {
     #[inline(always)]
-    fn widen(stored: &[Self], wide: &mut [f32]) {
+    fn widen<S: Simd>(stored: &[Self], wide: &mut [f32]) {
         wide.copy_from_slice(stored);
     }
 }
 
 impl Stored for bf16 {
     #[inline(always)]
-    fn widen(stored: &[Self], wide: &mut [f32]) {
+    fn widen<S: Simd>(stored: &[Self], wide: &mut [f32]) {
         for (to, from) in wide.iter_mut().zip(stored) {
             *to = f32::from_bits(u32::from(from.to_bits()) << 16);
         }
@@ -26,10 +27,30 @@ impl Stored for bf16 {
 
 impl Stored for f16 {
     #[inline(always)]
-    fn widen(stored: &[Self], wide: &mut [f32]) {
-        for (to, from) in wide.iter_mut().zip(stored) {
+    fn widen<S: Simd>(stored: &[Self], wide: &mut [f32]) {
+        let mut done = 0;
+        #[cfg(target_arch = "x86_64")]
+        if S::F32_LANES == 16 {
+            done = stored.len() / 16 * 16;
+            // SAFETY: vectors of 16 numbers there are only with AVX-512, which converts as many.
+            unsafe { widen_vectors(&stored[..done], &mut wide[..done]) };
+        }
+        for (to, from) in wide[done..].iter_mut().zip(&stored[done..]) {
             *to = of_half(from.to_bits());
         }
+    }
+}
+
+/// Whole vectors of 16.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn widen_vectors(stored: &[f16], wide: &mut [f32]) {
+    use std::arch::x86_64::{_mm256_loadu_si256, _mm512_cvtph_ps, _mm512_storeu_ps};
+    for (to, from) in wide.as_chunks_mut::<16>().0.iter_mut().zip(stored.as_chunks::<16>().0) {
+        // SAFETY: both are 16 numbers, and callers see to the instruction.
+        unsafe {
+            _mm512_storeu_ps(to.as_mut_ptr(), _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())))
+        };
     }
 }
 
@@ -59,7 +80,7 @@ mod tests {
     fn every_half_becomes_the_same_number_in_32_bits() {
         for bits in 0..=u16::MAX {
             let (half, mut wide) = (f16::from_bits(bits), [0.0]);
-            f16::widen(&[half], &mut wide);
+            f16::widen::<pulp::Scalar>(&[half], &mut wide);
             assert!(
                 wide[0].to_bits() == half.to_f32().to_bits() || half.is_nan() && wide[0].is_nan(),
                 "{bits:x}"

@@ -144,7 +144,7 @@ impl<T: Stored> Task<'_, T> {
                     if let Some((place, head)) = self.next(&places, place, head) {
                         ask_for_all(self.keys(first.block(place), head).as_ptr(), dim * BLOCK);
                     }
-                    T::widen(self.keys(first.block(place), head), keys);
+                    T::widen::<S>(self.keys(first.block(place), head), keys);
                 }
                 let from = h * queries + rows.start * sharing;
                 let x = Rows { numbers: &scratch.queries[from * dim..], stride: dim };
@@ -192,7 +192,7 @@ impl<T: Stored> Task<'_, T> {
                         if let Some((place, head)) = next {
                             ask_for_all(self.values(first.block(place), token, head).as_ptr(), dim);
                         }
-                        T::widen(self.values(first.block(place), token, head), &mut values[..dim]);
+                        T::widen::<S>(self.values(first.block(place), token, head), &mut values[..dim]);
                     }
                 }
                 let from = h * queries + rows.start * sharing;
