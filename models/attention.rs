@@ -134,16 +134,22 @@ mod tests {
         pool
     }
 
-    #[test]
-    fn the_kernel_agrees_with_plain_tensor_operations() {
-        let spans = [
+    /// New tokens of sequences that share blocks or do not, and a prompt that ends in the fifth block.
+    fn spans() -> Vec<Span> {
+        vec![
             Span { blocks: vec![3, 0], start: 20, len: 1 },
             Span { blocks: vec![4, 1], start: 0, len: 19 },
             Span { blocks: vec![3, 2], start: 16, len: 2 },
             // Two that share their first block with the one before, as forks of one prompt do.
             Span { blocks: vec![3, 1], start: 19, len: 1 },
             Span { blocks: vec![3, 0], start: 30, len: 1 },
-        ];
+            Span { blocks: vec![4, 1, 2, 0, 3], start: 50, len: 20 },
+        ]
+    }
+
+    #[test]
+    fn the_kernel_agrees_with_plain_tensor_operations() {
+        let (spans, tokens) = (spans(), 44);
         for (dtype, window, dim) in [
             (DType::F32, None, 20),
             (DType::F16, None, 24),
@@ -151,7 +157,7 @@ mod tests {
             (DType::F32, Some(5), 32),
             (DType::F32, Some(18), 3),
         ] {
-            let q = tensor(24, 6 * dim, 0.7);
+            let q = tensor(tokens, 6 * dim, 0.7);
             let heads = Heads { queries: 6, kv: 2, dim, scale: 0.2, window };
             let pool = pool(2 * dim, dtype);
             let fast = attend(&q, &pool, heads, &spans).unwrap().to_vec2::<f32>().unwrap();
@@ -162,5 +168,39 @@ mod tests {
                 assert!((a - b).abs() < tolerance, "{dtype:?} {dim}: {a} {b}");
             }
         }
+    }
+
+    #[test]
+    fn a_row_gets_the_same_bits_alone_and_whatever_lies_behind_its_last_token() {
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            let heads = Heads { queries: 6, kv: 2, dim: 40, scale: 0.2, window: None };
+            let (q, pool) = (tensor(44, 240, 0.7), pool(80, dtype));
+            let together = attend(&q, &pool, heads, &spans()).unwrap().to_vec2::<f32>().unwrap();
+            let mut row = 0;
+            for span in spans() {
+                for position in span.start..span.start + span.len {
+                    let own = Span { blocks: span.blocks.clone(), start: position, len: 1 };
+                    let behind = spoilt_behind(&pool, &own);
+                    let alone = attend(&q.narrow(0, row, 1).unwrap(), &behind, heads, &[own]).unwrap();
+                    assert_eq!(alone.to_vec2::<f32>().unwrap()[0], together[row], "{dtype:?} {position}");
+                    row += 1;
+                }
+            }
+        }
+    }
+
+    /// A copy in which the slots of a token's last block that are behind it hold no numbers.
+    fn spoilt_behind(pool: &Pool, span: &Span) -> Pool {
+        let width = pool.values().dim(2).unwrap();
+        let copy = Pool::new(5, width, pool.keys().dtype(), &Device::Cpu).unwrap();
+        copy.keys().slice_set(pool.keys(), 0, 0).unwrap();
+        copy.values().slice_set(pool.values(), 0, 0).unwrap();
+        let (block, used) = (span.blocks[span.start / BLOCK] as usize, span.start % BLOCK + 1);
+        let slots: Vec<u32> = (block * BLOCK + used..(block + 1) * BLOCK).map(|slot| slot as u32).collect();
+        if !slots.is_empty() {
+            let nothing = Tensor::full(f32::NAN, (slots.len(), width), &Device::Cpu).unwrap();
+            copy.write(&slots, &nothing, &nothing).unwrap();
+        }
+        copy
     }
 }

@@ -1,30 +1,33 @@
-//! The products of attention: rows of numbers times a matrix whose columns are lanes.
+//! The products of attention: rows of numbers times blocks of the cache, whose columns are lanes.
 //!
 //! Scores are queries times keys, and outputs are weights times values. No lane is ever summed with another, and every sum
-//! goes along the matrix in order: what a row gets does not depend on the rows beside it.
+//! goes along a head, or along tokens, in order: what a row gets does not depend on the rows beside it.
 
 #![allow(clippy::needless_range_loop, reason = "indices are registers: their loops must be constant")]
 
 use pulp::Simd;
 
+use crate::cache::BLOCK;
 use crate::packed::with_rows;
 use crate::panel::{lanes_at, number_at, set_lanes_at};
 
-/// Columns that lie together in every row of a matrix.
-pub(super) const LANES: usize = 16;
+/// Columns that lie together in every row of a block.
+pub(super) const LANES: usize = BLOCK;
 /// Vectors of a row that are summed at a time.
 const MOST_VECTORS: usize = 4;
 
-/// A matrix of `depth` rows in panels of [`LANES`] columns.
+/// Blocks as one matrix.
 #[derive(Clone, Copy)]
 pub(super) struct Columns<'a> {
-    pub(super) numbers: &'a [f32],
-    pub(super) depth: usize,
-    /// From a row to the next.
+    pub(super) blocks: &'a [&'a [f32]],
+    /// From a row of a block to the next.
     pub(super) stride: usize,
-    /// From a panel to the next.
-    pub(super) panel: usize,
-    pub(super) panels: usize,
+    /// Rows of the matrix.
+    pub(super) depth: usize,
+    /// Whether blocks lie beside each other, as keys do, [`LANES`] columns each: else each goes on with [`BLOCK`] more rows.
+    pub(super) are_beside: bool,
+    /// Columns of the matrix, in whole [`LANES`].
+    pub(super) width: usize,
 }
 
 /// Rows of numbers, `stride` apart.
@@ -43,18 +46,28 @@ pub(super) struct Sums<'a> {
 }
 
 impl Columns<'_> {
-    /// Numbers up to its last.
-    fn reach(&self) -> usize {
-        (self.panels - 1) * self.panel + (self.depth - 1) * self.stride + LANES
+    /// Rows of a block, and of the last one.
+    fn depths(&self) -> (usize, usize) {
+        if self.are_beside {
+            return (self.depth, self.depth);
+        }
+        (BLOCK, self.depth - (self.blocks.len() - 1) * BLOCK)
+    }
+
+    fn are_whole(&self) -> bool {
+        let (depth, last) = self.depths();
+        let width = if self.are_beside { LANES } else { self.width };
+        let holds = |block: &&[f32], depth: usize| block.len() >= (depth - 1) * self.stride + width;
+        let (all, before) = self.blocks.split_last().expect("products are with some block");
+        before.iter().all(|block| holds(block, depth)) && holds(all, last)
     }
 }
 
-/// Adds `rows` rows of `x`, times a matrix, to as many sums.
+/// Adds `rows` rows of `x`, times some blocks, to as many sums.
 #[inline(always)]
 pub(super) fn multiply<S: Simd>(simd: S, rows: usize, x: Rows, columns: Columns, sums: Sums) {
-    let last = rows - 1;
-    assert!(x.numbers.len() >= last * x.stride + columns.depth && columns.numbers.len() >= columns.reach());
-    assert!(sums.numbers.len() >= last * sums.stride + columns.panels * LANES);
+    assert!(columns.are_whole() && x.numbers.len() >= (rows - 1) * x.stride + columns.depth);
+    assert!(sums.numbers.len() >= (rows - 1) * sums.stride + columns.width);
     // Of about the same size.
     let tiles = rows.div_ceil(most_rows::<S>());
     for tile in 0..tiles {
@@ -73,7 +86,7 @@ const fn most_rows<S: Simd>() -> usize {
 
 #[inline(always)]
 fn tile_of<S: Simd, const R: usize>(simd: S, x: Rows, columns: Columns, sums: &mut Sums) {
-    let vectors = columns.panels * (LANES / S::F32_LANES);
+    let vectors = columns.width / S::F32_LANES;
     let (most, pairs) = (vectors / MOST_VECTORS * MOST_VECTORS, vectors / 2 * 2);
     for v in (0..most).step_by(MOST_VECTORS) {
         add::<S, R, MOST_VECTORS>(simd, x, columns, sums, v);
@@ -89,12 +102,7 @@ fn tile_of<S: Simd, const R: usize>(simd: S, x: Rows, columns: Columns, sums: &m
 /// The same for `R` rows and `V` vectors from `v` on, whose sums stay in registers.
 #[inline(always)]
 fn add<S: Simd, const R: usize, const V: usize>(simd: S, x: Rows, columns: Columns, to: &mut Sums, v: usize) {
-    let lanes = S::F32_LANES;
-    let mut places = [0; V];
-    for i in 0..V {
-        let column = (v + i) * lanes;
-        places[i] = column / LANES * columns.panel + column % LANES;
-    }
+    let (lanes, (all, last)) = (S::F32_LANES, columns.depths());
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
     if !to.are_new {
         for r in 0..R {
@@ -103,15 +111,25 @@ fn add<S: Simd, const R: usize, const V: usize>(simd: S, x: Rows, columns: Colum
             }
         }
     }
-    for k in 0..columns.depth {
-        let mut row = [simd.splat_f32s(0.0); V];
+    let behind = if columns.are_beside { 1 } else { columns.blocks.len() };
+    for b in 0..behind {
+        let mut blocks = [&[][..]; V];
         for i in 0..V {
-            row[i] = lanes_at(columns.numbers, places[i] + k * columns.stride, lanes);
+            let column = (v + i) * lanes;
+            let (block, column) =
+                if columns.are_beside { (column / LANES, column % LANES) } else { (b, column) };
+            blocks[i] = &columns.blocks[block][column..];
         }
-        for r in 0..R {
-            let x = simd.splat_f32s(number_at(x.numbers, r * x.stride + k));
+        for k in 0..if b + 1 == behind { last } else { all } {
+            let mut row = [simd.splat_f32s(0.0); V];
             for i in 0..V {
-                sums[r][i] = simd.mul_add_f32s(x, row[i], sums[r][i]);
+                row[i] = lanes_at(blocks[i], k * columns.stride, lanes);
+            }
+            for r in 0..R {
+                let x = simd.splat_f32s(number_at(x.numbers, r * x.stride + b * BLOCK + k));
+                for i in 0..V {
+                    sums[r][i] = simd.mul_add_f32s(x, row[i], sums[r][i]);
+                }
             }
         }
     }

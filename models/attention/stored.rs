@@ -3,16 +3,58 @@
 use half::{bf16, f16};
 use pulp::Simd;
 
+use super::product::LANES;
+
 /// A type that the cache keeps numbers in.
 pub(super) trait Stored: Copy + Sync {
     /// As many numbers in 32 bits.
     fn widen<S: Simd>(stored: &[Self], wide: &mut [f32]);
+
+    /// Rows of `width` numbers, stored every `stride`, in 32 bits, and how far apart these are: in `wide`, which is as long as
+    /// the rows filled up to whole [`LANES`], unless they can stay where they are.
+    #[inline(always)]
+    fn rows<'a, S: Simd>(
+        stored: &'a [Self],
+        (width, stride): (usize, usize),
+        wide: &'a mut [f32],
+    ) -> (&'a [f32], usize) {
+        widen_rows::<S, Self>(stored, (width, stride), wide)
+    }
+}
+
+#[inline(always)]
+fn widen_rows<'a, S: Simd, T: Stored>(
+    stored: &[T],
+    (width, stride): (usize, usize),
+    wide: &'a mut [f32],
+) -> (&'a [f32], usize) {
+    let filled = width.next_multiple_of(LANES);
+    if width == stride && width == filled {
+        T::widen::<S>(&stored[..wide.len()], wide);
+    } else {
+        for (from, to) in stored.chunks(stride).zip(wide.chunks_exact_mut(filled)) {
+            T::widen::<S>(&from[..width], &mut to[..width]);
+        }
+    }
+    (wide, filled)
 }
 
 impl Stored for f32 {
     #[inline(always)]
     fn widen<S: Simd>(stored: &[Self], wide: &mut [f32]) {
         wide.copy_from_slice(stored);
+    }
+
+    #[inline(always)]
+    fn rows<'a, S: Simd>(
+        stored: &'a [Self],
+        (width, stride): (usize, usize),
+        wide: &'a mut [f32],
+    ) -> (&'a [f32], usize) {
+        if width.is_multiple_of(LANES) {
+            return (stored, stride);
+        }
+        widen_rows::<S, Self>(stored, (width, stride), wide)
     }
 }
 

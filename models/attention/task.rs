@@ -12,7 +12,7 @@ use pulp::{Simd, WithSimd};
 
 use super::Heads;
 use super::party::{Party, Row};
-use super::product::{Columns, LANES, Rows, Sums, multiply};
+use super::product::{Columns, Rows, Sums, multiply};
 use super::stored::Stored;
 use crate::cache::BLOCK;
 use crate::lanes::softmax;
@@ -63,7 +63,7 @@ impl<T: Stored> WithSimd for Task<'_, T> {
             self.score(simd, party.own(r), r..r + 1);
         }
         for place in party.own(0).take(TOGETHER) {
-            self.ask_for_values(place, self.of.start);
+            self.ask_for_values(party.rows[0].block(place), self.of.start);
         }
         self.weigh();
         let mut out = vec![0f32; self.of.len() * self.queries() * self.heads.padded()];
@@ -108,11 +108,17 @@ impl<T: Stored> Task<'_, T> {
         &self.keys[(block * kv + head) * dim * BLOCK..][..dim * BLOCK]
     }
 
-    /// A head's values of a token of a block.
+    /// A head's values of a block: `dim` of each token, [`Task::stride`] apart.
     #[inline(always)]
-    fn values(&self, block: usize, token: usize, head: usize) -> &[T] {
-        let Heads { kv, dim, .. } = self.heads;
-        &self.values[((block * BLOCK + token) * kv + head) * dim..][..dim]
+    fn values(&self, block: usize, head: usize) -> &[T] {
+        let start = (block * BLOCK * self.heads.kv + head) * self.heads.dim;
+        &self.values[start..][..(BLOCK - 1) * self.stride() + self.heads.dim]
+    }
+
+    /// From a token's values to the next one's.
+    #[inline(always)]
+    fn stride(&self) -> usize {
+        self.heads.kv * self.heads.dim
     }
 
     /// What is visited after some blocks of a head: the same blocks of the next one, or the next blocks of the first. Where these lie the
@@ -124,10 +130,10 @@ impl<T: Stored> Task<'_, T> {
     }
 
     #[inline(always)]
-    fn ask_for_values(&self, place: usize, head: usize) {
-        for token in 0..BLOCK {
-            let values = self.values(self.party.rows[0].block(place), token, head);
-            ask_for_all(values.as_ptr(), values.len());
+    fn ask_for_values(&self, block: usize, head: usize) {
+        let values = self.values(block, head);
+        for token in values.chunks(self.stride()) {
+            ask_for_all(token.as_ptr(), self.heads.dim);
         }
     }
 
@@ -138,19 +144,20 @@ impl<T: Stored> Task<'_, T> {
         let (sharing, queries, first) = (self.heads.sharing(), self.queries(), &party.rows[rows.start]);
         let mut scratch = std::mem::take(&mut *self.scratch);
         for start in places.clone().step_by(TOGETHER) {
-            let blocks = start..places.end.min(start + TOGETHER);
+            let together = start..places.end.min(start + TOGETHER);
             for (h, head) in self.of.clone().enumerate() {
-                for (place, keys) in blocks.clone().zip(scratch.keys.chunks_exact_mut(dim * BLOCK)) {
+                let mut blocks = [&[][..]; TOGETHER];
+                let wide = scratch.keys.chunks_exact_mut(dim * BLOCK);
+                for ((place, wide), block) in together.clone().zip(wide).zip(&mut blocks) {
                     if let Some((place, head)) = self.next(&places, place, head) {
                         ask_for_all(self.keys(first.block(place), head).as_ptr(), dim * BLOCK);
                     }
-                    T::widen::<S>(self.keys(first.block(place), head), keys);
+                    *block = T::rows::<S>(self.keys(first.block(place), head), (BLOCK, BLOCK), wide).0;
                 }
                 let from = h * queries + rows.start * sharing;
                 let x = Rows { numbers: &scratch.queries[from * dim..], stride: dim };
-                let panels = blocks.len();
-                let keys =
-                    Columns { numbers: &scratch.keys, depth: dim, stride: BLOCK, panel: dim * BLOCK, panels };
+                let (blocks, width) = (&blocks[..together.len()], together.len() * BLOCK);
+                let keys = Columns { blocks, stride: BLOCK, depth: dim, are_beside: true, width };
                 let at = from * tokens + (start - party.base()) * BLOCK;
                 let scores = Sums { numbers: &mut scratch.scores[at..], stride: tokens, are_new: true };
                 multiply(simd, rows.len() * sharing, x, keys, scores);
@@ -184,23 +191,23 @@ impl<T: Stored> Task<'_, T> {
         let last = party.rows[rows.clone()].iter().map(Row::context).max().unwrap_or(0);
         let mut scratch = std::mem::take(&mut *self.scratch);
         for start in places.clone().step_by(TOGETHER) {
-            let blocks = start..places.end.min(start + TOGETHER);
+            let together = start..places.end.min(start + TOGETHER);
             for (h, head) in self.of.clone().enumerate() {
-                for (place, values) in blocks.clone().zip(scratch.values.chunks_exact_mut(BLOCK * padded)) {
-                    let next = self.next(&places, place, head);
-                    for (token, values) in values.chunks_exact_mut(padded).enumerate() {
-                        if let Some((place, head)) = next {
-                            ask_for_all(self.values(first.block(place), token, head).as_ptr(), dim);
-                        }
-                        T::widen::<S>(self.values(first.block(place), token, head), &mut values[..dim]);
+                let (mut blocks, mut stride) = ([&[][..]; TOGETHER], 0);
+                let wide = scratch.values.chunks_exact_mut(BLOCK * padded);
+                for ((place, wide), block) in together.clone().zip(wide).zip(&mut blocks) {
+                    if let Some((place, head)) = self.next(&places, place, head) {
+                        self.ask_for_values(first.block(place), head);
                     }
+                    let stored = self.values(first.block(place), head);
+                    (*block, stride) = T::rows::<S>(stored, (dim, self.stride()), wide);
                 }
                 let from = h * queries + rows.start * sharing;
                 let at = from * tokens + (start - party.base()) * BLOCK;
                 let weights = Rows { numbers: &scratch.scores[at..], stride: tokens };
-                let depth = (blocks.end * BLOCK).min(last) - start * BLOCK;
-                let (numbers, panels) = (&scratch.values[..], padded / LANES);
-                let values = Columns { numbers, depth, stride: padded, panel: LANES, panels };
+                let (blocks, depth) =
+                    (&blocks[..together.len()], (together.end * BLOCK).min(last) - start * BLOCK);
+                let values = Columns { blocks, stride, depth, are_beside: false, width: padded };
                 let out = Sums { numbers: &mut out[from * padded..], stride: padded, are_new: false };
                 multiply(simd, rows.len() * sharing, weights, values, out);
             }
