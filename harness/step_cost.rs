@@ -1,10 +1,11 @@
 //! The form of a step's cost: parts that add up, none of them negative.
 //!
 //! seconds = base(fed tokens) + rows + forks + sampled tokens + pairs attended + mean context + a row's tokens + a row's
-//! pairs, each times its price. `base` is the only part that is not proportional: matrices cost nothing more until the device is full and then a
+//! pairs + cached tokens, each times its price. `base` is the only part that is not proportional: matrices cost nothing more until the device is full and then a
 //! slope, so it is a line with bends at powers of two. Pairs attended are the work of attention, and the
 //! mean context is its depth: what a device with more cores than rows still has to walk one by one. A mean row's tokens and pairs are what cannot
-//! be shared out where threads take rows.
+//! be shared out where threads take rows. Cached tokens are what is read: a prompt's tokens read the same keys and values together, which a decoded token
+//! does alone, so a pair costs a prompt much less.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use crate::nnls::non_negative_least_squares;
 use crate::step::Load;
 
 /// Parts beside the base.
-const PARTS: usize = 7;
+const PARTS: usize = 8;
 
 /// Prices of the parts of a step, in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub struct StepCost {
     /// Each pair that the mean row attends.
     #[serde(default)]
     pub per_pair_of_a_row_s: f64,
+    /// Each token of all rows' contexts, whose keys and values are read once however many tokens a row feeds.
+    #[serde(default)]
+    pub per_cached_token_s: f64,
 }
 
 /// A bend of the base.
@@ -95,6 +99,7 @@ impl StepCost {
             per_context_token_s: found[4],
             per_token_of_a_row_s: found[5],
             per_pair_of_a_row_s: found[6],
+            per_cached_token_s: found[7],
         }
     }
 
@@ -108,6 +113,7 @@ impl StepCost {
             self.per_context_token_s,
             self.per_token_of_a_row_s,
             self.per_pair_of_a_row_s,
+            self.per_cached_token_s,
         ];
         let parts: f64 = parts(load).iter().zip(prices).map(|(part, price)| part * price).sum();
         self.base_s(f64::from(load.fed_tokens)) + parts
@@ -134,6 +140,7 @@ fn parts(load: &Load) -> [f64; PARTS] {
         load.attended_tokens as f64 / f64::from(load.fed_tokens.max(1)),
         f64::from(load.fed_tokens) / rows,
         load.attended_tokens as f64 / rows,
+        load.context_tokens as f64,
     ]
 }
 
@@ -164,6 +171,7 @@ mod tests {
             per_context_token_s: 0.0,
             per_token_of_a_row_s: 0.0,
             per_pair_of_a_row_s: 0.0,
+            per_cached_token_s: 0.0005,
         }
     }
 
@@ -178,7 +186,7 @@ mod tests {
         let mut load = Load { forks: 1, sampled_tokens: 2, ..Load::default() };
         load.add_row(99, 1);
         load.add_row(99, 1);
-        assert!((cost().seconds(&load) - (1.0 + 0.2 + 0.02 + 10.0 + 0.2)).abs() < 1e-12);
+        assert!((cost().seconds(&load) - (1.0 + 0.2 + 0.02 + 10.0 + 0.2 + 0.1)).abs() < 1e-12);
     }
 
     #[test]
