@@ -62,8 +62,9 @@ impl LocalEngine {
     ) -> Result<MemoryPlan, LoadError> {
         let Checkpoint { config, weights, .. } = checkpoint;
         let batch = (rows, row_tokens.min(config.context));
-        let free_bytes = memory::free_bytes(device);
-        Ok(MemoryPlan::new(config, weights.bytes()?, weights.dtype()?, free_bytes, batch))
+        let (free_bytes, dtype) = (memory::free_bytes(device), weights.dtype()?);
+        let activations = if device.is_cpu() { DType::F32 } else { dtype };
+        Ok(MemoryPlan::new(config, weights.bytes()?, (dtype, activations), free_bytes, batch))
     }
 
     /// Loads a model that was opened for `device` onto it.
@@ -87,7 +88,7 @@ impl LocalEngine {
         Self::load(&Source::at(path), &Device::Cpu, None, most_rows)
     }
 
-    /// The type of activations: `f32`, `bf16`, `f16`.
+    /// The type of the cache, and of activations but on the CPU: `f32`, `bf16`, `f16`.
     pub fn dtype_name(&self) -> String {
         self.decoder.dtype().as_str().to_owned()
     }

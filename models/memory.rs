@@ -46,18 +46,18 @@ pub struct MemoryPlan {
 }
 
 impl MemoryPlan {
-    /// Plans `rows` rows of at most `row_tokens` tokens with weights and cache of a type.
+    /// Plans `rows` rows of at most `row_tokens` tokens; types are those of the cache and of activations.
     pub fn new(
         config: &Config,
         weights_bytes: u64,
-        dtype: DType,
+        (cache, activations): (DType, DType),
         free_bytes: Option<u64>,
         (rows, row_tokens): (usize, usize),
     ) -> Self {
         Self {
             weights_bytes,
-            kv_bytes_per_token: config.kv_bytes_per_token(dtype.size_in_bytes()) as u64,
-            step_bytes_per_row: step_bytes(config, row_tokens, dtype),
+            kv_bytes_per_token: config.kv_bytes_per_token(cache.size_in_bytes()) as u64,
+            step_bytes_per_row: step_bytes(config, row_tokens, activations),
             free_bytes,
             rows,
             row_tokens,
@@ -107,12 +107,12 @@ impl fmt::Display for MemoryPlan {
 }
 
 /// A step's room for one row: its logits here and on the device, and the widest activations of its prompt.
-fn step_bytes(config: &Config, row_tokens: usize, dtype: DType) -> u64 {
+fn step_bytes(config: &Config, row_tokens: usize, activations: DType) -> u64 {
     let attention = (config.heads + 2 * config.kv_heads) * config.head_dim;
     let widest = 4 * config.width + 2 * config.feed_forward + attention;
     // Tokens are fed one by one but for the prompt, of which at most so many are assumed.
     let fed = row_tokens.min(512);
-    (2 * 4 * config.vocab + fed * widest * dtype.size_in_bytes()) as u64
+    (2 * 4 * config.vocab + fed * widest * activations.size_in_bytes()) as u64
 }
 
 /// What may be taken of the memory that is free.
@@ -178,7 +178,7 @@ mod tests {
     fn plan(free: Option<u64>, rows: usize, row_tokens: usize) -> MemoryPlan {
         let folder = bundled::folder("bundled:reason-s").unwrap();
         let config = Config::read(&folder.join("config.json")).unwrap();
-        MemoryPlan::new(&config, 1 << 20, DType::F32, free, (rows, row_tokens))
+        MemoryPlan::new(&config, 1 << 20, (DType::F32, DType::F32), free, (rows, row_tokens))
     }
 
     #[test]
