@@ -1,6 +1,5 @@
 //! What a calibration found, for a reader: typical steps beside their roofline, and how well the surface fits.
 
-use crate::model_shape::ModelShape;
 use crate::rounding::{ABSENT, percent, significant};
 use crate::step::{Load, StepKind};
 use crate::surface::{Point, Surface};
@@ -26,7 +25,7 @@ pub fn roofline_table(surface: &Surface) -> Table {
     let mut footnotes = Vec::new();
     if let Some(rates) = surface.rates {
         footnotes.push(format!(
-            "Measured on this device: {} GB/s copied, {} GFLOP/s of matrix products in {}.",
+            "Measured on this device: {} GB/s copied, {} GFLOP/s of products with matrices stored as {}.",
             significant(rates.copy_bytes_per_s / 1e9),
             significant(rates.matrix_flop_per_s / 1e9),
             name.dtype
@@ -77,7 +76,7 @@ fn spread(values: &[u32]) -> Vec<u32> {
 }
 
 fn entries(surface: &Surface, point: &Point) -> Vec<String> {
-    let (step, shape) = (&point.step, &surface.name.shape);
+    let step = &point.step;
     let load = &step.load;
     let ms = |seconds: f64| significant(seconds * 1e3);
     let mut entries = vec![
@@ -89,13 +88,12 @@ fn entries(surface: &Surface, point: &Point) -> Vec<String> {
         ms(surface.cost.seconds(load)),
         ms(step.forward_s),
     ];
-    entries.extend(bound(surface, shape, load, step.forward_s));
+    entries.extend(bound(surface, load, step.forward_s));
     entries
 }
 
-fn bound(surface: &Surface, shape: &ModelShape, load: &Load, forward_s: f64) -> [String; 5] {
-    let Some(rates) = surface.rates else { return [const { ABSENT }; 5].map(String::from) };
-    let bound = rates.bound(shape, load, element_bytes(&surface.name.dtype));
+fn bound(surface: &Surface, load: &Load, forward_s: f64) -> [String; 5] {
+    let Some(bound) = surface.bound(load) else { return [const { ABSENT }; 5].map(String::from) };
     [
         significant(bound.bytes as f64 / 1e6),
         significant(bound.flop as f64 / 1e6),
@@ -103,10 +101,6 @@ fn bound(surface: &Surface, shape: &ModelShape, load: &Load, forward_s: f64) -> 
         if bound.by_bandwidth { "bandwidth" } else { "arithmetic" }.to_owned(),
         percent(bound.seconds / forward_s),
     ]
-}
-
-pub(crate) fn element_bytes(dtype: &str) -> u64 {
-    if dtype == "f32" { 4 } else { 2 }
 }
 
 /// How the surface was measured and how well it fits, in sentences.

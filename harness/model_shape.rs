@@ -1,4 +1,4 @@
-//! The sizes of a decoder, and what a step must move and multiply at least.
+//! The sizes of a decoder, and what a step must multiply at least.
 //!
 //! The counts are of a dense decoder with grouped-query attention and a gated feed-forward block (Qwen, Llama).
 //! A multiplication with its addition is two FLOP. Norms, rotations and softmax are left out: they are
@@ -54,14 +54,6 @@ impl ModelShape {
         let head = 2 * self.head_parameters() * u64::from(load.rows);
         matrices + head + 4 * self.layers * self.heads * self.head_dim * load.attended_tokens
     }
-
-    /// Bytes that a step must move: every weight once, the keys and values of every row once, the new ones
-    /// written.
-    pub fn bytes(&self, load: &Load, element_bytes: u64) -> u64 {
-        let weights = (self.layer_parameters() + self.head_parameters()) * element_bytes;
-        let tokens = load.context_tokens + u64::from(load.fed_tokens);
-        weights + tokens * self.kv_bytes_per_token(element_bytes)
-    }
 }
 
 #[cfg(test)]
@@ -91,12 +83,11 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn one_decoded_token_costs_two_flop_a_parameter_and_reads_every_weight_once() {
+    fn one_decoded_token_costs_two_flop_a_parameter() {
         let shape = qwen_1_5b();
         let mut load = Load::default();
         load.add_row(0, 1);
         let parameters = shape.layer_parameters() + shape.head_parameters();
         assert_eq!(shape.flop(&load), 2 * parameters + 4 * 28 * 12 * 128);
-        assert_eq!(shape.bytes(&load, 2), 2 * parameters + 2 * 28_672);
     }
 }

@@ -15,8 +15,35 @@ use crate::step::Load;
 pub struct Rates {
     /// Bytes read and written a second when copying an array much larger than the caches.
     pub copy_bytes_per_s: f64,
-    /// FLOP a second of a large matrix product in the model's type.
+    /// FLOP a second of a large product with a matrix that is stored as the model's are.
     pub matrix_flop_per_s: f64,
+}
+
+/// What the steps of a model must move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traffic {
+    /// All weights that a step reads, as they are stored.
+    pub weights_bytes: u64,
+    /// Keys and values of a token.
+    pub kv_bytes_per_token: u64,
+}
+
+impl Traffic {
+    /// Of weights and keys and values that are stored as numbers of so many bytes.
+    pub fn of_numbers(shape: &ModelShape, number_bytes: u64) -> Self {
+        let weights = shape.layer_parameters() + shape.head_parameters();
+        Self {
+            weights_bytes: weights * number_bytes,
+            kv_bytes_per_token: shape.kv_bytes_per_token(number_bytes),
+        }
+    }
+
+    /// Bytes that a step must move: every weight once, the keys and values of every row once, the new ones written.
+    pub fn bytes(&self, load: &Load) -> u64 {
+        let tokens = load.context_tokens + u64::from(load.fed_tokens);
+        self.weights_bytes + tokens * self.kv_bytes_per_token
+    }
 }
 
 /// A step against the best possible one.
@@ -34,8 +61,8 @@ pub struct Bound {
 
 impl Rates {
     /// The least seconds of a step.
-    pub fn bound(&self, shape: &ModelShape, load: &Load, element_bytes: u64) -> Bound {
-        let (bytes, flop) = (shape.bytes(load, element_bytes), shape.flop(load));
+    pub fn bound(&self, shape: &ModelShape, traffic: &Traffic, load: &Load) -> Bound {
+        let (bytes, flop) = (traffic.bytes(load), shape.flop(load));
         let (moving, multiplying) =
             (bytes as f64 / self.copy_bytes_per_s, flop as f64 / self.matrix_flop_per_s);
         Bound { bytes, flop, seconds: moving.max(multiplying), by_bandwidth: moving > multiplying }
@@ -53,10 +80,19 @@ mod tests {
         let bound = |before, fed| {
             let mut load = Load::default();
             load.add_row(before, fed);
-            rates.bound(&qwen_1_5b(), &load, 2)
+            rates.bound(&qwen_1_5b(), &Traffic::of_numbers(&qwen_1_5b(), 2), &load)
         };
         assert!(bound(100, 1).by_bandwidth && !bound(0, 4096).by_bandwidth);
         // 3.1 GB at 3 TB/s is about a millisecond.
         assert!((bound(100, 1).seconds - 1.03e-3).abs() < 2e-5, "{:?}", bound(100, 1));
+    }
+
+    #[test]
+    fn one_decoded_token_reads_every_weight_once_and_writes_its_keys_and_values() {
+        let shape = qwen_1_5b();
+        let mut load = Load::default();
+        load.add_row(0, 1);
+        let parameters = shape.layer_parameters() + shape.head_parameters();
+        assert_eq!(Traffic::of_numbers(&shape, 2).bytes(&load), 2 * parameters + 2 * 28_672);
     }
 }

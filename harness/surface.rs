@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model_shape::ModelShape;
 use crate::nnls::non_negative_least_squares;
-use crate::roofline::Rates;
+use crate::roofline::{Bound, Rates, Traffic};
 use crate::step::{Load, Step};
 use crate::step_cost::{Energy, StepCost};
 
@@ -30,7 +30,7 @@ pub struct Name {
     pub device: String,
     /// Sizes of the decoder.
     pub shape: ModelShape,
-    /// Type of weights and cache.
+    /// How the weights are stored: `bf16`, `q4k+q6k`.
     pub dtype: String,
     /// Program, version and commit.
     pub engine: String,
@@ -111,6 +111,9 @@ pub struct Surface {
     /// Rates of the device, for the roofline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rates: Option<Rates>,
+    /// What a step must move, for the roofline; in files of before, what numbers of the type would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
     /// The measurements.
     pub points: Vec<Point>,
     /// The measurements of energy.
@@ -154,7 +157,30 @@ impl Surface {
         }
         let all: Vec<&Point> = points.iter().collect();
         let (cost, range, held_out) = (fit_cost(&all), range(&points), held_out(&points));
-        Ok(Self { name, cost, energy: None, range, held_out, rates, points, energy_points: vec![] })
+        Ok(Self {
+            name,
+            cost,
+            energy: None,
+            range,
+            held_out,
+            rates,
+            traffic: None,
+            points,
+            energy_points: vec![],
+        })
+    }
+
+    /// The same with what a step must move.
+    pub fn with_traffic(self, traffic: Traffic) -> Self {
+        Self { traffic: Some(traffic), ..self }
+    }
+
+    /// The least seconds of a step on this device; absent where its rates were not measured.
+    pub fn bound(&self, load: &Load) -> Option<Bound> {
+        let Name { shape, dtype, .. } = &self.name;
+        let number_bytes = if dtype == "f32" { 4 } else { 2 };
+        let traffic = self.traffic.unwrap_or_else(|| Traffic::of_numbers(shape, number_bytes));
+        Some(self.rates?.bound(shape, &traffic, load))
     }
 
     /// The same with joules fitted to windows of calibration.
@@ -358,6 +384,17 @@ pub(crate) mod tests {
         let predicted =
             energy.joules(&Load { fed_tokens: 10_000, attended_tokens: 1_000_000, ..Load::default() }, 2.5);
         assert!((predicted - 300.0).abs() < 1.0, "{energy:?} {predicted}");
+    }
+
+    #[test]
+    fn a_step_is_bound_by_the_bytes_that_its_weights_take_and_in_old_files_by_those_of_their_type() {
+        let rates = Rates { copy_bytes_per_s: 1e9, matrix_flop_per_s: 1e15 };
+        let surface = Surface::fit(name(), points(truth), Some(rates)).unwrap();
+        let bytes = |surface: &Surface| surface.bound(&Load::default()).unwrap().bytes;
+        let shape = qwen_1_5b();
+        assert_eq!(bytes(&surface), 4 * (shape.layer_parameters() + shape.head_parameters()));
+        assert_eq!(bytes(&surface.with_traffic(Traffic { weights_bytes: 7, kv_bytes_per_token: 3 })), 7);
+        assert!(Surface::fit(name(), points(truth), None).unwrap().bound(&Load::default()).is_none());
     }
 
     #[test]

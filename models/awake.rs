@@ -28,6 +28,12 @@ pub(crate) fn awake<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
+/// Does many steps on a thread of the pool: to carry each of them there takes longer than some of a small model's operations.
+pub(crate) fn in_pool<T: Send>(steps: impl FnOnce() -> T + Send) -> T {
+    // The only thread of a pool is left to whoever takes in what the steps give.
+    if rayon::current_num_threads() < 2 { steps() } else { rayon::scope(|_| steps()) }
+}
+
 struct Guard<'a>(&'a AtomicBool);
 
 impl Drop for Guard<'_> {

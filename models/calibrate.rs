@@ -18,6 +18,7 @@ use isocost_harness::engine::{Sampling, Settings};
 use isocost_harness::step::Step;
 use isocost_harness::surface::{EnergyPoint, Point};
 
+use crate::awake::in_pool;
 use crate::cache::Cache;
 use crate::decoder::Decoder;
 use crate::meter::Watch;
@@ -184,10 +185,13 @@ impl<'a> Bench<'a> {
         };
         let mut steps = Vec::new();
         let mut observe = |step| steps.push(step);
-        Scheduler::new(self.decoder, self.cache, &markers, &settings, workload.rows)
-            .apart()
-            .observed(&mut observe)
-            .run(&[prompt], &mut |_| ControlFlow::Continue(()))?;
+        let Self { decoder, cache, .. } = self;
+        in_pool(|| {
+            Scheduler::new(*decoder, cache, &markers, &settings, workload.rows)
+                .apart()
+                .observed(&mut observe)
+                .run(&[prompt], &mut |_| ControlFlow::Continue(()))
+        })?;
         Ok(steps)
     }
 }

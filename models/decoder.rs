@@ -12,6 +12,7 @@ mod layer;
 use std::collections::BTreeSet;
 
 use candle_core::{DType, Device, Result, Tensor};
+use isocost_harness::roofline::Traffic;
 
 use crate::attention::Span;
 use crate::awake::awake;
@@ -170,9 +171,13 @@ impl Decoder {
         self.dtype
     }
 
-    /// Bytes of weights that a step reads: all but the embedding's, of which it reads its tokens' rows.
-    pub fn step_bytes(&self) -> u64 {
-        self.layers.iter().flat_map(Layer::matrices).chain([&self.head]).map(Linear::bytes).sum()
+    /// Bytes that a step must move: all weights but the embedding's, of which it reads its tokens' rows, and keys and values.
+    pub fn traffic(&self) -> Traffic {
+        let matrices = self.layers.iter().flat_map(Layer::matrices).chain([&self.head]);
+        Traffic {
+            weights_bytes: matrices.map(Linear::bytes).sum(),
+            kv_bytes_per_token: self.config.kv_bytes_per_token(self.dtype.size_in_bytes()) as u64,
+        }
     }
 
     /// How the weights of the layers are stored, each kind once: `bf16`, `q4k+q6k`.
@@ -182,7 +187,13 @@ impl Decoder {
         kinds.into_iter().collect::<Vec<_>>().join("+")
     }
 
-    fn activations(&self) -> DType {
+    /// Some matrix of a layer.
+    pub(crate) fn a_matrix(&self) -> &Matrix {
+        self.layers.first().map_or(&self.embedding, |layer| layer.matrices()[0].weight())
+    }
+
+    /// The type of what goes from layer to layer.
+    pub(crate) fn activations(&self) -> DType {
         if self.device().is_cpu() { DType::F32 } else { self.dtype }
     }
 

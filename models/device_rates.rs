@@ -6,18 +6,21 @@ use candle_core::{DType, Device, Result, Tensor};
 use isocost_harness::roofline::Rates;
 use rayon::prelude::*;
 
+use crate::decoder::Decoder;
+
 /// Bytes that are copied; far more than any cache holds.
 const COPIED: usize = 256 << 20;
 /// Rows and columns of the product on a CPU and on other devices.
 const SIDE: (usize, usize) = (1024, 8192);
 
-/// Measures both rates in about a second.
+/// Measures both rates in about a second; products are with a matrix that is stored as those of `decoder` are.
 ///
 /// # Errors
 /// If the device fails or has too little memory.
-pub fn measure(device: &Device, dtype: DType) -> Result<Rates> {
-    let copied = if device.is_cpu() { copy_on_host() } else { copy_on(device, dtype)? };
-    Ok(Rates { copy_bytes_per_s: copied, matrix_flop_per_s: multiply(device, dtype)? })
+pub fn measure(decoder: &Decoder) -> Result<Rates> {
+    let device = decoder.device();
+    let copied = if device.is_cpu() { copy_on_host() } else { copy_on(device, decoder.dtype())? };
+    Ok(Rates { copy_bytes_per_s: copied, matrix_flop_per_s: multiply(decoder)? })
 }
 
 /// The shortest of several runs: everything that disturbs only makes it longer.
@@ -69,10 +72,12 @@ fn copy_on(device: &Device, dtype: DType) -> Result<f64> {
     Ok(COPIED as f64 / seconds)
 }
 
-fn multiply(device: &Device, dtype: DType) -> Result<f64> {
+fn multiply(decoder: &Decoder) -> Result<f64> {
+    let device = decoder.device();
     let side = if device.is_cpu() { SIDE.0 } else { SIDE.1 };
-    let a = Tensor::ones((side, side), dtype, device)?;
+    let weights = decoder.a_matrix().zeros_like(side)?;
+    let x = Tensor::ones((side, side), decoder.activations(), device)?;
     device.synchronize()?;
-    let seconds = shortest(|| a.matmul(&a).and_then(|_| device.synchronize()))?;
+    let seconds = shortest(|| weights.product(&x).and_then(|_| device.synchronize()))?;
     Ok(2.0 * (side as f64).powi(3) / seconds)
 }

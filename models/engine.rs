@@ -10,6 +10,7 @@ pub use candle_core::{DType, Device};
 use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
 use isocost_harness::step::Step;
 
+use crate::awake::in_pool;
 use crate::cache::{BLOCK, Cache};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
@@ -18,6 +19,7 @@ use crate::conversation::Conversation;
 use crate::decoder::Decoder;
 use crate::load::LoadError;
 use crate::memory::{self, MemoryPlan};
+use crate::overlap::overlapped;
 use crate::scheduler::{self, Prompt, Scheduler};
 use crate::source::Source;
 
@@ -88,9 +90,9 @@ impl LocalEngine {
         Self::load(&Source::at(path), &Device::Cpu, None, most_rows)
     }
 
-    /// The type of the cache, and of activations but on the CPU: `f32`, `bf16`, `f16`.
-    pub fn dtype_name(&self) -> String {
-        self.decoder.dtype().as_str().to_owned()
+    /// How the layers' weights are stored: `f32`, `bf16`, `q4k+q6k`.
+    pub fn stored_as(&self) -> String {
+        self.decoder.stored_as()
     }
 
     /// How the model is spoken to.
@@ -117,18 +119,23 @@ impl LocalEngine {
     ) -> Result<Activity, EngineError> {
         let halvings = self.make_room(prompts, settings)?;
         let watch = Contention::start();
-        let (conversation, listeners) = (&self.conversation, &mut self.listeners);
-        let activity =
-            Scheduler::new(&self.decoder, &mut self.cache, conversation.markers(), settings, self.most_rows)
-                .observed(&mut |step| {
-                    // Nobody listening any more is no reason to stop.
-                    listeners.retain(|to| to.send(step).is_ok());
+        let Self { decoder, cache, conversation, most_rows, listeners } = self;
+        let activity = overlapped(
+            |give| {
+                // Nobody listening any more is no reason to stop.
+                let mut report = |step| listeners.retain(|to| to.send(step).is_ok());
+                in_pool(|| {
+                    Scheduler::new(decoder, cache, conversation.markers(), settings, *most_rows)
+                        .observed(&mut report)
+                        .run(prompts, give)
                 })
-                .run(prompts, &mut |mut generated| {
-                    conversation.write_texts(&mut generated);
-                    sink(generated)
-                })
-                .map_err(|e| EngineError::Device(e.to_string()))?;
+            },
+            |mut generated| {
+                conversation.write_texts(&mut generated);
+                sink(generated)
+            },
+        )
+        .map_err(|e| EngineError::Device(e.to_string()))?;
         // What was too much once would be again.
         self.most_rows = (self.most_rows >> activity.halvings.min(63)).max(1);
         let others_s = watch.share().map(|share| share * activity.wall_s);

@@ -22,7 +22,7 @@ pub struct ModelFacts {
     pub family: String,
     /// All parameters, shared ones once.
     pub parameters: u64,
-    /// Type of activations, cache, and weights that are not quantised: `f32`, `bf16`, `f16`.
+    /// How the layers' weights are stored: `f32`, `bf16`, `q4k+q6k`.
     pub dtype: String,
     /// sha256 of every weight file, in order.
     pub weights_sha256: Vec<String>,
@@ -57,7 +57,7 @@ impl ModelFacts {
         Ok(Self {
             family: config.family.clone(),
             parameters: weights.parameters()?,
-            dtype: weights.dtype()?.as_str().to_owned(),
+            dtype: weights.stored_as()?,
             weights_sha256: weights.files().iter().map(hash).collect::<Result<_, _>>()?,
             template_sha256: conversation.template.as_ref().map(ChatTemplate::sha256).unwrap_or_default(),
             forced_answer: card.forced_answer(None).map(|f| f.text.clone()).unwrap_or_default(),

@@ -33,6 +33,7 @@ pub mod load;
 pub mod matrix;
 pub mod memory;
 pub mod meter;
+mod overlap;
 mod packed;
 mod panel;
 mod prefetch;

@@ -17,6 +17,11 @@ impl Linear {
         Self { weight, bias }
     }
 
+    /// Its weights.
+    pub(crate) fn weight(&self) -> &Matrix {
+        &self.weight
+    }
+
     /// Bytes of its weights.
     pub fn bytes(&self) -> u64 {
         self.weight.bytes()

@@ -71,6 +71,21 @@ impl Matrix {
         }
     }
 
+    /// A square matrix of zeros that is stored in the same way, to time products with it.
+    ///
+    /// # Errors
+    /// If the device has too little memory, or `side` is not whole blocks.
+    pub(crate) fn zeros_like(&self, side: usize) -> Result<Self> {
+        Ok(match self {
+            Self::Packed(packed) => Self::Packed(Arc::new(Packed::zeros(packed.encoding(), side))),
+            Self::Dense(tensor) => Self::Dense(Tensor::zeros((side, side), tensor.dtype(), tensor.device())?),
+            Self::Quantised(blocks) => {
+                let zeros = Tensor::zeros((side, side), DType::F32, &blocks.device())?;
+                Self::Quantised(Arc::new(QTensor::quantize(&zeros, blocks.dtype())?))
+            }
+        })
+    }
+
     /// The rows `ids` (`[tokens]`) as numbers, `[tokens, in]`.
     ///
     /// # Errors
@@ -194,6 +209,18 @@ mod tests {
                     meant.index_select(&Tensor::new(&[0u32, 31, 74, 32], &Device::Cpu).unwrap(), 0).unwrap();
                 assert!(largest_difference(&rows, &meant) < 1e-6, "{name} {inner}");
             }
+        }
+    }
+
+    #[test]
+    fn zeros_are_stored_as_the_matrix_is_and_take_as_many_bytes_a_number() {
+        for (name, matrix, _) in encodings(768) {
+            let zeros = matrix.zeros_like(256).unwrap();
+            assert_eq!(zeros.stored_as(), matrix.stored_as(), "{name}");
+            let (bytes, numbers) = (matrix.bytes() as f64, (75usize.next_multiple_of(32) * 768) as f64);
+            assert!((zeros.bytes() as f64 / 65536.0 / (bytes / numbers) - 1.0).abs() < 0.01, "{name}");
+            let product = zeros.product(&tensor(3, 256, 0.3)).unwrap();
+            assert_eq!(largest_difference(&product, &product.zeros_like().unwrap()), 0.0, "{name}");
         }
     }
 

@@ -15,7 +15,7 @@ mod many;
 mod pairs;
 mod rows;
 
-use bytemuck::cast_slice;
+use bytemuck::{Zeroable, cast_slice};
 use candle_core::{CpuStorage, Storage, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -49,6 +49,12 @@ impl Packed {
     /// Packs row-major weights, `[out, inner]` in the bytes of their encoding.
     pub(crate) fn new(weights: &[u8], encoding: Encoding, out: usize, inner: usize) -> Self {
         Self { panels: pack(weights, encoding, out), encoding, inner, out }
+    }
+
+    /// A square of zeros.
+    pub(crate) fn zeros(encoding: Encoding, side: usize) -> Self {
+        let rows = encoding.rows(side) * side.div_ceil(PANEL);
+        Self { panels: vec![Words::zeroed(); rows], encoding, inner: side, out: side }
     }
 
     /// Packs a tensor on the CPU, if its numbers are of a type that can be.

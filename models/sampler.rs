@@ -5,6 +5,8 @@
 //! counter. So a token depends on its logits and on nothing else: not on which rows happen to share a
 //! batch, on threads, or on the order of work.
 
+use std::cmp::Ordering;
+
 use candle_core::{Result, Storage, Tensor};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::Sampling;
@@ -37,15 +39,34 @@ impl Streams {
     /// A number in [0, 1) for the token at `position` of a branch: of the chain itself (`None`), or of
     /// the answer forced at a budget.
     pub fn uniform(&self, forced_at: Option<Budget>, position: usize) -> f64 {
+        self.branch(forced_at).uniform(position)
+    }
+
+    /// The numbers of a branch.
+    pub(crate) fn branch(&self, forced_at: Option<Budget>) -> Branch {
         let mut rng = ChaCha8Rng::from_seed(self.key);
         rng.set_stream(match forced_at {
             None => 0,
             Some(Budget::Tokens(tokens)) => 1 + u64::from(tokens),
             Some(Budget::Max) => u64::MAX,
         });
+        Branch(rng)
+    }
+}
+
+/// The random numbers of one branch. They come some at a time, so to read them in order is faster than to seek each one.
+#[derive(Debug)]
+pub(crate) struct Branch(ChaCha8Rng);
+
+impl Branch {
+    /// As [`Streams::uniform`].
+    pub(crate) fn uniform(&mut self, position: usize) -> f64 {
         // A draw takes two words.
-        rng.set_word_pos(2 * position as u128);
-        rng.random()
+        let word = 2 * position as u128;
+        if self.0.get_word_pos() != word {
+            self.0.set_word_pos(word);
+        }
+        self.0.random()
     }
 }
 
@@ -104,6 +125,8 @@ const WORTH_A_THREAD: usize = 1 << 16;
 const PART: usize = 1024;
 /// Weights summed side by side.
 const LANES: usize = 16;
+/// Tokens that are passed over together if none of them weighs enough.
+const SKIPPED: usize = 128;
 
 struct Draw<'a> {
     logits: &'a [f32],
@@ -151,18 +174,30 @@ impl Weights<'_> {
         if x > LEAST { exp(x) } else { 0.0 }
     }
 
+    /// Of at most as many as there are lanes; those of the lanes left over are 0.
+    #[inline(always)]
+    fn of_some(&self, logits: &[f32]) -> [f32; LANES] {
+        let mut lanes = [f32::NEG_INFINITY; LANES];
+        if let Ok(all) = logits.try_into() {
+            lanes = all;
+        } else {
+            lanes[..logits.len()].copy_from_slice(logits);
+        }
+        for i in 0..LANES {
+            lanes[i] = self.of(lanes[i]);
+        }
+        lanes
+    }
+
     /// Of a part, in lanes.
     #[inline(always)]
     fn sum(&self, part: &[f32]) -> f64 {
         let mut sums = [0f32; LANES];
-        let (chunks, rest) = part.as_chunks::<LANES>();
-        for chunk in chunks {
+        for some in part.chunks(LANES) {
+            let weights = self.of_some(some);
             for i in 0..LANES {
-                sums[i] += self.of(chunk[i]);
+                sums[i] += weights[i];
             }
-        }
-        for i in 0..rest.len() {
-            sums[i] += self.of(rest[i]);
         }
         f64::from(reduce(&sums, 0.0, |a, b| a + b))
     }
@@ -191,12 +226,14 @@ impl Weights<'_> {
                 left -= sum;
                 continue;
             }
-            for token in at * PART..self.logits.len().min((at + 1) * PART) {
-                let weight = f64::from(self.of(self.logits[token]));
-                left -= weight;
-                last = if weight > 0.0 { token } else { last };
-                if left < 0.0 {
-                    return token as u32;
+            let part = &self.logits[at * PART..self.logits.len().min((at + 1) * PART)];
+            for (first, some) in (at * PART..).step_by(LANES).zip(part.chunks(LANES)) {
+                for (token, weight) in (first..).zip(self.of_some(some)) {
+                    left -= f64::from(weight);
+                    last = if weight > 0.0 { token } else { last };
+                    if left < 0.0 {
+                        return token as u32;
+                    }
                 }
             }
         }
@@ -205,7 +242,9 @@ impl Weights<'_> {
 
     #[inline(always)]
     fn draw_filtered(&self, sampling: &Sampling, u: f64) -> u32 {
-        let total = self.total();
+        // Only top-p alone is a share of what all tokens weigh.
+        let is_whole = sampling.top_k.is_none() && sampling.min_p.is_none();
+        let total = if is_whole { self.total() } else { f64::NAN };
         let mut kept = self.heavy(sampling, total);
         filter(&mut kept, sampling, total);
         let mut left = u * kept.iter().map(|(_, weight)| weight).sum::<f64>();
@@ -221,33 +260,73 @@ impl Weights<'_> {
     /// The tokens that filters can keep, and not many more: sorting a whole vocabulary would take longer than a step.
     #[inline(always)]
     fn heavy(&self, sampling: &Sampling, total: f64) -> Vec<(u32, f64)> {
-        let mut kept: Vec<(u32, f64)> = Vec::new();
-        for least in [0.1, 1e-2, 1e-3, 1e-6, 1e-12, 0.0] {
-            kept.clear();
-            for (logit, token) in self.logits.iter().zip(0..) {
-                let weight = f64::from(self.of(*logit));
-                if weight >= least {
-                    kept.push((token, weight));
+        match *sampling {
+            Sampling { top_k: Some(most), .. } => self.heaviest(most.max(1)),
+            Sampling { min_p: Some(least), .. } => self.at_least(least),
+            Sampling { top_p: share, .. } => {
+                let mut kept = Vec::new();
+                for least in [0.1, 1e-2, 1e-3, 1e-6, 1e-12, 0.0] {
+                    kept = self.at_least(least);
+                    let mass: f64 = kept.iter().map(|(_, weight)| weight).sum();
+                    if share.is_some_and(|share| mass >= share * total) {
+                        break;
+                    }
                 }
+                kept
             }
-            let mass = || kept.iter().map(|(_, weight)| weight).sum::<f64>();
-            let is_enough = match sampling {
-                Sampling { top_k: Some(k), .. } if kept.len() >= *k => true,
-                Sampling { min_p: Some(min_p), .. } => *min_p >= least,
-                Sampling { top_k: None, top_p: Some(top_p), .. } => mass() >= top_p * total,
-                _ => false,
-            };
-            if is_enough {
-                break;
+        }
+    }
+
+    /// The tokens that weigh at least so much.
+    #[inline(always)]
+    fn at_least(&self, least: f64) -> Vec<(u32, f64)> {
+        let mut kept = Vec::new();
+        for (first, some) in (0..).step_by(SKIPPED).zip(self.logits.chunks(SKIPPED)) {
+            self.keep(&mut kept, least, first, some);
+        }
+        kept
+    }
+
+    /// The `most` tokens that weigh most, and some more.
+    #[inline(always)]
+    fn heaviest(&self, most: usize) -> Vec<(u32, f64)> {
+        let (mut kept, mut least) = (Vec::new(), 0.0);
+        for (first, some) in (0..).step_by(SKIPPED).zip(self.logits.chunks(SKIPPED)) {
+            self.keep(&mut kept, least, first, some);
+            if kept.len() >= 2 * most {
+                kept.select_nth_unstable_by(most - 1, falling);
+                kept.truncate(most);
+                least = kept[most - 1].1;
             }
         }
         kept
     }
+
+    /// Adds those of some tokens, whose ids begin at `first`, that weigh at least `least`. Of most vocabularies nearly all are passed
+    /// over together.
+    #[inline(always)]
+    fn keep(&self, kept: &mut Vec<(u32, f64)>, least: f64, first: u32, logits: &[f32]) {
+        let most = f64::from(self.of(reduce(logits, f32::NEG_INFINITY, f32::max)));
+        // A weight's last digits may not rise with its logit.
+        if most < least * 0.999 {
+            return;
+        }
+        for (token, logit) in (first..).zip(logits) {
+            let weight = f64::from(self.of(*logit));
+            if weight >= least {
+                kept.push((token, weight));
+            }
+        }
+    }
+}
+
+/// The heavier token first, and of two equal ones that with the smaller id.
+fn falling(a: &(u32, f64), b: &(u32, f64)) -> Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
 }
 
 /// Keeps the most probable tokens: top-k first, then min-p, then top-p over what is left. `total` is what all tokens weigh.
 fn filter(kept: &mut Vec<(u32, f64)>, sampling: &Sampling, total: f64) {
-    let falling = |a: &(u32, f64), b: &(u32, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
     let most = sampling.top_k.unwrap_or(usize::MAX).max(1);
     if most < kept.len() {
         kept.select_nth_unstable_by(most, falling);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Result, Tensor};
+use isocost_harness::roofline::Traffic;
 use serde::Serialize;
 
 use crate::cache::{BLOCK, Cache, Sequence};
@@ -202,8 +203,8 @@ impl Bench {
     /// Bytes that a step of the test reads, for each token that it feeds: all weights once, and the keys and values of
     /// every row's context, at the middle of the test; those that rows share once.
     fn bytes_per_token(&self, test: Test) -> f64 {
-        let kv = self.decoder.config().kv_bytes_per_token(self.decoder.dtype().size_in_bytes()) as f64;
-        let weights = self.decoder.step_bytes() as f64;
+        let Traffic { weights_bytes, kv_bytes_per_token } = self.decoder.traffic();
+        let (weights, kv) = (weights_bytes as f64, kv_bytes_per_token as f64);
         match test.work {
             Work::Prompt(tokens) => (weights + (test.context + tokens) as f64 * kv) / tokens as f64,
             Work::Decode(steps) => {

@@ -188,16 +188,36 @@ impl Weights {
         self.names().iter().map(|name| self.raw(name).map(bytes)).sum()
     }
 
-    /// The types in which the files store numbers: `bf16`, `q4_k`.
+    /// The types in which the files store numbers: `bf16`, `q4k`.
     ///
     /// # Errors
     /// As [`Weights::parameters`].
     pub fn stored_types(&self) -> Result<BTreeSet<String>, LoadError> {
-        let stored = |raw: Raw| match raw.stored {
-            Stored::Numbers(dtype) => dtype.as_str().to_owned(),
-            Stored::Blocks(kind) => format!("{kind:?}").to_lowercase(),
-        };
-        self.names().iter().map(|name| self.raw(name).map(stored)).collect()
+        self.names().iter().map(|name| self.raw(name).map(|raw| raw.stored.name())).collect()
+    }
+
+    /// How the matrices of the layers will be stored, as [`crate::decoder::Decoder::stored_as`] says once they are loaded.
+    ///
+    /// # Errors
+    /// As [`Weights::parameters`].
+    pub fn stored_as(&self) -> Result<String, LoadError> {
+        let mut kinds = BTreeSet::new();
+        for name in self.names().iter().filter(|name| name.starts_with("model.layers.")) {
+            let raw = self.raw(name)?;
+            kinds.extend((raw.shape.len() == 2).then(|| self.placed(raw.stored).name()));
+        }
+        Ok(kinds.into_iter().collect::<Vec<_>>().join("+"))
+    }
+
+    /// How a matrix that is stored so will be stored on the device: [`Weights::place`] in types.
+    fn placed(&self, stored: Stored) -> Stored {
+        match stored {
+            Stored::Numbers(dtype) if !(self.device.is_cpu() && self.kept(stored).is_some()) => {
+                Stored::Numbers(self.wanted(dtype))
+            }
+            Stored::Blocks(_) => self.dtype.map_or(stored, Stored::Numbers),
+            kept => kept,
+        }
     }
 
     fn names(&self) -> Vec<String> {

@@ -39,7 +39,7 @@ pub(crate) fn calibrate(options: &CalibrateArgs) -> Result<ExitCode> {
             let mut random = RandomModel::new(config, &device, dtype, options.rows, options.context)?;
             let grid = grid(options.context.min(random.config().context));
             let name = config.display().to_string();
-            measure(random.bench(), &name, dtype.as_str(), &grid, &mut watch)?
+            measure(random.bench(), &name, &grid, &mut watch)?
         }
         _ => bail!("give either a MODEL or --shape config.json"),
     };
@@ -61,14 +61,12 @@ pub(crate) fn of_engine(
     grid: &Grid,
     watch: &mut Watch,
 ) -> Result<Surface> {
-    let dtype = engine.dtype_name();
-    measure(engine.bench(), model, &dtype, grid, watch)
+    measure(engine.bench(), model, grid, watch)
 }
 
 fn measure(
     (decoder, cache): (&isocost_models::decoder::Decoder, &mut isocost_models::cache::Cache),
     model: &str,
-    dtype: &str,
     grid: &Grid,
     watch: &mut Watch,
 ) -> Result<Surface> {
@@ -76,11 +74,12 @@ fn measure(
         model: model.to_owned(),
         device: device::describe(decoder.device()),
         shape: decoder.config().shape(),
-        dtype: dtype.to_owned(),
+        dtype: decoder.stored_as(),
         engine: concat!("isocost ", env!("CARGO_PKG_VERSION"), " ", env!("ISOCOST_COMMIT")).to_owned(),
         date: date(),
     };
-    let rates = device_rates::measure(decoder.device(), decoder.dtype()).context("measuring the device")?;
+    let rates = device_rates::measure(decoder).context("measuring the device")?;
+    let traffic = decoder.traffic();
     let mut bench = Bench::new(decoder, cache, grid);
     let mut said = 0;
     let points = bench.measure(&mut |share| {
@@ -91,7 +90,7 @@ fn measure(
         }
     })?;
     let windows = bench.measure_energy(watch)?;
-    let surface = Surface::fit(name, points, Some(rates))?;
+    let surface = Surface::fit(name, points, Some(rates))?.with_traffic(traffic);
     Ok(if windows.is_empty() { surface } else { surface.with_energy(windows) })
 }
 

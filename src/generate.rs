@@ -81,7 +81,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
             let document = Document {
                 model: &args.model,
                 family: &engine.config().family,
-                dtype: engine.dtype_name(),
+                dtype: engine.stored_as(),
                 device: device::describe(&on),
                 seed: args.seed,
                 sampling: &request.sampling,
@@ -184,7 +184,7 @@ fn summary(engine: &LocalEngine, device: &str, completions: &Completions, timing
     format!(
         "{} in {} on {device}, loaded in {:.2} s; prompt of {} tokens in {:.2} s; {}; {:.1} tokens/s",
         engine.config().family,
-        engine.dtype_name(),
+        engine.stored_as(),
         timing.load_s,
         completions.prompt_ids.len(),
         timing.prompt_s,

@@ -1,7 +1,6 @@
 //! The roofline: how fast steps ran, against what the device could do at best.
 
 use super::{Figure, Topic, file_name, seconds, tick};
-use crate::calibration_report::element_bytes;
 use crate::plot::chart::{Chart, Form, Guide, Point as Drawn, Series};
 use crate::plot::{Axis, Colour};
 use crate::rounding::{percent, significant};
@@ -59,7 +58,7 @@ pub(super) fn figure(surface: &Surface) -> Option<Figure> {
 
 fn placed(surface: &Surface, point: &Point) -> Option<Drawn> {
     let step = &point.step;
-    let bound = surface.rates?.bound(&surface.name.shape, &step.load, element_bytes(&surface.name.dtype));
+    let bound = surface.bound(&step.load)?;
     let says = format!(
         "{} of {} rows, {} tokens fed, {} in context\n{}; {} % of the roofline",
         step.kind.name(),

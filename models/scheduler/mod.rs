@@ -201,7 +201,7 @@ impl<'a> Scheduler<'a> {
             rows.iter_mut().map(|row| Feed { sequence: &mut row.sequence, tokens: &row.pending }).collect();
         let stepped = self.decoder.step(self.cache, &mut feeds).and_then(|logits| {
             let calculated_s = started.elapsed().as_secs_f64();
-            let drawn = self.draw(&rows, &logits)?;
+            let drawn = self.draw(&mut rows, &logits)?;
             // A GPU has only been given the work until something is asked back.
             let is_done = logits.device().is_cpu();
             Ok((drawn, if is_done { calculated_s } else { started.elapsed().as_secs_f64() }))
@@ -211,36 +211,37 @@ impl<'a> Scheduler<'a> {
             Err(error) => return self.retry_half(rows, &before, error),
         };
         self.ledger.forward(&rows, seconds);
-        for (mut row, drawn) in rows.into_iter().zip(drawn) {
+        let mut drawn = drawn.as_slice();
+        for mut row in rows {
+            let own = drawn.split_off(..row.role.draws()).unwrap_or_default();
             let share = seconds * row.pending.len() as f64 / fed as f64;
             self.charge(&mut row, share);
-            self.advance(row, &drawn, prompts)?;
+            self.advance(row, own, prompts)?;
         }
         let flow = self.hand_over(sink);
         self.ledger.close_step();
         Ok(flow)
     }
 
-    /// The next token of every row, and of a prompt's row the first one of every chain that starts from it.
-    fn draw(&self, rows: &[Row], logits: &Tensor) -> Result<Vec<Vec<Drawn>>> {
-        let place = |row: usize, chain: &usize, budget: Option<Budget>, position: usize| {
-            let u = self.chains[chain].streams.uniform(budget, position);
-            Place { row, u }
-        };
-        let places = rows.iter().enumerate().map(|(at, row)| match &row.role {
-            Role::ThinkingPrompt { chains, .. } => {
-                chains.iter().map(|chain| place(at, chain, None, 0)).collect()
+    /// The next token of every row, and of a prompt's row the first one of every chain that starts from it, one after
+    /// another: [`Role::draws`] of each row.
+    fn draw(&self, rows: &mut [Row], logits: &Tensor) -> Result<Vec<Drawn>> {
+        let mut places = Vec::with_capacity(rows.len());
+        for (at, Row { role, sampled, numbers, .. }) in rows.iter_mut().enumerate() {
+            let budget = role.forced_at();
+            let first = |chain: &usize| self.chains[chain].streams.branch(budget);
+            match role {
+                Role::ThinkingPrompt { chains, .. } | Role::DirectPrompt { chains } => {
+                    let numbers = chains.iter().map(|chain| first(chain).uniform(0));
+                    places.extend(numbers.map(|u| Place { row: at, u }));
+                }
+                Role::Chain { chain, .. } | Role::Answer { chain, .. } => {
+                    let u = numbers.get_or_insert_with(|| Box::new(first(chain))).uniform(*sampled);
+                    places.push(Place { row: at, u });
+                }
             }
-            Role::DirectPrompt { chains } => {
-                chains.iter().map(|chain| place(at, chain, Some(Budget::Tokens(0)), 0)).collect()
-            }
-            Role::Chain { chain, .. } | Role::Answer { chain, .. } => {
-                vec![place(at, chain, row.role.forced_at(), row.sampled)]
-            }
-        });
-        let places: Vec<Vec<Place>> = places.collect();
-        let mut drawn = sampler::draw_rows(logits, &places.concat(), &self.settings.sampling)?.into_iter();
-        Ok(places.iter().map(|places| drawn.by_ref().take(places.len()).collect()).collect())
+        }
+        sampler::draw_rows(logits, &places, &self.settings.sampling)
     }
 
     /// After a step that found no memory: half of the rows try again, the others wait for a place. Any other failure

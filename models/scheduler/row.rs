@@ -4,7 +4,7 @@ use isocost_harness::cell::Budget;
 use isocost_harness::engine::GeneratedAnswer;
 
 use crate::cache::Sequence;
-use crate::sampler::Drawn;
+use crate::sampler::{Branch, Drawn};
 
 /// A sequence, the tokens to feed it next, and its role.
 pub(super) struct Row {
@@ -13,6 +13,8 @@ pub(super) struct Row {
     pub(super) pending: Vec<u32>,
     /// Tokens sampled on this row's random stream.
     pub(super) sampled: usize,
+    /// That stream, once it was drawn from.
+    pub(super) numbers: Option<Box<Branch>>,
     /// Blocks promised to this row itself; those of a chain are promised to the chain.
     pub(super) reserved_blocks: usize,
 }
@@ -60,7 +62,7 @@ pub(super) enum Progress {
 
 impl Row {
     pub(super) fn new(role: Role, sequence: Sequence, pending: Vec<u32>) -> Self {
-        Self { role, sequence, pending, sampled: 0, reserved_blocks: 0 }
+        Self { role, sequence, pending, sampled: 0, numbers: None, reserved_blocks: 0 }
     }
 }
 
@@ -96,7 +98,16 @@ impl Role {
     pub(super) fn forced_at(&self) -> Option<Budget> {
         match self {
             Self::Answer { answer, .. } => Some(answer.budget),
+            Self::DirectPrompt { .. } => Some(Budget::Tokens(0)),
             _ => None,
+        }
+    }
+
+    /// Tokens that are drawn after a step: the next one, or the first one of each chain that starts from a prompt.
+    pub(super) fn draws(&self) -> usize {
+        match self {
+            Self::ThinkingPrompt { chains, .. } | Self::DirectPrompt { chains } => chains.len(),
+            Self::Chain { .. } | Self::Answer { .. } => 1,
         }
     }
 }

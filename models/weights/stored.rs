@@ -29,6 +29,14 @@ impl Raw<'_> {
 }
 
 impl Stored {
+    /// `bf16`, `q4k`.
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Numbers(dtype) => dtype.as_str().to_owned(),
+            Self::Blocks(kind) => format!("{kind:?}").to_lowercase(),
+        }
+    }
+
     pub(super) fn of(dtype: GgmlDType) -> Self {
         match dtype {
             GgmlDType::F32 => Self::Numbers(DType::F32),
