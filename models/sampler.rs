@@ -183,8 +183,8 @@ impl Weights<'_> {
         } else {
             lanes[..logits.len()].copy_from_slice(logits);
         }
-        for i in 0..LANES {
-            lanes[i] = self.of(lanes[i]);
+        for lane in &mut lanes {
+            *lane = self.of(*lane);
         }
         lanes
     }

@@ -7,7 +7,7 @@ use isocost_harness::cell::Budget;
 
 use super::chain::Chain;
 use super::row::{Answer, Role, Row};
-use super::{Prompt, Scheduler, Source};
+use super::{Prompt, Scheduler, Source, chain_of};
 use crate::cache::{BLOCK, Sequence};
 use crate::sampler::Drawn;
 
@@ -51,13 +51,10 @@ impl Scheduler<'_> {
         if !self.reserve(thinking + direct) {
             return false;
         }
-        let first = self.started;
-        for &number in &prompt.trajectories {
-            let chain = Chain::new(job, number, prompt, self.settings, self.context());
-            self.chains.insert(self.started, chain);
-            self.started += 1;
-        }
-        let chains: Vec<usize> = (first..self.started).collect();
+        let (first, context) = (self.chains.len(), self.context());
+        let new = |number: &u32| Some(Chain::new(job, *number, prompt, self.settings, context));
+        self.chains.extend(prompt.trajectories.iter().map(new));
+        let chains: Vec<usize> = (first..self.chains.len()).collect();
         let thinks = self.settings.budgets.iter().any(|budget| *budget != Budget::Tokens(0));
         let (role, tokens) = if thinks {
             (Role::ThinkingPrompt { job, chains }, &prompt.thinking)
@@ -75,7 +72,7 @@ impl Scheduler<'_> {
     fn start_chain(&mut self, prompts: &[Prompt]) -> Result<bool> {
         for at in 0..self.sources.len() {
             let Some(&(index, drawn)) = self.sources[at].waiting.front() else { continue };
-            let chain = &self.chains[&index];
+            let chain = chain_of(&self.chains, index);
             let limit = self.decoder.config().recalculates_at();
             let needed = chain.blocks_needed(&prompts[chain.job], self.settings, self.markers, limit);
             if chain.reserved_blocks == 0 && !self.reserve(needed) {

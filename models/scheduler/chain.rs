@@ -82,11 +82,17 @@ impl Chain {
         own + (1 + crossing) * (limit / BLOCK + 1)
     }
 
-    /// Takes the next token of the thought.
-    pub(super) fn think(&mut self, drawn: Drawn, markers: &Markers, settings: &Settings) -> Progress {
+    /// Takes the next token of the thought. What is to be fed after it is added to `next`.
+    pub(super) fn think(
+        &mut self,
+        drawn: Drawn,
+        markers: &Markers,
+        settings: &Settings,
+        next: &mut Vec<u32>,
+    ) -> Progress {
         let token = drawn.token;
         if Some(token) == markers.close {
-            return self.close(token, markers, settings);
+            return self.close(token, markers, settings, next);
         }
         if markers.end.contains(&token) {
             self.thought = Thought::Stopped;
@@ -94,11 +100,12 @@ impl Chain {
         }
         self.reasoning.push(token);
         self.logprobs.push(Some(drawn.logprob));
-        self.after(vec![token], settings)
+        next.push(token);
+        self.after_more(settings)
     }
 
-    /// What to do once `tokens` were added to the thought.
-    fn after(&mut self, tokens: Vec<u32>, settings: &Settings) -> Progress {
+    /// What to do once the thought has grown.
+    fn after_more(&mut self, settings: &Settings) -> Progress {
         let length = self.reasoning.len();
         let budget = Budget::Tokens(length as u32);
         let is_budget = settings.budgets.contains(&budget);
@@ -106,25 +113,27 @@ impl Chain {
             self.answers.push(Answer::truncated(budget, length, self.chain_s));
         }
         match (is_budget && settings.policy == Policy::ForceAnswer, length >= self.cap) {
-            (true, true) => Progress::Cut { tokens, budget },
+            (true, true) => Progress::Cut { budget },
             (false, true) => Progress::Ended(None),
-            (true, false) => Progress::Fork { tokens, budget },
-            (false, false) => Progress::Feed(tokens),
+            (true, false) => Progress::Fork { budget },
+            (false, false) => Progress::Feed,
         }
     }
 
-    fn close(&mut self, token: u32, markers: &Markers, settings: &Settings) -> Progress {
+    fn close(&mut self, token: u32, markers: &Markers, settings: &Settings, next: &mut Vec<u32>) -> Progress {
         if self.waits == 0 {
             self.thought = Thought::Closed;
-            return Progress::Closed { token };
+            next.push(token);
+            return Progress::Closed;
         }
         // The closing token is dropped, as in s1 (Muennighoff et al. 2025), and the cue counts as thought.
         self.waits -= 1;
         let room = self.cap - self.reasoning.len();
-        let cue = markers.wait[..markers.wait.len().min(room)].to_vec();
-        self.reasoning.extend(&cue);
+        let cue = &markers.wait[..markers.wait.len().min(room)];
+        next.extend(cue);
+        self.reasoning.extend(cue);
         self.logprobs.resize(self.reasoning.len(), None);
-        self.after(cue, settings)
+        self.after_more(settings)
     }
 
     pub(super) fn into_generated(mut self) -> Generated {

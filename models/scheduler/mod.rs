@@ -14,7 +14,7 @@ mod chain;
 mod ledger;
 mod row;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -58,6 +58,9 @@ pub struct Prompt {
     pub trajectories: Vec<u32>,
 }
 
+/// Why a chain that a row works for is there.
+const UNFINISHED: &str = "a row's chain is unfinished";
+
 /// A prompt that has been read, and the chains that start from it, each with its first token.
 struct Source {
     row: Row,
@@ -90,10 +93,8 @@ pub struct Scheduler<'a> {
     most_rows: usize,
     /// Whether chains get copies of their prompt's keys and values.
     is_apart: bool,
-    /// Unfinished chains by number.
-    chains: BTreeMap<usize, Chain>,
-    /// Chains started so far.
-    started: usize,
+    /// Chains by number, in the order they were started; those handed over are gone.
+    chains: Vec<Option<Chain>>,
     /// Numbers of chains that became complete in this step.
     complete: Vec<usize>,
     active: Vec<Row>,
@@ -120,8 +121,7 @@ impl<'a> Scheduler<'a> {
             settings,
             most_rows,
             is_apart: false,
-            chains: BTreeMap::new(),
-            started: 0,
+            chains: Vec::new(),
             complete: Vec::new(),
             active: Vec::new(),
             forks: VecDeque::new(),
@@ -229,7 +229,7 @@ impl<'a> Scheduler<'a> {
         let mut places = Vec::with_capacity(rows.len());
         for (at, Row { role, sampled, numbers, .. }) in rows.iter_mut().enumerate() {
             let budget = role.forced_at();
-            let first = |chain: &usize| self.chains[chain].streams.branch(budget);
+            let first = |chain: &usize| chain_of(&self.chains, *chain).streams.branch(budget);
             match role {
                 Role::ThinkingPrompt { chains, .. } | Role::DirectPrompt { chains } => {
                     let numbers = chains.iter().map(|chain| first(chain).uniform(0));
@@ -291,8 +291,8 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    fn chain(&mut self, index: usize) -> &mut Chain {
-        self.chains.get_mut(&index).expect("a row's chain is unfinished")
+    fn chain(&mut self, number: usize) -> &mut Chain {
+        self.chains[number].as_mut().expect(UNFINISHED)
     }
 
     /// Decides what a row does next, given the tokens drawn after its last one.
@@ -316,36 +316,32 @@ impl<'a> Scheduler<'a> {
     fn think(&mut self, mut row: Row, drawn: Drawn) -> Result<()> {
         let (settings, markers) = (self.settings, self.markers);
         let index = row.role.chain();
-        let progress = self.chain(index).think(drawn, markers, settings);
+        row.pending.clear();
+        let progress = self.chain(index).think(drawn, markers, settings, &mut row.pending);
         row.sampled += 1;
         self.ledger.sampled();
         match progress {
-            Progress::Feed(tokens) => self.go_on(row, tokens),
-            Progress::Fork { tokens, budget } => {
+            Progress::Feed => self.active.push(row),
+            Progress::Fork { budget } => {
                 let sequence = self.fork(&row.sequence, row.sequence.len())?;
-                let fork = self.forced_answer(index, budget, sequence, &tokens);
+                let fork = self.forced_answer(index, budget, sequence, &row.pending);
                 self.chain(index).open += 1;
                 self.forks.push_back(fork);
-                self.go_on(row, tokens);
-            }
-            Progress::Cut { tokens, budget } => {
-                let row = self.forced_answer(index, budget, row.sequence, &tokens);
                 self.active.push(row);
             }
-            Progress::Closed { token } => {
+            Progress::Cut { budget } => {
+                let row = self.forced_answer(index, budget, row.sequence, &row.pending);
+                self.active.push(row);
+            }
+            Progress::Closed => {
                 let chain = self.chain(index);
                 let answer = Answer::natural(chain.reasoning.len(), chain.chain_s);
                 row.role = Role::Chain { chain: index, answer: Some(answer) };
-                self.go_on(row, vec![token]);
+                self.active.push(row);
             }
             Progress::Ended(answer) => self.finish(row, answer),
         }
         Ok(())
-    }
-
-    /// Keeps a row active; `tokens` are fed next.
-    fn go_on(&mut self, row: Row, tokens: Vec<u32>) {
-        self.active.push(Row { pending: tokens, ..row });
     }
 
     /// A row that feeds what is left of the thought, closes it, and answers.
@@ -362,7 +358,9 @@ impl<'a> Scheduler<'a> {
         self.ledger.sampled();
         let Some(answer) = row.role.answer() else { return Ok(()) };
         if answer.take(drawn, &markers.end, settings.answer_tokens) {
-            self.go_on(row, vec![drawn.token]);
+            row.pending.clear();
+            row.pending.push(drawn.token);
+            self.active.push(row);
         } else {
             let answer = answer.clone();
             self.finish(row, Some(answer));
@@ -387,7 +385,7 @@ impl<'a> Scheduler<'a> {
         let started = Instant::now();
         let mut flow = ControlFlow::Continue(());
         for index in std::mem::take(&mut self.complete) {
-            if let Some(chain) = self.chains.remove(&index) {
+            if let Some(chain) = self.chains[index].take() {
                 self.reserved_blocks -= chain.reserved_blocks;
                 flow = sink(chain.into_generated());
             }
@@ -405,4 +403,8 @@ impl<'a> Scheduler<'a> {
             self.cache.release(row.sequence);
         }
     }
+}
+
+fn chain_of(chains: &[Option<Chain>], number: usize) -> &Chain {
+    chains[number].as_ref().expect(UNFINISHED)
 }

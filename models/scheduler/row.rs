@@ -48,14 +48,14 @@ pub(super) struct Answer {
 
 /// What a chain does after a token was drawn.
 pub(super) enum Progress {
-    /// Feed these tokens.
-    Feed(Vec<u32>),
+    /// It goes on.
+    Feed,
     /// A budget is reached: answer on a fork, and go on.
-    Fork { tokens: Vec<u32>, budget: Budget },
+    Fork { budget: Budget },
     /// The last budget is reached: answer here.
-    Cut { tokens: Vec<u32>, budget: Budget },
+    Cut { budget: Budget },
     /// The model closed its thought.
-    Closed { token: u32 },
+    Closed,
     /// Nothing more will come.
     Ended(Option<Answer>),
 }
