@@ -174,32 +174,26 @@ impl Weights<'_> {
         if x > LEAST { exp(x) } else { 0.0 }
     }
 
-    /// Of at most as many as there are lanes; those of the lanes left over are 0.
-    #[inline(always)]
-    fn of_some(&self, logits: &[f32]) -> [f32; LANES] {
-        let mut lanes = [f32::NEG_INFINITY; LANES];
-        if let Ok(all) = logits.try_into() {
-            lanes = all;
-        } else {
-            lanes[..logits.len()].copy_from_slice(logits);
-        }
-        for lane in &mut lanes {
-            *lane = self.of(*lane);
-        }
-        lanes
-    }
-
     /// Of a part, in lanes.
     #[inline(always)]
     fn sum(&self, part: &[f32]) -> f64 {
         let mut sums = [0f32; LANES];
-        for some in part.chunks(LANES) {
-            let weights = self.of_some(some);
-            for i in 0..LANES {
-                sums[i] += weights[i];
-            }
+        let (chunks, rest) = part.as_chunks();
+        for chunk in chunks {
+            self.add(chunk, &mut sums);
+        }
+        if !rest.is_empty() {
+            self.add(&padded(rest), &mut sums);
         }
         f64::from(reduce(&sums, 0.0, |a, b| a + b))
+    }
+
+    /// To each lane.
+    #[inline(always)]
+    fn add(&self, logits: &[f32; LANES], sums: &mut [f32; LANES]) {
+        for i in 0..LANES {
+            sums[i] += self.of(logits[i]);
+        }
     }
 
     #[inline(always)]
@@ -228,9 +222,11 @@ impl Weights<'_> {
             }
             let part = &self.logits[at * PART..self.logits.len().min((at + 1) * PART)];
             for (first, some) in (at * PART..).step_by(LANES).zip(part.chunks(LANES)) {
-                for (token, weight) in (first..).zip(self.of_some(some)) {
-                    left -= f64::from(weight);
-                    last = if weight > 0.0 { token } else { last };
+                let mut weights = [0f32; LANES];
+                self.add(&padded(some), &mut weights);
+                for (token, weight) in (first..).zip(&weights) {
+                    left -= f64::from(*weight);
+                    last = if *weight > 0.0 { token } else { last };
                     if left < 0.0 {
                         return token as u32;
                     }
@@ -265,7 +261,7 @@ impl Weights<'_> {
             Sampling { min_p: Some(least), .. } => self.at_least(least),
             Sampling { top_p: share, .. } => {
                 let mut kept = Vec::new();
-                for least in [0.1, 1e-2, 1e-3, 1e-6, 1e-12, 0.0] {
+                for least in [0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-12, 0.0] {
                     kept = self.at_least(least);
                     let mass: f64 = kept.iter().map(|(_, weight)| weight).sum();
                     if share.is_some_and(|share| mass >= share * total) {
@@ -318,6 +314,14 @@ impl Weights<'_> {
             }
         }
     }
+}
+
+/// At most as many logits as there are lanes, and behind them such as weigh nothing.
+#[inline(always)]
+fn padded(logits: &[f32]) -> [f32; LANES] {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    lanes[..logits.len()].copy_from_slice(logits);
+    lanes
 }
 
 /// The heavier token first, and of two equal ones that with the smaller id.
