@@ -49,6 +49,14 @@ pub(super) struct Scratch {
     values: Vec<f32>,
 }
 
+/// Blocks of a head that become a matrix together.
+struct Visit {
+    head: usize,
+    places: Range<usize>,
+    /// Where no block is any more.
+    end: usize,
+}
+
 impl<T: Stored> WithSimd for Task<'_, T> {
     /// `[heads][rows][shared][dim]`, where `dim` is filled up.
     type Output = Vec<f32>;
@@ -121,12 +129,29 @@ impl<T: Stored> Task<'_, T> {
         self.heads.kv * self.heads.dim
     }
 
-    /// What is visited after some blocks of a head: the same blocks of the next one, or the next blocks of the first. Where these lie the
-    /// processor cannot guess.
+    /// All heads of the first blocks, then of the next ones.
+    fn visits(&self, places: Range<usize>) -> impl Iterator<Item = Visit> + use<T> {
+        let (heads, end) = (self.of.clone(), places.end);
+        let together = move |start: usize| start..end.min(start + TOGETHER);
+        places.step_by(TOGETHER).flat_map(move |start| {
+            heads.clone().map(move |head| Visit { head, places: together(start), end })
+        })
+    }
+
+    /// What is visited after a block, as a place and a head: the same block of the next head, or the first head of the block that then takes
+    /// its part. Where these lie the processor cannot guess.
     #[inline(always)]
-    fn next(&self, places: &Range<usize>, place: usize, head: usize) -> Option<(usize, usize)> {
-        let next = if head + 1 < self.of.end { (place, head + 1) } else { (place + TOGETHER, self.of.start) };
-        (next.0 < places.end).then_some(next)
+    fn next(&self, visit: &Visit, place: usize) -> Option<(usize, usize)> {
+        if visit.head + 1 < self.of.end {
+            return Some((place, visit.head + 1));
+        }
+        (place + TOGETHER < visit.end).then_some((place + TOGETHER, self.of.start))
+    }
+
+    /// The first of a visited head's queries, among those of all heads and rows, that some rows have.
+    #[inline(always)]
+    fn first_query(&self, visit: &Visit, rows: &Range<usize>) -> usize {
+        (visit.head - self.of.start) * self.queries() + rows.start * self.heads.sharing()
     }
 
     #[inline(always)]
@@ -140,30 +165,40 @@ impl<T: Stored> Task<'_, T> {
     /// The queries of some rows meet the keys of the blocks at some places of theirs.
     #[inline(always)]
     fn score<S: Simd>(&mut self, simd: S, places: Range<usize>, rows: Range<usize>) {
-        let (party, dim, tokens) = (self.party, self.heads.dim, self.party.tokens());
-        let (sharing, queries, first) = (self.heads.sharing(), self.queries(), &party.rows[rows.start]);
+        let (dim, tokens, base) = (self.heads.dim, self.party.tokens(), self.party.base());
+        let (row, queries) = (&self.party.rows[rows.start], rows.len() * self.heads.sharing());
         let mut scratch = std::mem::take(&mut *self.scratch);
-        for start in places.clone().step_by(TOGETHER) {
-            let together = start..places.end.min(start + TOGETHER);
-            for (h, head) in self.of.clone().enumerate() {
-                let mut blocks = [&[][..]; TOGETHER];
-                let wide = scratch.keys.chunks_exact_mut(dim * BLOCK);
-                for ((place, wide), block) in together.clone().zip(wide).zip(&mut blocks) {
-                    if let Some((place, head)) = self.next(&places, place, head) {
-                        ask_for_all(self.keys(first.block(place), head).as_ptr(), dim * BLOCK);
-                    }
-                    *block = T::rows::<S>(self.keys(first.block(place), head), (BLOCK, BLOCK), wide).0;
-                }
-                let from = h * queries + rows.start * sharing;
-                let x = Rows { numbers: &scratch.queries[from * dim..], stride: dim };
-                let (blocks, width) = (&blocks[..together.len()], together.len() * BLOCK);
-                let keys = Columns { blocks, stride: BLOCK, depth: dim, are_beside: true, width };
-                let at = from * tokens + (start - party.base()) * BLOCK;
-                let scores = Sums { numbers: &mut scratch.scores[at..], stride: tokens, are_new: true };
-                multiply(simd, rows.len() * sharing, x, keys, scores);
-            }
+        for visit in self.visits(places) {
+            let blocks = &self.wide_keys::<S>(&visit, row, &mut scratch.keys)[..visit.places.len()];
+            let first = self.first_query(&visit, &rows);
+            let x = Rows { numbers: &scratch.queries[first * dim..], stride: dim };
+            let width = blocks.len() * BLOCK;
+            let keys = Columns { blocks, stride: BLOCK, depth: dim, are_beside: true, width };
+            let at = first * tokens + (visit.places.start - base) * BLOCK;
+            let scores = Sums { numbers: &mut scratch.scores[at..], stride: tokens, are_new: true };
+            multiply(simd, queries, x, keys, scores);
         }
         *self.scratch = scratch;
+    }
+
+    /// The visited keys in 32 bits; those of the next visit are asked for.
+    #[inline(always)]
+    fn wide_keys<'s, S: Simd>(
+        &'s self,
+        visit: &Visit,
+        row: &Row,
+        wide: &'s mut [f32],
+    ) -> [&'s [f32]; TOGETHER] {
+        let size = self.heads.dim * BLOCK;
+        let mut blocks = [&[][..]; TOGETHER];
+        for ((place, wide), block) in visit.places.clone().zip(wide.chunks_exact_mut(size)).zip(&mut blocks) {
+            if let Some((place, head)) = self.next(visit, place) {
+                ask_for_all(self.keys(row.block(place), head).as_ptr(), size);
+            }
+            let stored = self.keys(row.block(place), visit.head);
+            (*block, _) = T::rows::<S>(stored, (BLOCK, BLOCK), wide);
+        }
+        blocks
     }
 
     /// From scores to weights: none for what a row does not see.
@@ -184,34 +219,42 @@ impl<T: Stored> Task<'_, T> {
     /// The values of the blocks at some places are added to the outputs of some rows that have these blocks.
     #[inline(always)]
     fn add<S: Simd>(&mut self, simd: S, places: Range<usize>, rows: Range<usize>, out: &mut [f32]) {
-        let (party, dim, tokens) = (self.party, self.heads.dim, self.party.tokens());
-        let (sharing, queries, first) = (self.heads.sharing(), self.queries(), &party.rows[rows.start]);
-        let padded = self.heads.padded();
+        let (tokens, base, width) = (self.party.tokens(), self.party.base(), self.heads.padded());
+        let (row, queries) = (&self.party.rows[rows.start], rows.len() * self.heads.sharing());
         // Behind the last token lies what an earlier sequence left there.
-        let last = party.rows[rows.clone()].iter().map(Row::context).max().unwrap_or(0);
+        let last = self.party.rows[rows.clone()].iter().map(Row::context).max().unwrap_or(0);
         let mut scratch = std::mem::take(&mut *self.scratch);
-        for start in places.clone().step_by(TOGETHER) {
-            let together = start..places.end.min(start + TOGETHER);
-            for (h, head) in self.of.clone().enumerate() {
-                let (mut blocks, mut stride) = ([&[][..]; TOGETHER], 0);
-                let wide = scratch.values.chunks_exact_mut(BLOCK * padded);
-                for ((place, wide), block) in together.clone().zip(wide).zip(&mut blocks) {
-                    if let Some((place, head)) = self.next(&places, place, head) {
-                        self.ask_for_values(first.block(place), head);
-                    }
-                    let stored = self.values(first.block(place), head);
-                    (*block, stride) = T::rows::<S>(stored, (dim, self.stride()), wide);
-                }
-                let from = h * queries + rows.start * sharing;
-                let at = from * tokens + (start - party.base()) * BLOCK;
-                let weights = Rows { numbers: &scratch.scores[at..], stride: tokens };
-                let (blocks, depth) =
-                    (&blocks[..together.len()], (together.end * BLOCK).min(last) - start * BLOCK);
-                let values = Columns { blocks, stride, depth, are_beside: false, width: padded };
-                let out = Sums { numbers: &mut out[from * padded..], stride: padded, are_new: false };
-                multiply(simd, rows.len() * sharing, weights, values, out);
-            }
+        for visit in self.visits(places) {
+            let (blocks, stride) = self.wide_values::<S>(&visit, row, &mut scratch.values);
+            let blocks = &blocks[..visit.places.len()];
+            let first = self.first_query(&visit, &rows);
+            let at = first * tokens + (visit.places.start - base) * BLOCK;
+            let weights = Rows { numbers: &scratch.scores[at..], stride: tokens };
+            let depth = (visit.places.end * BLOCK).min(last) - visit.places.start * BLOCK;
+            let values = Columns { blocks, stride, depth, are_beside: false, width };
+            let out = Sums { numbers: &mut out[first * width..], stride: width, are_new: false };
+            multiply(simd, queries, weights, values, out);
         }
         *self.scratch = scratch;
+    }
+
+    /// The visited values in 32 bits, and how far apart those of two tokens are; those of the next visit are asked for.
+    #[inline(always)]
+    fn wide_values<'s, S: Simd>(
+        &'s self,
+        visit: &Visit,
+        row: &Row,
+        wide: &'s mut [f32],
+    ) -> ([&'s [f32]; TOGETHER], usize) {
+        let (size, shape) = (BLOCK * self.heads.padded(), (self.heads.dim, self.stride()));
+        let (mut blocks, mut stride) = ([&[][..]; TOGETHER], 0);
+        for ((place, wide), block) in visit.places.clone().zip(wide.chunks_exact_mut(size)).zip(&mut blocks) {
+            if let Some((place, head)) = self.next(visit, place) {
+                self.ask_for_values(row.block(place), head);
+            }
+            let stored = self.values(row.block(place), visit.head);
+            (*block, stride) = T::rows::<S>(stored, shape, wide);
+        }
+        (blocks, stride)
     }
 }
