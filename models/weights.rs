@@ -180,10 +180,10 @@ impl Weights {
     /// # Errors
     /// As [`Weights::parameters`].
     pub fn bytes(&self) -> Result<u64, LoadError> {
-        let dtype = self.dtype()?;
-        let bytes = |raw: Raw| match raw.stored {
-            Stored::Blocks(_) if self.dtype.is_none() => raw.bytes.len() as u64,
-            _ => raw.elements() * dtype.size_in_bytes() as u64,
+        let bytes = |raw: Raw| match self.placed(raw.stored) {
+            _ if raw.shape.len() < 2 && self.device.is_cpu() => raw.elements() * 4,
+            Stored::Blocks(_) => raw.bytes.len() as u64,
+            Stored::Numbers(dtype) => raw.elements() * dtype.size_in_bytes() as u64,
         };
         self.names().iter().map(|name| self.raw(name).map(bytes)).sum()
     }

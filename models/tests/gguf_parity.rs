@@ -12,8 +12,10 @@ use candle_core::{DType, Device, Tensor};
 use isocost_models::cache::{Cache, Sequence};
 use isocost_models::checkpoint::Checkpoint;
 use isocost_models::decoder::{Decoder, Feed};
+use isocost_models::engine::LocalEngine;
 use isocost_models::gguf::Header;
 use isocost_models::load::LoadError;
+use isocost_models::memory::MemoryPlan;
 use isocost_models::source::Source;
 
 mod reference;
@@ -121,6 +123,29 @@ fn a_gguf_file_is_a_whole_model() {
     let text = opened.conversation.template.unwrap().render(&messages, &Default::default()).unwrap();
     assert_eq!(text, "<|special_0|>hi<|special_1|>");
     assert_eq!(opened.weights.parameters().unwrap(), 264 * 256 * 2 + 256 + 2 * 590_464);
+}
+
+#[test]
+fn a_model_is_called_and_its_memory_planned_as_it_will_be_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut names = vec![];
+    for (name, dtype) in FILES.iter().flat_map(|(name, _)| [None, Some(DType::BF16)].map(|d| (name, d))) {
+        let path = folder.path().join(format!("{name}.gguf"));
+        std::fs::write(&path, TinyGguf::open(name).bytes()).unwrap();
+        let checkpoint = Checkpoint::open(&Source::at(&path), dtype, &Device::Cpu).unwrap();
+        let decoder = load(&path, dtype).unwrap();
+        let stored_as = checkpoint.weights.stored_as().unwrap();
+        assert_eq!(stored_as, decoder.stored_as(), "{name} as {dtype:?}");
+        let plan = LocalEngine::plan_memory(&checkpoint, &Device::Cpu, (1, 64)).unwrap();
+        let types = (decoder.dtype(), DType::F32);
+        let loaded = MemoryPlan::new(decoder.config(), plan.weights_bytes, types, plan.free_bytes, (1, 64));
+        assert_eq!(plan, loaded, "{name} as {dtype:?}");
+        // All weights of a layer and the head, which the embedding is too where it is tied, and the norms.
+        let moved = decoder.traffic().weights_bytes;
+        assert!(plan.weights_bytes as f64 > 0.95 * moved as f64, "{name}: {plan} but {moved} a step");
+        names.push(stored_as);
+    }
+    assert!(names.iter().any(|name| name == "q4k+q6k") && names.iter().any(|name| name == "bf16"));
 }
 
 /// What is wrong with a file, how to do it, and what the message must say.
