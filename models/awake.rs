@@ -1,15 +1,25 @@
-//! Threads that stay awake for the length of a step.
+//! Threads that stay awake for the length of a step, or of many.
 //!
-//! A step is some hundred short parallel loops with a little work for one thread between them. A thread that finds nothing to do goes
-//! to sleep within microseconds, and to wake it takes longer than many of the loops. So while a step runs, idle threads look for
-//! work and, finding none, offer their processor to whoever else wants it.
+//! A step is some hundred short parallel loops with a little work for one thread between them, and so are steps that follow one another. A
+//! thread that finds nothing to do goes to sleep within microseconds, and to wake it takes longer than many of the loops, and
+//! as long as a third of a small model's step. So while steps run, idle threads look for work and, finding none, offer their processor to
+//! whoever else wants it.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::Yield;
 
+thread_local! {
+    /// Whether the others are awake for what this thread does.
+    static IS_HELPED: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Does `work` inside the thread pool, whose other threads look out for parts of it until it is done.
 pub(crate) fn awake<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    if IS_HELPED.get() {
+        return work();
+    }
     let done = AtomicBool::new(false);
     rayon::scope(|scope| {
         let own = rayon::current_thread_index();
@@ -23,21 +33,23 @@ pub(crate) fn awake<T: Send>(work: impl FnOnce() -> T + Send) -> T {
             });
         }
         // Also if the work panics.
-        let _guard = Guard(&done);
+        let _guard = Guard::new(&done);
         work()
     })
 }
 
-/// Does many steps on a thread of the pool: to carry each of them there takes longer than some of a small model's operations.
-pub(crate) fn in_pool<T: Send>(steps: impl FnOnce() -> T + Send) -> T {
-    // The only thread of a pool is left to whoever takes in what the steps give.
-    if rayon::current_num_threads() < 2 { steps() } else { rayon::scope(|_| steps()) }
-}
-
 struct Guard<'a>(&'a AtomicBool);
+
+impl<'a> Guard<'a> {
+    fn new(done: &'a AtomicBool) -> Self {
+        IS_HELPED.set(true);
+        Self(done)
+    }
+}
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
+        IS_HELPED.set(false);
         self.0.store(true, Ordering::Release);
     }
 }
@@ -64,7 +76,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_done_within_other_work_has_the_same_helpers() {
+        let sums = awake(|| [1, 2, 3].map(|n| awake(|| (0..n * 1000u64).into_par_iter().sum::<u64>())));
+        assert_eq!(sums, [499_500, 1_999_000, 4_498_500]);
+        assert!(awake(|| IS_HELPED.get()) && !IS_HELPED.get());
+    }
+
+    #[test]
     fn a_panic_comes_out_again() {
         assert!(std::panic::catch_unwind(|| awake(|| panic!("on purpose"))).is_err());
+        assert!(std::panic::catch_unwind(|| awake(|| awake(|| panic!("on purpose")))).is_err());
+        assert_eq!(awake(|| 1), 1);
     }
 }

@@ -18,7 +18,6 @@ use isocost_harness::engine::{Sampling, Settings};
 use isocost_harness::step::Step;
 use isocost_harness::surface::{EnergyPoint, Point};
 
-use crate::awake::in_pool;
 use crate::cache::Cache;
 use crate::decoder::Decoder;
 use crate::meter::Watch;
@@ -186,7 +185,7 @@ impl<'a> Bench<'a> {
         let mut steps = Vec::new();
         let mut observe = |step| steps.push(step);
         let Self { decoder, cache, .. } = self;
-        in_pool(|| {
+        decoder.awake(|| {
             Scheduler::new(*decoder, cache, &markers, &settings, workload.rows)
                 .apart()
                 .observed(&mut observe)

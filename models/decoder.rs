@@ -213,6 +213,13 @@ impl Decoder {
         awake(|| self.last_logits(cache, feeds))
     }
 
+    /// Does what has many steps in it; on the CPU its threads stay awake from one step to the next.
+    pub(crate) fn awake<T: Send>(&self, steps: impl FnOnce() -> T + Send) -> T {
+        // An only thread may be needed by whoever waits for what the steps give.
+        let has_helpers = self.device().is_cpu() && rayon::current_num_threads() > 1;
+        if has_helpers { awake(steps) } else { steps() }
+    }
+
     fn last_logits(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
         let tokens = self.place(cache, feeds)?;
         #[cfg(feature = "cuda")]

@@ -10,7 +10,6 @@ pub use candle_core::{DType, Device};
 use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
 use isocost_harness::step::Step;
 
-use crate::awake::in_pool;
 use crate::cache::{BLOCK, Cache};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
@@ -124,7 +123,7 @@ impl LocalEngine {
             |give| {
                 // Nobody listening any more is no reason to stop.
                 let mut report = |step| listeners.retain(|to| to.send(step).is_ok());
-                in_pool(|| {
+                decoder.awake(|| {
                     Scheduler::new(decoder, cache, conversation.markers(), settings, *most_rows)
                         .observed(&mut report)
                         .run(prompts, give)
