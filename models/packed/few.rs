@@ -109,7 +109,7 @@ impl<S: Simd, K: Kind, const R: usize> NullaryFnOnce for Multiply<'_, S, K, R> {
                 }
                 for group in 0..K::LAYOUT.groups() {
                     // With a row or two, what is read of these is read as fast as memory gives it, and hints take turns from it.
-                    if !(matches!(K::ENCODING, Encoding::Q8_0) && R < 3) {
+                    if !(matches!(K::ENCODING, Encoding::Q8_0 | Encoding::F16) && R < 3) {
                         ahead::<K>(rows, group);
                     }
                     self.add(&blocks, &heads, first, (i, group));

@@ -5,7 +5,11 @@
 //! 2^b beforehand ([`Layout::place`]). All of this is exact. Numbers come out without the scale and the offset of their
 //! group: a product applies these once, to the sum over the group.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m512, __m512i, _mm512_cvtepi32_epi16, _mm512_cvtph_ps};
 use std::marker::PhantomData;
+#[cfg(target_arch = "x86_64")]
+use std::mem::transmute_copy;
 
 use pulp::Simd;
 
@@ -190,9 +194,14 @@ fn integer<S: Simd>(simd: S, words: S::u32s, mask: u32, zero: f32) -> S::f32s {
 
 /// The lower half of each word, a binary16, in 32 bits. Exponent and mantissa move to where `f32` has them and the exponent's
 /// bias is mended; for a subnormal number a difference of normal ones does it, since arithmetic on subnormal ones is slow.
-/// Infinity and NaN, which no weight is, come out as finite numbers.
+/// Infinity and NaN, which no weight is, come out as finite numbers but where processors have an instruction for all this.
 #[inline(always)]
 fn half<S: Simd>(simd: S, words: S::u32s) -> S::f32s {
+    #[cfg(target_arch = "x86_64")]
+    if const { size_of::<S::u32s>() == 64 } {
+        // SAFETY: vectors of 64 bytes there are only with AVX-512, and both types are such vectors.
+        return unsafe { transmute_copy(&halves(transmute_copy(&words))) };
+    }
     /// What the biases of `f32` and binary16 differ by.
     const BIAS: u32 = (127 - 15) << 23;
     /// 2^-14, the smallest normal number of binary16.
@@ -205,6 +214,14 @@ fn half<S: Simd>(simd: S, words: S::u32s) -> S::f32s {
     let is_subnormal = simd.less_than_u32s(size, simd.splat_u32s(1 << 23));
     let size = simd.select_u32s(is_subnormal, simd.transmute_u32s_f32s(subnormal), normal);
     simd.transmute_f32s_u32s(simd.or_u32s(sign, size))
+}
+
+/// As [`half`], of 16 words.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn halves(words: __m512i) -> __m512 {
+    // SAFETY: callers see to the instructions.
+    unsafe { _mm512_cvtph_ps(_mm512_cvtepi32_epi16(words)) }
 }
 
 #[inline(always)]
