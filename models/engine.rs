@@ -120,12 +120,13 @@ impl LocalEngine {
         let watch = Contention::start();
         let Self { decoder, cache, conversation, most_rows, listeners } = self;
         let activity = overlapped(
-            |give| {
+            |give, enough| {
                 // Nobody listening any more is no reason to stop.
                 let mut report = |step| listeners.retain(|to| to.send(step).is_ok());
                 decoder.awake(|| {
                     Scheduler::new(decoder, cache, conversation.markers(), settings, *most_rows)
                         .observed(&mut report)
+                        .until(enough)
                         .run(prompts, give)
                 })
             },

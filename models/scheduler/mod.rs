@@ -10,16 +10,17 @@
 //! step does useful work. Forked answers go first: they are short and free their blocks soon.
 
 mod admission;
+mod advance;
 mod chain;
 mod ledger;
 mod row;
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use candle_core::{Error, Result, Tensor};
-use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Activity, Generated, Settings};
 use isocost_harness::step::Step;
 
@@ -30,7 +31,7 @@ use crate::memory::is_out_of_memory;
 use crate::sampler::{self, Drawn, Place};
 use chain::Chain;
 use ledger::Ledger;
-use row::{Answer, Progress, Role, Row};
+use row::{Role, Row};
 
 /// Token ids with a meaning to the scheduler.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +103,8 @@ pub struct Scheduler<'a> {
     forks: VecDeque<Row>,
     sources: VecDeque<Source>,
     reserved_blocks: usize,
+    /// Set once nothing more is wanted.
+    enough: Option<&'a AtomicBool>,
     ledger: Ledger<'a>,
 }
 
@@ -127,6 +130,7 @@ impl<'a> Scheduler<'a> {
             forks: VecDeque::new(),
             sources: VecDeque::new(),
             reserved_blocks: 0,
+            enough: None,
             ledger: Ledger::new(None),
         }
     }
@@ -142,6 +146,11 @@ impl<'a> Scheduler<'a> {
     pub fn observed(mut self, observer: &'a mut dyn FnMut(Step)) -> Self {
         self.ledger = Ledger::new(Some(observer));
         self
+    }
+
+    /// Stops after the step that runs once `enough` is set.
+    pub fn until(self, enough: &'a AtomicBool) -> Self {
+        Self { enough: Some(enough), ..self }
     }
 
     /// Samples all trajectories of `prompts` (numbered from 0 in [`Generated::job`]); texts are left empty.
@@ -295,91 +304,6 @@ impl<'a> Scheduler<'a> {
         self.chains[number].as_mut().expect(UNFINISHED)
     }
 
-    /// Decides what a row does next, given the tokens drawn after its last one.
-    fn advance(&mut self, row: Row, drawn: &[Drawn], prompts: &[Prompt]) -> Result<()> {
-        match row.role {
-            Role::ThinkingPrompt { job, .. } => {
-                let mut row = row;
-                self.start_direct(&mut row, &prompts[job])?;
-                self.prompt_was_read(row, drawn);
-                Ok(())
-            }
-            Role::DirectPrompt { .. } => {
-                self.prompt_was_read(row, drawn);
-                Ok(())
-            }
-            Role::Chain { answer: None, .. } => self.think(row, drawn[0]),
-            Role::Chain { .. } | Role::Answer { .. } => self.answer(row, drawn[0]),
-        }
-    }
-
-    fn think(&mut self, mut row: Row, drawn: Drawn) -> Result<()> {
-        let (settings, markers) = (self.settings, self.markers);
-        let index = row.role.chain();
-        row.pending.clear();
-        let progress = self.chain(index).think(drawn, markers, settings, &mut row.pending);
-        row.sampled += 1;
-        self.ledger.sampled();
-        match progress {
-            Progress::Feed => self.active.push(row),
-            Progress::Fork { budget } => {
-                let sequence = self.fork(&row.sequence, row.sequence.len())?;
-                let fork = self.forced_answer(index, budget, sequence, &row.pending);
-                self.chain(index).open += 1;
-                self.forks.push_back(fork);
-                self.active.push(row);
-            }
-            Progress::Cut { budget } => {
-                let row = self.forced_answer(index, budget, row.sequence, &row.pending);
-                self.active.push(row);
-            }
-            Progress::Closed => {
-                let chain = self.chain(index);
-                let answer = Answer::natural(chain.reasoning.len(), chain.chain_s);
-                row.role = Role::Chain { chain: index, answer: Some(answer) };
-                self.active.push(row);
-            }
-            Progress::Ended(answer) => self.finish(row, answer),
-        }
-        Ok(())
-    }
-
-    /// A row that feeds what is left of the thought, closes it, and answers.
-    fn forced_answer(&mut self, chain: usize, budget: Budget, sequence: Sequence, left: &[u32]) -> Row {
-        let state = self.chain(chain);
-        let answer = Answer::forced(budget, state.reasoning.len(), state.chain_s);
-        let pending = [left, &self.markers.forced[..]].concat();
-        Row::new(Role::Answer { chain, answer }, sequence, pending)
-    }
-
-    fn answer(&mut self, mut row: Row, drawn: Drawn) -> Result<()> {
-        let (settings, markers) = (self.settings, self.markers);
-        row.sampled += 1;
-        self.ledger.sampled();
-        let Some(answer) = row.role.answer() else { return Ok(()) };
-        if answer.take(drawn, &markers.end, settings.answer_tokens) {
-            row.pending.clear();
-            row.pending.push(drawn.token);
-            self.active.push(row);
-        } else {
-            let answer = answer.clone();
-            self.finish(row, Some(answer));
-        }
-        Ok(())
-    }
-
-    /// A row is done; its chain is complete when it was the last.
-    fn finish(&mut self, row: Row, answer: Option<Answer>) {
-        let index = row.role.chain();
-        let chain = self.chain(index);
-        chain.answers.extend(answer);
-        chain.open -= 1;
-        if chain.open == 0 {
-            self.complete.push(index);
-        }
-        self.release(row);
-    }
-
     /// Hands complete chains to the sink and frees what they had reserved.
     fn hand_over(&mut self, sink: &mut dyn FnMut(Generated) -> ControlFlow<()>) -> ControlFlow<()> {
         let started = Instant::now();
@@ -394,7 +318,8 @@ impl<'a> Scheduler<'a> {
             }
         }
         self.ledger.left_out(started.elapsed().as_secs_f64());
-        flow
+        let is_enough = self.enough.is_some_and(|enough| enough.load(Ordering::Relaxed));
+        if is_enough { ControlFlow::Break(()) } else { flow }
     }
 
     fn release_all(&mut self) {

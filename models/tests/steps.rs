@@ -1,6 +1,7 @@
 //! What the scheduler reports of its steps, and what replay makes of it.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use isocost_harness::task::Task;
 use isocost_models::bundled;
 use isocost_models::calibrate::{Bench, Grid};
 use isocost_models::engine::LocalEngine;
+use isocost_models::scheduler::{Markers, Prompt, Scheduler};
 
 fn engine() -> LocalEngine {
     LocalEngine::load_on_cpu(&bundled::folder("bundled:reason-s").unwrap(), 8).unwrap()
@@ -65,6 +67,45 @@ fn sample(
     (generated, steps.try_iter().collect(), activity.unwrap())
 }
 
+/// For two trajectories.
+fn prompt() -> Prompt {
+    let (problem, trajectories) = ("p".into(), vec![0, 1]);
+    Prompt { problem, thinking: vec![1, 2, 3], direct: vec![1], trajectories }
+}
+
+#[test]
+fn the_handing_over_that_steps_wait_for_is_no_part_of_them() {
+    let mut engine = engine();
+    let (decoder, cache) = engine.bench();
+    let (markers, settings) = (Markers::default(), settings(&[16]));
+    let mut step_s = 0.0;
+    let mut add = |step: Step| step_s += step.seconds;
+    let scheduler = Scheduler::new(decoder, cache, &markers, &settings, 4).observed(&mut add);
+    let slowly = &mut |_: Generated| {
+        std::thread::sleep(Duration::from_millis(20));
+        ControlFlow::Continue(())
+    };
+    let activity = scheduler.run(&[prompt()], slowly).unwrap();
+    assert!(activity.handing_over_s >= 2.0 * 0.02, "two records, 20 milliseconds each");
+    assert!(step_s <= activity.wall_s - activity.handing_over_s, "{step_s} of {activity:?}");
+}
+
+#[test]
+fn sampling_ends_after_the_step_that_runs_once_enough_is_said() {
+    let mut engine = engine();
+    let (decoder, cache) = engine.bench();
+    let (markers, settings) = (Markers::default(), settings(&[400]));
+    let (enough, mut steps) = (AtomicBool::new(false), 0);
+    let mut count = |_| {
+        steps += 1;
+        enough.store(steps == 5, Ordering::Relaxed);
+    };
+    let scheduler = Scheduler::new(decoder, cache, &markers, &settings, 4).observed(&mut count);
+    let activity = scheduler.until(&enough).run(&[prompt()], &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(activity.steps, 6);
+    assert_eq!(cache.free_blocks(), cache.total_blocks());
+}
+
 #[test]
 fn steps_account_for_every_token_and_every_second_but_those_of_the_handing_over() {
     let jobs: Vec<Job> = problems(3).iter().map(|p| job(p, 4)).collect();
@@ -77,7 +118,6 @@ fn steps_account_for_every_token_and_every_second_but_those_of_the_handing_over(
     assert!((sum(&|s| s.forward_s) - activity.device_s).abs() < 1e-9);
     let worked = activity.wall_s - activity.handing_over_s;
     assert!((sum(&|s| s.seconds) / worked - 1.0).abs() < 0.02, "{} {worked}", sum(&|s| s.seconds));
-    assert!(activity.handing_over_s > 12.0 * 2e-3, "twelve records, two milliseconds each");
     assert_eq!(steps[0].kind, StepKind::Prefill);
     assert!(
         steps.iter().any(|s| s.kind == StepKind::Decode) && steps.iter().any(|s| s.kind == StepKind::Mixed)
