@@ -213,8 +213,13 @@ impl Decoder {
         awake(|| self.last_logits(cache, feeds))
     }
 
-    /// Does what has many steps in it; on the CPU its threads stay awake from one step to the next.
+    /// Does what has many steps in it, on whatever thread; on the CPU others stay awake from one step to the next.
     pub(crate) fn awake<T: Send>(&self, steps: impl FnOnce() -> T + Send) -> T {
+        #[cfg(feature = "cuda")]
+        if let Device::Cuda(device) = self.device() {
+            // Should it fail, so will the first operation, which says why.
+            let _ = device.cuda_stream().context().bind_to_thread();
+        }
         // An only thread may be needed by whoever waits for what the steps give.
         let has_helpers = self.device().is_cpu() && rayon::current_num_threads() > 1;
         if has_helpers { awake(steps) } else { steps() }

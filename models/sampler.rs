@@ -5,70 +5,17 @@
 //! counter. So a token depends on its logits and on nothing else: not on which rows happen to share a
 //! batch, on threads, or on the order of work.
 
-use std::cmp::Ordering;
+mod filter;
+mod streams;
 
 use candle_core::{Result, Storage, Tensor};
-use isocost_harness::cell::Budget;
 use isocost_harness::engine::Sampling;
 use pulp::{Arch, Simd, WithSimd};
-use rand::Rng;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 use crate::lanes::{exp, reduce};
-
-/// The random numbers of one trajectory.
-#[derive(Clone, Debug)]
-pub struct Streams {
-    key: [u8; 32],
-}
-
-impl Streams {
-    /// The streams of trajectory `trajectory` of `problem`.
-    pub fn new(seed: u64, problem: &str, waits: u32, trajectory: u32) -> Self {
-        let mut hasher = Sha256::new();
-        hasher.update(seed.to_le_bytes());
-        hasher.update(waits.to_le_bytes());
-        hasher.update(trajectory.to_le_bytes());
-        hasher.update(problem);
-        Self { key: hasher.finalize().into() }
-    }
-
-    /// A number in [0, 1) for the token at `position` of a branch: of the chain itself (`None`), or of
-    /// the answer forced at a budget.
-    pub fn uniform(&self, forced_at: Option<Budget>, position: usize) -> f64 {
-        self.branch(forced_at).uniform(position)
-    }
-
-    /// The numbers of a branch.
-    pub(crate) fn branch(&self, forced_at: Option<Budget>) -> Branch {
-        let mut rng = ChaCha8Rng::from_seed(self.key);
-        rng.set_stream(match forced_at {
-            None => 0,
-            Some(Budget::Tokens(tokens)) => 1 + u64::from(tokens),
-            Some(Budget::Max) => u64::MAX,
-        });
-        Branch(rng)
-    }
-}
-
-/// The random numbers of one branch. They come some at a time, so to read them in order is faster than to seek each one.
-#[derive(Debug)]
-pub(crate) struct Branch(ChaCha8Rng);
-
-impl Branch {
-    /// As [`Streams::uniform`].
-    pub(crate) fn uniform(&mut self, position: usize) -> f64 {
-        // A draw takes two words.
-        let word = 2 * position as u128;
-        if self.0.get_word_pos() != word {
-            self.0.set_word_pos(word);
-        }
-        self.0.random()
-    }
-}
+pub(crate) use streams::Branch;
+pub use streams::Streams;
 
 /// A token and the natural logarithm of the model's own probability for it (temperature 1, no filter).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -125,8 +72,6 @@ const WORTH_A_THREAD: usize = 1 << 16;
 const PART: usize = 1024;
 /// Weights summed side by side.
 const LANES: usize = 16;
-/// Tokens that are passed over together if none of them weighs enough.
-const SKIPPED: usize = 128;
 
 struct Draw<'a> {
     logits: &'a [f32],
@@ -235,85 +180,6 @@ impl Weights<'_> {
         }
         last as u32
     }
-
-    #[inline(always)]
-    fn draw_filtered(&self, sampling: &Sampling, u: f64) -> u32 {
-        // Only top-p alone is a share of what all tokens weigh.
-        let is_whole = sampling.top_k.is_none() && sampling.min_p.is_none();
-        let total = if is_whole { self.total() } else { f64::NAN };
-        let mut kept = self.heavy(sampling, total);
-        filter(&mut kept, sampling, total);
-        let mut left = u * kept.iter().map(|(_, weight)| weight).sum::<f64>();
-        for (token, weight) in &kept {
-            left -= weight;
-            if left < 0.0 {
-                return *token;
-            }
-        }
-        kept.iter().rev().find(|(_, weight)| *weight > 0.0).map_or(0, |(token, _)| *token)
-    }
-
-    /// The tokens that filters can keep, and not many more: sorting a whole vocabulary would take longer than a step.
-    #[inline(always)]
-    fn heavy(&self, sampling: &Sampling, total: f64) -> Vec<(u32, f64)> {
-        match *sampling {
-            Sampling { top_k: Some(most), .. } => self.heaviest(most.max(1)),
-            Sampling { min_p: Some(least), .. } => self.at_least(least),
-            Sampling { top_p: share, .. } => {
-                let mut kept = Vec::new();
-                for least in [0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-12, 0.0] {
-                    kept = self.at_least(least);
-                    let mass: f64 = kept.iter().map(|(_, weight)| weight).sum();
-                    if share.is_some_and(|share| mass >= share * total) {
-                        break;
-                    }
-                }
-                kept
-            }
-        }
-    }
-
-    /// The tokens that weigh at least so much.
-    #[inline(always)]
-    fn at_least(&self, least: f64) -> Vec<(u32, f64)> {
-        let mut kept = Vec::new();
-        for (first, some) in (0..).step_by(SKIPPED).zip(self.logits.chunks(SKIPPED)) {
-            self.keep(&mut kept, least, first, some);
-        }
-        kept
-    }
-
-    /// The `most` tokens that weigh most, and some more.
-    #[inline(always)]
-    fn heaviest(&self, most: usize) -> Vec<(u32, f64)> {
-        let (mut kept, mut least) = (Vec::new(), 0.0);
-        for (first, some) in (0..).step_by(SKIPPED).zip(self.logits.chunks(SKIPPED)) {
-            self.keep(&mut kept, least, first, some);
-            if kept.len() >= 2 * most {
-                kept.select_nth_unstable_by(most - 1, falling);
-                kept.truncate(most);
-                least = kept[most - 1].1;
-            }
-        }
-        kept
-    }
-
-    /// Adds those of some tokens, whose ids begin at `first`, that weigh at least `least`. Of most vocabularies nearly all are passed
-    /// over together.
-    #[inline(always)]
-    fn keep(&self, kept: &mut Vec<(u32, f64)>, least: f64, first: u32, logits: &[f32]) {
-        let most = f64::from(self.of(reduce(logits, f32::NEG_INFINITY, f32::max)));
-        // A weight's last digits may not rise with its logit.
-        if most < least * 0.999 {
-            return;
-        }
-        for (token, logit) in (first..).zip(logits) {
-            let weight = f64::from(self.of(*logit));
-            if weight >= least {
-                kept.push((token, weight));
-            }
-        }
-    }
 }
 
 /// At most as many logits as there are lanes, and behind them such as weigh nothing.
@@ -322,35 +188,6 @@ fn padded(logits: &[f32]) -> [f32; LANES] {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     lanes[..logits.len()].copy_from_slice(logits);
     lanes
-}
-
-/// The heavier token first, and of two equal ones that with the smaller id.
-fn falling(a: &(u32, f64), b: &(u32, f64)) -> Ordering {
-    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
-}
-
-/// Keeps the most probable tokens: top-k first, then min-p, then top-p over what is left. `total` is what all tokens weigh.
-fn filter(kept: &mut Vec<(u32, f64)>, sampling: &Sampling, total: f64) {
-    let most = sampling.top_k.unwrap_or(usize::MAX).max(1);
-    if most < kept.len() {
-        kept.select_nth_unstable_by(most, falling);
-        kept.truncate(most);
-    }
-    kept.sort_unstable_by(falling);
-    if let Some(min_p) = sampling.min_p {
-        let least = min_p * kept[0].1;
-        kept.retain(|(_, w)| *w >= least);
-    }
-    if let Some(top_p) = sampling.top_p {
-        let is_whole = sampling.top_k.is_none() && sampling.min_p.is_none();
-        let enough = top_p * if is_whole { total } else { kept.iter().map(|(_, w)| w).sum::<f64>() };
-        let sums = kept.iter().scan(0.0, |sum, (_, w)| {
-            *sum += w;
-            Some(*sum)
-        });
-        let needed = sums.take_while(|sum| *sum < enough).count() + 1;
-        kept.truncate(needed);
-    }
 }
 
 #[cfg(test)]
@@ -428,6 +265,8 @@ mod tests {
             sampling(1.0),
             sampling(0.6),
             Sampling { top_k: Some(20), top_p: Some(0.95), ..sampling(0.6) },
+            Sampling { top_k: Some(1), ..sampling(1.0) },
+            Sampling { top_k: Some(usize::MAX), ..sampling(1.0) },
             Sampling { top_k: Some(30_000), ..sampling(1.0) },
             Sampling { top_p: Some(0.95), ..sampling(1.5) },
             Sampling { top_p: Some(0.999_999), ..sampling(3.0) },
@@ -466,19 +305,5 @@ mod tests {
         let logits = [0.25f32.ln(), 0.75f32.ln()];
         let drawn = draw(&logits, &sampling(0.0), 0.0);
         assert!((drawn.logprob - 0.75f64.ln()).abs() < 1e-6);
-    }
-
-    #[test]
-    fn every_place_in_every_stream_has_its_own_number() {
-        let streams = Streams::new(1, "p", 0, 0);
-        let mut seen = std::collections::HashSet::new();
-        for stream in [None, Some(Budget::Tokens(0)), Some(Budget::Tokens(64)), Some(Budget::Max)] {
-            for position in 0..100 {
-                let u = streams.uniform(stream, position);
-                assert!((0.0..1.0).contains(&u) && seen.insert(u.to_bits()));
-            }
-        }
-        assert_eq!(streams.uniform(None, 3), Streams::new(1, "p", 0, 0).uniform(None, 3));
-        assert_ne!(streams.uniform(None, 3), Streams::new(1, "p", 0, 1).uniform(None, 3));
     }
 }
