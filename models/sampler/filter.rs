@@ -17,7 +17,7 @@ impl Weights<'_> {
     pub(super) fn draw_filtered(&self, sampling: &Sampling, u: f64) -> u32 {
         // Only top-p alone is a share of what all tokens weigh.
         let is_whole = sampling.top_k.is_none() && sampling.min_p.is_none();
-        let total = if is_whole { self.total() } else { f64::NAN };
+        let total = is_whole.then(|| self.total());
         let mut kept = self.heavy(sampling, total);
         filter(&mut kept, sampling, total);
         let left = u * mass(&kept);
@@ -27,7 +27,7 @@ impl Weights<'_> {
 
     /// The tokens that filters can keep, and not many more: sorting a whole vocabulary would take longer than a step.
     #[inline(always)]
-    fn heavy(&self, sampling: &Sampling, total: f64) -> Vec<(u32, f64)> {
+    fn heavy(&self, sampling: &Sampling, total: Option<f64>) -> Vec<(u32, f64)> {
         match *sampling {
             Sampling { top_k: Some(most), .. } => self.heaviest(most.max(1)),
             Sampling { min_p: Some(least), .. } => self.at_least(least),
@@ -35,7 +35,7 @@ impl Weights<'_> {
                 let mut kept = Vec::new();
                 for least in [0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-12, 0.0] {
                     kept = self.at_least(least);
-                    if share.is_some_and(|share| mass(&kept) >= share * total) {
+                    if share.zip(total).is_some_and(|(share, total)| mass(&kept) >= share * total) {
                         break;
                     }
                 }
@@ -92,8 +92,9 @@ fn falling(a: &(u32, f64), b: &(u32, f64)) -> Ordering {
     b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
 }
 
-/// Keeps the most probable tokens, in any order: top-k first, then min-p, then top-p over what is left. `total` is what all tokens weigh.
-fn filter(kept: &mut Vec<(u32, f64)>, sampling: &Sampling, total: f64) {
+/// Keeps the most probable tokens, in any order: top-k first, then min-p, then top-p over what is left. `total` is what top-p is a share of, if
+/// not of these.
+fn filter(kept: &mut Vec<(u32, f64)>, sampling: &Sampling, total: Option<f64>) {
     let most = sampling.top_k.unwrap_or(usize::MAX).max(1);
     if most < kept.len() {
         kept.select_nth_unstable_by(most, falling);
@@ -104,8 +105,7 @@ fn filter(kept: &mut Vec<(u32, f64)>, sampling: &Sampling, total: f64) {
         kept.retain(|(_, weight)| *weight >= min_p * heaviest);
     }
     if let Some(top_p) = sampling.top_p {
-        let is_whole = sampling.top_k.is_none() && sampling.min_p.is_none();
-        let enough = top_p * if is_whole { total } else { mass(kept) };
+        let enough = top_p * total.unwrap_or_else(|| mass(kept));
         let last = reach(kept, |sum| sum >= enough);
         kept.truncate(last + 1);
     }
