@@ -165,8 +165,8 @@ fn every_family_and_type_gives_the_logits_of_the_processor() {
         let halves = [DType::BF16, DType::F16].map(|dtype| {
             let here = apart(&given_walk(&reference, dtype, &Device::Cpu), &truth);
             let there = apart(&given_walk(&reference, dtype, &device), &truth);
-            // Both round, each in its own places.
-            assert!(there < 1.5 * here + 1e-4, "{} {dtype:?}: {there:.1e}, here {here:.1e}", reference.name);
+            // The processor rounds weights, keys and values; a GPU also what goes from one operation to the next.
+            assert!(there < 3.0 * here, "{} {dtype:?}: {there:.1e}, here {here:.1e}", reference.name);
             format!("{dtype:?} {there:.1e} (here {here:.1e})")
         });
         println!("{}: f32 {exact:.1e}, {}, {}", reference.name, halves[0], halves[1]);

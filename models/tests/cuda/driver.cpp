@@ -33,7 +33,27 @@ template <class... A> std::function<Work(void **)> binder(void (*kernel)(A...)) 
   return [=](void **arguments) { return bound(kernel, arguments, std::index_sequence_for<A...>()); };
 }
 
+// The library's kernels that loading needs: types changed, parts put together, and norms of which one is taken. All is
+// contiguous there.
+template <class From, class To> void cast(size_t count, size_t, const size_t *, const From *from, To *to) {
+  for (size_t i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += blockDim.x * gridDim.x)
+    to[i] = narrow<To>(wide(from[i]));
+}
+
+template <class T> void copy2d(const T *from, T *to, unsigned rows, unsigned columns, unsigned from_stride, unsigned to_stride) {
+  unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < rows * columns) to[i / columns * to_stride + i % columns] = from[i / columns * from_stride + i % columns];
+}
+
+template <class T> void affine(size_t count, size_t, const size_t *, const T *from, T *to, T factor, T summand) {
+  for (size_t i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += blockDim.x * gridDim.x)
+    to[i] = narrow<T>(wide(narrow<T>(wide(from[i]) * wide(factor))) + wide(summand));
+}
+
 #define NAMED(kernel) {#kernel, binder(kernel)}
+#define CAST(From, To) {"cast_" #From "_" #To, binder(cast<From, To>)}
+#define OF_THE_LIBRARY(T)                                                                                            \
+  CAST(T, f32), CAST(T, f16), CAST(T, bf16), {"copy2d_" #T, binder(copy2d<T>)}, {"affine_" #T, binder(affine<T>)}
 #define TILED(T, DIM) NAMED(attend_16_##DIM##_##T), NAMED(attend_64_##DIM##_##T)
 #define OF_16_BITS(T) TILED(T, 64), TILED(T, 80), TILED(T, 96), TILED(T, 128), TILED(T, 256)
 #define OF_ANY(T)                                                                                                    \
@@ -45,6 +65,7 @@ Kernel *find(const std::string &name) {
   static std::map<std::string, std::function<Work(void **)>> known{
       OF_16_BITS(bf16),   OF_16_BITS(f16),     OF_ANY(f32),        OF_ANY(bf16),
       OF_ANY(f16),        NAMED(sample_scan), NAMED(sample_tally), NAMED(sample_pick),
+      OF_THE_LIBRARY(f32), OF_THE_LIBRARY(f16), OF_THE_LIBRARY(bf16),
   };
   static std::map<std::string, Kernel> found;
   auto it = known.find(name);
