@@ -16,6 +16,10 @@ fn main() {
     for name in ["NVCC", "NVCC_CCBIN", "CUDA_HOME", "CUDA_PATH"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
+    println!("cargo:rerun-if-env-changed=CUDA_COMPUTE_CAP");
+    // What the library's kernels are compiled for, if the build was told.
+    println!("cargo:rustc-env=ISOCOST_CUDA_CAPABILITY={}", env::var("CUDA_COMPUTE_CAP").unwrap_or_default());
+    println!("cargo:rustc-env=ISOCOST_CUDA_TOOLKIT={}", toolkit().unwrap_or_default());
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where")).join("kernels.ptx");
     compile(Path::new("cuda/kernels/kernels.cu"), &out).unwrap_or_else(|message| panic!("{message}"));
 }
@@ -36,6 +40,14 @@ fn compile(source: &Path, out: &Path) -> Result<(), String> {
         return Err(format!("{}: {said}", source.display()));
     }
     Ok(())
+}
+
+/// The toolkit's version in thousands, as drivers say theirs: 13.0 is 13000.
+fn toolkit() -> Option<String> {
+    let said = Command::new(nvcc()).arg("--version").output().ok()?;
+    let said = String::from_utf8(said.stdout).ok()?;
+    let (major, minor) = said.split_once("release ")?.1.split(',').next()?.split_once('.')?;
+    Some((1000 * major.parse::<u32>().ok()? + 10 * minor.trim().parse::<u32>().ok()?).to_string())
 }
 
 fn nvcc() -> PathBuf {

@@ -133,11 +133,13 @@ impl Cache {
         assert!(len <= sequence.len(), "a fork cannot be longer than its origin");
         let mut blocks = sequence.blocks[..shared].to_vec();
         blocks.iter().for_each(|&block| self.users[block as usize] += 1);
+        let mut pairs = Vec::new();
         for &block in &sequence.blocks[shared..len.div_ceil(BLOCK)] {
             let copy = self.take()?;
-            self.copy_block(block, copy)?;
+            pairs.push((block, copy));
             blocks.push(copy);
         }
+        self.copy_blocks(&pairs)?;
         let longest = if len == 0 { 0 } else { sequence.longest };
         Ok(Sequence { blocks, tokens: sequence.tokens[..len].to_vec(), longest })
     }
@@ -183,8 +185,11 @@ impl Cache {
         Ok(block)
     }
 
-    fn copy_block(&self, from: u32, to: u32) -> Result<()> {
-        self.layers.iter().try_for_each(|pool| pool.copy_block(from, to))
+    fn copy_blocks(&self, pairs: &[(u32, u32)]) -> Result<()> {
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        self.layers.iter().try_for_each(|pool| pool.copy_blocks(pairs))
     }
 }
 

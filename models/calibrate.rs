@@ -18,10 +18,12 @@ use isocost_harness::engine::{Sampling, Settings};
 use isocost_harness::step::Step;
 use isocost_harness::surface::{EnergyPoint, Point};
 
-use crate::cache::Cache;
+use crate::cache::{BLOCK, Cache};
+use crate::config::Config;
 use crate::decoder::Decoder;
+use crate::memory;
 use crate::meter::Watch;
-use crate::scheduler::{Markers, Prompt, Scheduler};
+use crate::scheduler::{Markers, Prompt, Scheduler, blocks_wanted};
 
 /// Reasoning tokens of a workload's trajectories.
 const THINKING: u32 = 5;
@@ -31,8 +33,8 @@ const FORCED: usize = 4;
 const ANSWER: u32 = 3;
 /// Repeats before a median may be called tight.
 const LEAST_REPEATS: usize = 5;
-/// A window of energy lasts at least so long: counters are updated about ten times a second.
-const WINDOW: Duration = Duration::from_secs(3);
+/// A window of energy lasts about so long, at most and at least: counters are updated about ten times a second.
+const WINDOW: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(1));
 
 /// What to measure, and for how long.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +66,15 @@ impl Grid {
         let powers = std::iter::successors(Some(8), |context| Some(context * 4));
         let contexts = powers.take_while(|context| context * 2 < longest).chain([longest]).collect();
         Self { rows, contexts, sampling, time_limit, tight: 0.02 }
+    }
+
+    /// Tokens that a cache must hold for every row of every workload to be under way at once.
+    pub fn cache_tokens(&self, config: &Config) -> usize {
+        let wanted = |workload: Workload| {
+            let Task { prompt, settings, markers } = workload.task(self, config);
+            BLOCK * blocks_wanted(&[prompt], &settings, &markers, workload.rows, config)
+        };
+        self.workloads().into_iter().map(wanted).max().unwrap_or(0)
     }
 
     /// All workloads, cheapest first: every width at the shortest context, a third of them at the longer ones, since
@@ -103,6 +114,7 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// If the device fails.
     pub fn measure(&mut self, progress: &mut dyn FnMut(f64)) -> Result<Vec<Point>> {
+        self.make_room()?;
         let (workloads, started) = (self.grid.workloads(), Instant::now());
         let used = || started.elapsed().as_secs_f64() / self.grid.time_limit.as_secs_f64();
         self.warm_up(workloads[0])?;
@@ -136,13 +148,30 @@ impl<'a> Bench<'a> {
             .into_iter()
             .flat_map(|rows| ends(contexts).map(|context| Workload { rows, context }))
             .collect();
-        corners.into_iter().filter_map(|workload| self.window(workload, watch).transpose()).collect()
+        // All together as long as the steps, if that is long enough.
+        let length = (self.grid.time_limit / corners.len() as u32).clamp(WINDOW.1, WINDOW.0);
+        corners.into_iter().filter_map(|workload| self.window(workload, length, watch).transpose()).collect()
     }
 
-    fn window(&mut self, workload: Workload, watch: &mut Watch) -> Result<Option<EnergyPoint>> {
+    /// Enlarges the cache to what the largest workload wants, as far as memory allows; with less, its rows take turns.
+    fn make_room(&mut self) -> Result<()> {
+        let (config, dtype, device) = (self.decoder.config(), self.decoder.dtype(), self.decoder.device());
+        let (wanted, have) = (self.grid.cache_tokens(config), self.cache.total_blocks() * BLOCK);
+        let token_bytes = config.kv_bytes_per_token(dtype.size_in_bytes()) as u64;
+        let fit = memory::usable(memory::free_bytes(device)) / token_bytes.max(1);
+        let tokens = wanted.min(have + fit as usize);
+        if tokens > have {
+            // The old one goes first: both may not fit together.
+            *self.cache = Cache::new(config, BLOCK, dtype, device)?;
+            *self.cache = Cache::new(config, tokens, dtype, device)?;
+        }
+        Ok(())
+    }
+
+    fn window(&mut self, workload: Workload, length: Duration, watch: &mut Watch) -> Result<Option<EnergyPoint>> {
         watch.cut();
         let (started, mut fed_tokens, mut attended_tokens) = (Instant::now(), 0, 0);
-        while started.elapsed() < WINDOW {
+        while started.elapsed() < length {
             for step in self.run(workload)? {
                 fed_tokens += u64::from(step.load.fed_tokens);
                 attended_tokens += step.load.attended_tokens;
@@ -150,7 +179,9 @@ impl<'a> Bench<'a> {
         }
         let windows = watch.cut();
         let seconds = windows.iter().map(|w| w.seconds).fold(0.0, f64::max);
-        let joules = windows.iter().filter(|w| w.energy_valid).filter_map(|w| w.joules).reduce(|a, b| a + b);
+        // A meter that was read and says nothing valid leaves no sum.
+        let all: Option<Vec<f64>> = windows.iter().map(|w| w.joules.filter(|_| w.energy_valid)).collect();
+        let joules = all.filter(|all| !all.is_empty()).map(|all| all.iter().sum());
         Ok(joules.map(|joules| EnergyPoint { fed_tokens, attended_tokens, seconds, joules }))
     }
 
@@ -165,23 +196,7 @@ impl<'a> Bench<'a> {
 
     /// The steps of one workload.
     fn run(&mut self, workload: Workload) -> Result<Vec<Step>> {
-        let vocab = self.decoder.config().vocab;
-        let ids = |count: usize| (0..count).map(|i| (i % vocab) as u32).collect::<Vec<u32>>();
-        let settings = Settings {
-            budgets: vec![Budget::Tokens(THINKING)],
-            policy: Policy::ForceAnswer,
-            answer_tokens: ANSWER,
-            waits: 0,
-            sampling: self.grid.sampling.clone(),
-            seed: 0,
-        };
-        let markers = Markers { forced: ids(FORCED), ..Markers::default() };
-        let prompt = Prompt {
-            problem: String::new(),
-            thinking: ids(workload.context),
-            direct: vec![],
-            trajectories: (0..workload.rows as u32).collect(),
-        };
+        let Task { prompt, settings, markers } = workload.task(self.grid, self.decoder.config());
         let mut steps = Vec::new();
         let mut observe = |step| steps.push(step);
         let Self { decoder, cache, .. } = self;
@@ -192,6 +207,34 @@ impl<'a> Bench<'a> {
                 .run(&[prompt], &mut |_| ControlFlow::Continue(()))
         })?;
         Ok(steps)
+    }
+}
+
+/// A workload as the scheduler takes it.
+struct Task {
+    prompt: Prompt,
+    settings: Settings,
+    markers: Markers,
+}
+
+impl Workload {
+    fn task(self, grid: &Grid, config: &Config) -> Task {
+        let ids = |count: usize| (0..count).map(|i| (i % config.vocab) as u32).collect::<Vec<u32>>();
+        let settings = Settings {
+            budgets: vec![Budget::Tokens(THINKING)],
+            policy: Policy::ForceAnswer,
+            answer_tokens: ANSWER,
+            waits: 0,
+            sampling: grid.sampling.clone(),
+            seed: 0,
+        };
+        let prompt = Prompt {
+            problem: String::new(),
+            thinking: ids(self.context),
+            direct: vec![],
+            trajectories: (0..self.rows as u32).collect(),
+        };
+        Task { prompt, settings, markers: Markers { forced: ids(FORCED), ..Markers::default() } }
     }
 }
 
@@ -255,7 +298,10 @@ fn quantile(values: &[f64], q: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::{DType, Device};
+
     use super::*;
+    use crate::weights::Weights;
 
     #[test]
     fn one_stall_in_a_few_repeats_does_not_move_the_middle() {
@@ -268,6 +314,26 @@ mod tests {
     fn the_interval_narrows_with_the_root_of_the_repeats() {
         let repeats = |count: usize| (0..count).map(|i| 1.0 + (i % 5) as f64 * 0.1).collect::<Vec<_>>();
         assert!((half_width(&repeats(100)) / half_width(&repeats(400)) - 2.0).abs() < 0.05);
+    }
+
+    #[test]
+    fn a_shape_is_measured_with_one_row_and_with_many_whatever_cache_it_came_with() {
+        let folder = crate::bundled::folder("bundled:reason-s").unwrap();
+        let decoder = |context| {
+            let config = Config { context, ..Config::read(&folder.join("config.json")).unwrap() };
+            Decoder::load(config, &Weights::random(DType::F32, &Device::Cpu)).unwrap()
+        };
+        let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, min_p: None };
+        for (rows, context) in [(1, 16), (1, 200), (5, 65), (9, 300)] {
+            let (decoder, limit) = (decoder(context), Duration::from_millis(1));
+            let mut cache = Cache::new(decoder.config(), BLOCK, DType::F32, &Device::Cpu).unwrap();
+            let grid = Grid::up_to(rows, context, sampling.clone(), limit);
+            let widest = Workload { rows, context: grid.contexts[grid.contexts.len() - 1] };
+            let mut bench = Bench::new(&decoder, &mut cache, &grid);
+            bench.measure(&mut |_| ()).unwrap();
+            let steps = bench.run(widest).unwrap();
+            assert!(steps.iter().any(|step| step.load.rows as usize == rows), "{rows} rows of {context}");
+        }
     }
 
     #[test]

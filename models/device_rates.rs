@@ -7,9 +7,13 @@ use isocost_harness::roofline::Rates;
 use rayon::prelude::*;
 
 use crate::decoder::Decoder;
+use crate::matrix::noise;
+use crate::memory;
 
-/// Bytes that are copied; far more than any cache holds.
+/// Bytes that are copied on a CPU; far more than any cache holds.
 const COPIED: usize = 256 << 20;
+/// Bytes that are copied on other devices, at most: so many that a start of the work and the end of the wait for it do not count.
+const COPIED_AT_MOST: u64 = 4 << 30;
 /// Rows and columns of the product on a CPU and on other devices.
 const SIDE: (usize, usize) = (1024, 8192);
 
@@ -19,7 +23,7 @@ const SIDE: (usize, usize) = (1024, 8192);
 /// If the device fails or has too little memory.
 pub fn measure(decoder: &Decoder) -> Result<Rates> {
     let device = decoder.device();
-    let copied = if device.is_cpu() { copy_on_host() } else { copy_on(device, decoder.dtype())? };
+    let copied = if device.is_cpu() { copy_on_host() } else { copy_on(device)? };
     Ok(Rates { copy_bytes_per_s: copied, matrix_flop_per_s: multiply(decoder)? })
 }
 
@@ -53,7 +57,7 @@ fn copy_on_host() -> f64 {
 /// If the device fails or has too little memory.
 pub fn read_bytes_per_s(device: &Device) -> Result<f64> {
     if !device.is_cpu() {
-        return copy_on(device, DType::F32);
+        return copy_on(device);
     }
     let from = vec![1u64; COPIED / 8];
     let chunk = from.len().div_ceil(rayon::current_num_threads());
@@ -65,18 +69,20 @@ pub fn read_bytes_per_s(device: &Device) -> Result<f64> {
     Ok(COPIED as f64 / seconds)
 }
 
-fn copy_on(device: &Device, dtype: DType) -> Result<f64> {
-    let from = Tensor::ones(COPIED / 2 / dtype.size_in_bytes(), dtype, device)?;
+fn copy_on(device: &Device) -> Result<f64> {
+    let copied =
+        COPIED_AT_MOST.min(memory::free_bytes(device).map_or(COPIED as u64, |free| free / 4)) as usize;
+    let from = Tensor::zeros(copied / 2, DType::U8, device)?;
     device.synchronize()?;
     let seconds = shortest(|| from.copy().and_then(|_| device.synchronize()))?;
-    Ok(COPIED as f64 / seconds)
+    Ok(copied as f64 / seconds)
 }
 
 fn multiply(decoder: &Decoder) -> Result<f64> {
     let device = decoder.device();
     let side = if device.is_cpu() { SIDE.0 } else { SIDE.1 };
-    let weights = decoder.a_matrix().zeros_like(side)?;
-    let x = Tensor::ones((side, side), decoder.activations(), device)?;
+    let weights = decoder.a_matrix().square_like(side)?;
+    let x = noise(side, decoder.activations(), device)?;
     device.synchronize()?;
     let seconds = shortest(|| weights.product(&x).and_then(|_| device.synchronize()))?;
     Ok(2.0 * (side as f64).powi(3) / seconds)

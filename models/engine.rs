@@ -194,7 +194,7 @@ impl Engine for LocalEngine {
 }
 
 /// Room for a full batch of the longest sequences, as far as [`CACHE_BYTES`] allow.
-pub(crate) fn cache_tokens(config: &Config, most_rows: usize, dtype: DType) -> usize {
+fn cache_tokens(config: &Config, most_rows: usize, dtype: DType) -> usize {
     let per_token = config.kv_bytes_per_token(dtype.size_in_bytes());
     let one = config.context.min(MOST_CACHE_BYTES / per_token);
     (CACHE_BYTES / per_token).min((most_rows + 1) * config.context).max(one)

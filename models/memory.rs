@@ -125,7 +125,7 @@ pub fn free_bytes(device: &Device) -> Option<u64> {
     match device {
         Device::Cpu => free_on_host(),
         #[cfg(feature = "cuda")]
-        Device::Cuda(cuda) => cuda.cuda_stream().context().mem_get_info().ok().map(|(free, _)| free as u64),
+        Device::Cuda(cuda) => crate::cuda::free_bytes(cuda).ok(),
         #[cfg(feature = "metal")]
         Device::Metal(metal) => {
             let (most, taken) = (

@@ -4,10 +4,9 @@ use std::path::Path;
 
 use candle_core::{DType, Device};
 
-use crate::cache::Cache;
+use crate::cache::{BLOCK, Cache};
 use crate::config::Config;
 use crate::decoder::Decoder;
-use crate::engine::cache_tokens;
 use crate::load::LoadError;
 use crate::weights::Weights;
 
@@ -18,24 +17,17 @@ pub struct RandomModel {
 }
 
 impl RandomModel {
-    /// The shape that `config.json` describes, with room for `rows` sequences of `context` tokens as far as the
-    /// memory for caches goes.
+    /// The shape that `config.json` describes, for contexts of at most so many tokens.
     ///
     /// # Errors
     /// [`LoadError`] if the file is not a configuration, or the device has too little memory.
-    pub fn new(
-        config: &Path,
-        device: &Device,
-        dtype: DType,
-        rows: usize,
-        context: usize,
-    ) -> Result<Self, LoadError> {
+    pub fn new(config: &Path, device: &Device, dtype: DType, context: usize) -> Result<Self, LoadError> {
         let mut config = Config::read(config)?;
         // Rotations are tabulated for the whole context; only what is measured is needed.
         config.context = config.context.min(context);
-        let tokens = cache_tokens(&config, rows, dtype);
         let decoder = Decoder::load(config, &Weights::random(dtype, device))?;
-        let cache = Cache::new(decoder.config(), tokens, dtype, device).map_err(|e| LoadError::other(&e))?;
+        // Calibration makes it as large as it needs.
+        let cache = Cache::new(decoder.config(), BLOCK, dtype, device).map_err(|e| LoadError::other(&e))?;
         Ok(Self { decoder, cache })
     }
 

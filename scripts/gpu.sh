@@ -6,8 +6,8 @@
 #   scripts/gpu.sh emulate       without a GPU: the same checks of whole models, with kernels run by the processor (minutes)
 #
 # `run` needs no network and at most ten minutes: every command has a limit of its own, and none starts when the time is
-# up. Results go to OUT (default results/gpu), surfaces to results/surfaces. It fails if a check fails, and
-# measures only after that.
+# up. Results go to OUT (default results/gpu), surfaces to OUT/surfaces, and all of it to OUT.tar.gz, also if it is stopped.
+# A check that fails is said at the end: what is measured beside it is kept, and not to be published.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 packed=target/gpu
@@ -37,7 +37,11 @@ pack() {
 # The programs, from the package or from source, in the folder $1.
 unpack() {
   if [ -e "$packed/isocost.xz" ]; then
-    for name in "${programs[@]}"; do xz --decompress --stdout "$packed/$name.xz" > "$1/$name"; chmod +x "$1/$name"; done
+    for name in "${programs[@]}"; do
+      python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), open(sys.argv[2], "wb"))' \
+        "$packed/$name.xz" "$1/$name"
+      chmod +x "$1/$name"
+    done
   else
     build "$1"
   fi
@@ -58,15 +62,20 @@ limited() { # SECONDS NAME COMMAND...: runs a command within its time and what i
 }
 
 check() {
-  limited 60 kernels "$bin/kernel-checks" 1 20
+  local failed=0
+  limited 60 kernels "$bin/kernel-checks" 1 20 || failed=1
+  # Reads and writes out of bounds, and races, where the tool is there and can be used.
+  if command -v compute-sanitizer > /dev/null; then
+    limited 40 sanitizer compute-sanitizer --tool racecheck "$bin/kernel-checks" 1 1 || true
+  fi
   # The first call also has the driver compile the kernels, which takes a while once.
-  ISOCOST_TEST_DEVICE=cuda limited 120 parity "$bin/device-test" --nocapture --test-threads 1
+  ISOCOST_TEST_DEVICE=cuda CARGO_MANIFEST_DIR=$PWD/models limited 120 parity "$bin/device-test" --nocapture --test-threads 1 || failed=1
   sed 's/^temperature = .*/temperature = 0.0/; s/^problems = .*/problems = 8/; s/^n = .*/n = [1]/' \
     harness/sweeps/quickstart.toml > "$out/greedy.toml"
   rm -rf "$out/greedy-cpu" "$out/greedy-cuda"
-  limited 60 greedy-cpu "$bin/isocost" run "$out/greedy.toml" --device cpu --out "$out/greedy-cpu"
-  limited 60 greedy-cuda "$bin/isocost" run "$out/greedy.toml" --device cuda --out "$out/greedy-cuda"
-  python3 - "$out" <<'END'
+  limited 60 greedy-cpu "$bin/isocost" run "$out/greedy.toml" --device cpu --out "$out/greedy-cpu" || failed=1
+  limited 60 greedy-cuda "$bin/isocost" run "$out/greedy.toml" --device cuda --out "$out/greedy-cuda" || failed=1
+  python3 - "$out" <<'END' || failed=1
 import json, pathlib, sys
 def records(name):
     lines = (pathlib.Path(sys.argv[1]) / name / "trajectories.jsonl").read_text().splitlines()
@@ -79,44 +88,66 @@ print(f"greedy thoughts that are equal on both: {same} of {len(cpu)}")
 # One near-tie in a long thought may fall differently; a wrong kernel changes most of them.
 sys.exit(same < 0.95 * len(cpu))
 END
+  return "$failed"
+}
+
+bench() { # NAME SHAPE...: one call for each, so that what is done is kept
+  local name=$1
+  shift
+  for shape in "$@"; do
+    limited 40 "$name-$shape" "$bin/isocost" bench -m "scripts/shapes/$shape.json" --device cuda --dtype bf16 \
+      -p 512 -n 64 -b 1,8,64 -d 64,4096 -o json || true
+  done
 }
 
 measure() {
-  local models=()
-  for shape in "${shapes[@]}"; do models+=(-m "scripts/shapes/$shape.json"); done
-  if "$bin/isocost" bench --help > /dev/null 2>&1; then
-    # Before and behind the other engine: a drift of the clock shows.
-    limited 90 bench "$bin/isocost" bench "${models[@]}" --device cuda --dtype bf16 -p 512 -n 64 -b 1,8,64 -d 64,4096 -o json || true
-  fi
+  # Before and behind the other engine: a drift of the clock shows.
+  bench bench "${shapes[@]}"
   limited 110 transformers python3 scripts/peers/transformers_bench.py scripts/shapes/qwen3-0.6b.json scripts/shapes/qwen3-8b.json \
     -p 512 -n 64 -b 1,8,64 -d 64,4096 --seconds 90 || true
-  if "$bin/isocost" bench --help > /dev/null 2>&1; then
-    limited 40 bench-again "$bin/isocost" bench -m scripts/shapes/qwen3-0.6b.json -m scripts/shapes/qwen3-8b.json --device cuda \
-      --dtype bf16 -p 512 -n 64 -b 1,8,64 -d 64,4096 -o json || true
-  fi
-  mkdir -p results/surfaces
+  bench bench-again qwen3-0.6b qwen3-8b
+  mkdir -p "$out/surfaces"
   local gpu
   gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1 | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-')
   for shape in "${shapes[@]}"; do
-    limited 30 "surface-$shape" "$bin/isocost" calibrate --shape "scripts/shapes/$shape.json" --device cuda --dtype bf16 \
-      --rows 64 --context 4096 --time-limit 12 --out "results/surfaces/$gpu-$shape-bf16.json" || true
+    limited 50 "surface-$shape" "$bin/isocost" calibrate --shape "scripts/shapes/$shape.json" --device cuda --dtype bf16 \
+      --rows 64 --context 4096 --time-limit 10 --out "$out/surfaces/$gpu-$shape-bf16.json" || true
   done
   limited 60 quickstart "$bin/isocost" run quickstart --device cuda --out "$out/quickstart" || true
+}
+
+# What the program loads at its first use of a GPU: the libraries that the loader knows, else those that PyTorch brought.
+find_libraries() {
+  if [ -z "${CUDA_LAZY_LIB_DIR:-}" ] && ! ldconfig -p | grep -q 'libcublas\.so'; then
+    CUDA_LAZY_LIB_DIR=$(python3 -c 'import nvidia.cu13 as n; print(list(n.__path__)[0] + "/lib")') || return 0
+    export CUDA_LAZY_LIB_DIR
+  fi
+  echo "cuBLAS: ${CUDA_LAZY_LIB_DIR:-where the loader looks}"
+}
+
+finish() {
+  tar -czf "$out.tar.gz" -C "$(dirname "$out")" "$(basename "$out")"
+  rm -rf "$bin"
 }
 
 run() {
   out=$(readlink -m "${1:-results/gpu}")
   mkdir -p "$out"
   bin=$(mktemp -d)
-  trap 'rm -rf "$bin"' EXIT
-  export CUDA_LAZY_DEBUG=1
+  trap finish EXIT
+  trap 'exit 143' TERM INT
+  # Compiled kernels are kept from one command to the next.
+  export CUDA_LAZY_DEBUG=1 CUDA_CACHE_PATH=$bin/cache CUDA_CACHE_MAXSIZE=4294967296
   nvidia-smi > "$out/nvidia-smi.txt" || { echo "there is no NVIDIA GPU or no driver here" >&2; exit 2; }
   nvidia-smi --query-gpu=name,driver_version,power.limit,clocks.max.sm --format=csv | tail -n 2
-  ldconfig -p | grep -E 'lib(cublas|curand|nvrtc)\.so' || echo "no cuBLAS in the loader's path: set CUDA_LAZY_LIB_DIR to its folder"
+  find_libraries
   unpack "$bin"
   SECONDS=0
-  check
+  local status=0
+  check || status=1
   measure
+  [ "$status" = 0 ] || echo "a check failed: see $out" >&2
+  exit "$status"
 }
 
 # A driver that runs kernels here stands in for the real one (see models/tests/cuda).

@@ -36,7 +36,7 @@ pub(crate) fn calibrate(options: &CalibrateArgs) -> Result<ExitCode> {
         }
         (None, Some(config)) => {
             let dtype = dtype.unwrap_or(DType::F32);
-            let mut random = RandomModel::new(config, &device, dtype, options.rows, options.context)?;
+            let mut random = RandomModel::new(config, &device, dtype, options.context)?;
             let grid = grid(options.context.min(random.config().context));
             let name = config.display().to_string();
             measure(random.bench(), &name, &grid, &mut watch)?

@@ -43,23 +43,31 @@ impl Pool {
     /// If shapes or types do not fit.
     pub fn write(&self, slots: &[u32], keys: &Tensor, values: &Tensor) -> Result<()> {
         let width = self.values.dim(2)?;
-        write(&self.keys, keys, slots, Place::Key { width })?;
-        write(&self.values, values, slots, Place::Value { width })
+        let own = |rows: &Tensor| rows.to_dtype(self.keys.dtype())?.contiguous();
+        let (keys, values) = (own(keys)?, own(values)?);
+        #[cfg(feature = "cuda")]
+        if self.keys.device().is_cuda() {
+            return crate::cuda::write((&self.keys, &self.values), (&keys, &values), slots);
+        }
+        write(&self.keys, &keys, slots, Place::Key { width })?;
+        write(&self.values, &values, slots, Place::Value { width })
     }
 
-    /// Copies a block onto another.
+    /// Copies blocks onto others, `(from, to)`.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn copy_block(&self, from: u32, to: u32) -> Result<()> {
+    pub fn copy_blocks(&self, pairs: &[(u32, u32)]) -> Result<()> {
         #[cfg(feature = "cuda")]
         if self.keys.device().is_cuda() {
-            return crate::cuda::copy_block(&self.keys, &self.values, from, to);
+            return crate::cuda::copy_blocks(&self.keys, &self.values, pairs);
         }
         for pool in [&self.keys, &self.values] {
-            // A selection copies this block; `narrow` and `copy` would copy the whole pool.
-            let block = pool.index_select(&Tensor::new(&[from], pool.device())?, 0)?;
-            pool.slice_set(&block, 0, to as usize)?;
+            for (from, to) in pairs {
+                // A selection copies this block; `narrow` and `copy` would copy the whole pool.
+                let block = pool.index_select(&Tensor::new(&[*from], pool.device())?, 0)?;
+                pool.slice_set(&block, 0, *to as usize)?;
+            }
         }
         Ok(())
     }
@@ -99,9 +107,9 @@ impl Place {
 }
 
 fn write(pool: &Tensor, rows: &Tensor, slots: &[u32], place: Place) -> Result<()> {
-    let (rows, device) = (rows.to_dtype(pool.dtype())?.contiguous()?, pool.device());
+    let device = pool.device();
     if device.is_cpu() {
-        return pool.inplace_op2(&rows, &Write { slots, place });
+        return pool.inplace_op2(rows, &Write { slots, place });
     }
     let (tokens, width) = rows.dims2()?;
     let starts: Vec<u32> = slots.iter().map(|slot| place.of(*slot).0 as u32).collect();

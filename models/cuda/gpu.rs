@@ -13,18 +13,36 @@ const WORKSPACE_BYTES: usize = 32 << 20;
 const UNASKED_SHARED_BYTES: usize = 48 << 10;
 /// Tokens up to which `product.cu` is used.
 const FEW_TOKENS: usize = 4;
+/// Warps of a block of `product.cu`.
+const PRODUCT_WARPS: usize = 4;
+/// Warps on a processor that keep its memory busy.
+const ENOUGH_WARPS: usize = 32;
+/// Sums are not rounded to 16 bits where a product is cut along its inner dimension.
+const FULL_SUMS: blas::cublasMath_t = blas::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
+/// The oldest GPUs whose tensor cores know bf16, as in `build.rs`.
+const LEAST_CAPABILITY: i32 = 80;
+/// What the library's kernels were compiled for, and the toolkit's version in thousands; empty if the build does not say.
+const CAPABILITY: &str = env!("ISOCOST_CUDA_CAPABILITY");
+const TOOLKIT: &str = env!("ISOCOST_CUDA_TOOLKIT");
 
 /// Opens the GPU of this number for the rest of the program.
 ///
 /// # Errors
-/// If there is none, or its driver fails.
+/// If there is none, its driver fails, or driver or GPU cannot run what this program was built for.
 pub fn open(index: usize) -> Result<Device> {
+    check_driver()?;
     // A stream of its own: the default one differs from thread to thread.
     let device = Device::new_cuda_with_stream(index)?;
     let cuda = device.as_cuda_device()?;
+    check_capability(cuda)?;
     // SAFETY: everything is given to this one stream, so nothing need be waited for.
     unsafe { cuda.disable_event_tracking() };
-    keep_freed_memory(cuda)?;
+    // Some virtual GPUs have no pools: memory is then fetched and given back each time.
+    let _ = keep_freed_memory(cuda);
+    // SAFETY: the handle is the device's own.
+    unsafe { blas::cublasSetMathMode(*cuda.cublas_handle().handle(), FULL_SUMS) }
+        .result()
+        .map_err(Error::wrap)?;
     // SAFETY: it is written before it is read, by the library.
     let workspace = unsafe { Tensor::empty(WORKSPACE_BYTES, DType::U8, &device)? };
     let at = address(&workspace)?;
@@ -36,16 +54,73 @@ pub fn open(index: usize) -> Result<Device> {
     Ok(device)
 }
 
+/// A driver must know the instructions that the kernels were written in.
+fn check_driver() -> Result<()> {
+    let mut version = 0;
+    // SAFETY: the version is written through a pointer to what it expects.
+    unsafe { sys::cuDriverGetVersion(&mut version) }.result().w()?;
+    let Some(built) = TOOLKIT.parse::<i32>().ok().filter(|built| version / 1000 < built / 1000) else {
+        return Ok(());
+    };
+    candle_core::bail!(
+        "the driver is for CUDA {}, this program was built with CUDA {}: install a newer driver",
+        version / 1000,
+        built / 1000
+    )
+}
+
+/// From Hopper on the library's kernels are compiled for one capability alone.
+fn check_capability(cuda: &CudaDevice) -> Result<()> {
+    let (major, minor) = cuda.cuda_stream().context().compute_capability().w()?;
+    let has = 10 * major + minor;
+    let needed = CAPABILITY.parse().unwrap_or(LEAST_CAPABILITY);
+    let runs = if needed < 90 { has >= needed.max(LEAST_CAPABILITY) } else { has == needed };
+    if runs {
+        return Ok(());
+    }
+    candle_core::bail!(
+        "the GPU has compute capability {major}.{minor}, this program was built for {}.{}: build it with \
+         CUDA_COMPUTE_CAP={has} (at least {LEAST_CAPABILITY})",
+        needed / 10,
+        needed % 10
+    )
+}
+
 /// By default what is freed goes back to the system whenever the stream is waited for, to be fetched again.
 fn keep_freed_memory(cuda: &CudaDevice) -> Result<()> {
-    let stream = cuda.cuda_stream();
-    let (mut pool, mut threshold) = (std::ptr::null_mut(), u64::MAX);
+    let mut threshold = u64::MAX;
     let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-    // SAFETY: both are written through pointers to what they expect.
-    unsafe {
-        sys::cuDeviceGetDefaultMemPool(&mut pool, stream.context().cu_device()).result().w()?;
-        sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut threshold).cast()).result().w()
-    }
+    // SAFETY: the attribute is such a number.
+    unsafe { sys::cuMemPoolSetAttribute(pool(cuda)?, attribute, (&raw mut threshold).cast()) }.result().w()
+}
+
+/// What memory comes from.
+fn pool(cuda: &CudaDevice) -> Result<sys::CUmemoryPool> {
+    let mut pool = std::ptr::null_mut();
+    // SAFETY: it is written before it is read.
+    unsafe { sys::cuDeviceGetDefaultMemPool(&mut pool, cuda.cuda_stream().context().cu_device()) }
+        .result()
+        .w()?;
+    Ok(pool)
+}
+
+/// Memory that nothing uses: what the system has, and what was freed and kept.
+///
+/// # Errors
+/// If the driver fails.
+pub(crate) fn free_bytes(cuda: &CudaDevice) -> Result<u64> {
+    use sys::CUmemPool_attribute::{CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, CU_MEMPOOL_ATTR_USED_MEM_CURRENT};
+    let pool = pool(cuda)?;
+    let ask = |attribute| {
+        let mut bytes = 0u64;
+        // SAFETY: the attributes are such numbers.
+        unsafe { sys::cuMemPoolGetAttribute(pool, attribute, (&raw mut bytes).cast()) }.result().w()?;
+        Ok::<u64, Error>(bytes)
+    };
+    let (free, _) = cuda.cuda_stream().context().mem_get_info().w()?;
+    let kept =
+        ask(CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)?.saturating_sub(ask(CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?);
+    Ok(free as u64 + kept)
 }
 
 /// Where a tensor's numbers begin. It must be contiguous.
@@ -150,27 +225,35 @@ impl Gpu {
         unsafe { launch.launch(config) }.w().map(|_| ())
     }
 
-    /// `y = x W^T` for `[out, in]` weights and `tokens` rows of `x`.
+    /// `y = x W^T` for `[out, in]` weights and `tokens` rows of `x`; `y` is of their type or, as logits are, `f32`.
     pub(super) fn product(&self, weight: &Tensor, x: &Tensor, y: &Tensor, tokens: usize) -> Result<()> {
         let (out, inner) = weight.dims2()?;
-        if tokens <= FEW_TOKENS && inner.is_multiple_of(8) {
-            let args = [
-                Arg::At(address(weight)?),
-                Arg::At(address(x)?),
-                Arg::At(address(y)?),
-                Arg::Number(inner as u32),
-                Arg::Number(out as u32),
-            ];
-            let name = format!("product_{tokens}_{}", weight.dtype().as_str());
-            return self.launch(&name, Blocks::of([out.div_ceil(4), 1], 128), &args);
+        if tokens > FEW_TOKENS || !inner.is_multiple_of(8) {
+            return self.library_product(weight, x, y, tokens);
         }
-        self.library_product(weight, x, y, tokens)
+        // Few rows are shared by warps, or there would be too little under way to keep memory busy.
+        let sharing = if out < ENOUGH_WARPS * self.processors { PRODUCT_WARPS } else { 1 };
+        let args = [
+            Arg::At(address(weight)?),
+            Arg::At(address(x)?),
+            Arg::At(address(y)?),
+            Arg::Number(inner as u32),
+            Arg::Number(out as u32),
+            Arg::Number(sharing as u32),
+        ];
+        let kernel = if y.dtype() == weight.dtype() { "product" } else { "logits" };
+        let name = format!("{kernel}_{tokens}_{}", weight.dtype().as_str());
+        self.launch(
+            &name,
+            Blocks::of([(out * sharing).div_ceil(PRODUCT_WARPS), 1], 32 * PRODUCT_WARPS),
+            &args,
+        )
     }
 
     fn library_product(&self, weight: &Tensor, x: &Tensor, y: &Tensor, tokens: usize) -> Result<()> {
         use blas::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
         let (out, inner) = weight.dims2()?;
-        let number = match weight.dtype() {
+        let number = |tensor: &Tensor| match tensor.dtype() {
             DType::F32 => blas::cudaDataType::CUDA_R_32F,
             DType::F16 => blas::cudaDataType::CUDA_R_16F,
             _ => blas::cudaDataType::CUDA_R_16BF,
@@ -188,17 +271,18 @@ impl Gpu {
                 inner as i32,
                 (&raw const one).cast(),
                 address(weight)? as *const _,
-                number,
+                number(weight),
                 inner as i32,
                 address(x)? as *const _,
-                number,
+                number(x),
                 inner as i32,
                 (&raw const zero).cast(),
                 address(y)? as *mut _,
-                number,
+                number(y),
                 out as i32,
                 blas::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-                blas::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT_TENSOR_OP,
+                // The one for tensor cores may round `f32` to 16 bits.
+                blas::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
             )
         }
         .map_err(Error::wrap)

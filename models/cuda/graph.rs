@@ -15,6 +15,7 @@ use super::inputs::{Inputs, Placed, PlanSizes, Sizes};
 use super::network::{Buffers, Network};
 use super::plan::Plan;
 use crate::cache::Cache;
+use crate::memory::is_out_of_memory;
 
 /// Graphs that are kept at most.
 const MOST: usize = 64;
@@ -49,19 +50,31 @@ impl Graphs {
             captured.graph.launch().w()?;
             return captured.buffers.logits.narrow(0, 0, rows);
         }
-        // The first time is run as it is: it loads what a capture must find loaded.
-        let mut placed = Placed::new(&network.gpu, sizes)?;
+        let (mut placed, buffers) = self.room(network, sizes)?;
         placed.fill(&network.gpu, inputs)?;
-        let buffers = network.buffers(&placed.sizes)?;
+        // The first time is run as it is: it loads what a capture must find loaded.
         network.run(cache, &placed, &buffers)?;
         let logits = buffers.logits.narrow(0, 0, rows)?;
-        if let Some(graph) = capture(network, cache, &placed, &buffers)? {
+        // A step that cannot be captured is none the worse: it is launched kernel by kernel.
+        if let Ok(Some(graph)) = capture(network, cache, &placed, &buffers) {
             if self.captured.len() >= MOST {
                 self.captured.clear();
             }
             self.captured.insert(placed.sizes.clone(), Captured { graph, placed, buffers });
         }
         Ok(logits)
+    }
+
+    /// Memory for a step of these sizes; if there is none left, that of the other graphs.
+    fn room(&mut self, network: &Network, sizes: Sizes) -> Result<(Placed, Buffers)> {
+        let take = || Ok((Placed::new(&network.gpu, sizes.clone())?, network.buffers(&sizes)?));
+        match take() {
+            Err(error) if is_out_of_memory(&error) && !self.captured.is_empty() => {
+                self.captured.clear();
+                take()
+            }
+            taken => taken,
+        }
     }
 
     fn forget_other_caches(&mut self, cache: &Cache) -> Result<()> {

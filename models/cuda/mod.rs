@@ -21,10 +21,12 @@ mod network;
 mod sampler;
 
 #[cfg(feature = "cuda")]
+pub(crate) use gpu::free_bytes;
+#[cfg(feature = "cuda")]
 pub use gpu::open;
 #[cfg(feature = "cuda")]
-pub(crate) use network::copy_block;
-#[cfg(feature = "cuda")]
 pub(crate) use network::{LayerWeights, Network, Parts};
+#[cfg(feature = "cuda")]
+pub(crate) use network::{copy_blocks, write};
 #[cfg(feature = "cuda")]
 pub(crate) use sampler::draw_rows;

@@ -76,7 +76,6 @@ pub(super) struct Buffers {
     gate_up: Tensor,
     gated: Tensor,
     last: Tensor,
-    stored_logits: Tensor,
     /// `[rows, vocab]` in `f32`.
     pub(super) logits: Tensor,
     partials: Tensor,
@@ -147,11 +146,6 @@ impl Network {
         let tensor = |rows: usize, width: usize| self.gpu.empty((rows, width), self.dtype);
         let (heads, all) = (c.heads * c.head_dim, (c.heads + 2 * c.kv_heads) * c.head_dim);
         let partials = sizes.plans.iter().map(|plan| plan.slots).max().unwrap_or(0);
-        let stored_logits = tensor(rows, c.vocab)?;
-        let logits = match self.dtype {
-            DType::F32 => stored_logits.clone(),
-            _ => self.gpu.empty((rows, c.vocab), DType::F32)?,
-        };
         Ok(Buffers {
             x: tensor(tokens, c.width)?,
             h: tensor(tokens, c.width)?,
@@ -161,8 +155,7 @@ impl Network {
             gate_up: tensor(tokens, 2 * c.feed_forward)?,
             gated: tensor(tokens, c.feed_forward)?,
             last: tensor(rows, c.width)?,
-            stored_logits,
-            logits,
+            logits: self.gpu.empty((rows, c.vocab), DType::F32)?,
             partials: self.gpu.empty((partials, heads), DType::F32)?,
             scales: self.gpu.empty((partials, 2 * c.heads), DType::F32)?,
         })
@@ -184,8 +177,7 @@ impl Network {
             self.add_norm(b, Some(layer.mlp_out_norm.as_ref()), next, tokens)?;
         }
         self.gather(&b.h, placed.addresses.ends, &b.last, (rows, c.width), 1.0)?;
-        self.gpu.product(&self.parts.head, &b.last, &b.stored_logits, rows)?;
-        if self.dtype == DType::F32 { Ok(()) } else { self.widen(b, rows * c.vocab) }
+        self.gpu.product(&self.parts.head, &b.last, &b.logits, rows)
     }
 
     fn name(&self, kernel: &str) -> String {
@@ -230,11 +222,6 @@ impl Network {
         let is_gelu = u32::from(self.config.gemma.is_some());
         let args = [at(&b.gate_up)?, at(&b.gated)?, Arg::Number(inner as u32), Arg::Number(is_gelu)];
         self.gpu.launch(&self.name("gate"), Blocks::of([tokens, inner.div_ceil(256)], 256), &args)
-    }
-
-    fn widen(&self, b: &Buffers, count: usize) -> Result<()> {
-        let args = [at(&b.stored_logits)?, at(&b.logits)?, Arg::Number(count as u32)];
-        self.gpu.launch(&self.name("widen"), Blocks::of([count.div_ceil(256), 1], 256), &args)
     }
 
     fn attention(&self, layer: &LayerWeights, pool: &Pool, placed: &Placed, b: &Buffers) -> Result<()> {
@@ -342,13 +329,28 @@ fn shared_bytes(tile: usize, dim: usize) -> usize {
     2 * (queries + keys + values) + 2 * 4 * LARGEST_TILE
 }
 
-/// Copies a block of a pool onto another.
-pub(crate) fn copy_block(keys: &Tensor, values: &Tensor, from: u32, to: u32) -> Result<()> {
+/// Copies blocks of a pool onto others, `(from, to)`.
+pub(crate) fn copy_blocks(keys: &Tensor, values: &Tensor, pairs: &[(u32, u32)]) -> Result<()> {
     let count = keys.elem_count() / keys.dim(0)?;
-    let numbers = [from, to, count as u32].map(Arg::Number);
-    let args = [&[at(keys)?, at(values)?], &numbers[..]].concat();
-    let name = format!("copy_block_{}", keys.dtype().as_str());
-    Gpu::new(keys.device())?.launch(&name, Blocks::of([count.div_ceil(256), 1], 256), &args)
+    let words: Vec<u32> = pairs.iter().flat_map(|(from, to)| [*from, *to]).collect();
+    let words = Tensor::new(words, keys.device())?;
+    let args = [at(keys)?, at(values)?, at(&words)?, Arg::Number(count as u32)];
+    let name = format!("copy_blocks_{}", keys.dtype().as_str());
+    Gpu::new(keys.device())?.launch(&name, Blocks::of([pairs.len(), count.div_ceil(256)], 256), &args)
+}
+
+/// Stores keys and values (`[slots.len(), width]`) of new tokens in a pool.
+pub(crate) fn write(
+    (keys, values): (&Tensor, &Tensor),
+    (new_keys, new_values): (&Tensor, &Tensor),
+    slots: &[u32],
+) -> Result<()> {
+    let width = values.dim(2)?;
+    let at_slots = Tensor::new(slots, keys.device())?;
+    let args =
+        [at(new_keys)?, at(new_values)?, at(&at_slots)?, at(keys)?, at(values)?, Arg::Number(width as u32)];
+    let name = format!("write_{}", keys.dtype().as_str());
+    Gpu::new(keys.device())?.launch(&name, Blocks::of([slots.len(), width.div_ceil(256)], 256), &args)
 }
 
 impl Turn {

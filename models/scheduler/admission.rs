@@ -110,6 +110,8 @@ impl Scheduler<'_> {
         let started = Instant::now();
         let copy = self.cache.copy(sequence)?;
         self.cache.release(std::mem::replace(sequence, copy));
+        // A GPU has only been given the work.
+        self.cache.layer(0).keys().device().synchronize()?;
         self.ledger.left_out(started.elapsed().as_secs_f64());
         Ok(())
     }

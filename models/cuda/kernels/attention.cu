@@ -337,22 +337,44 @@ template <class T> __device__ void attend_rows(const Attention<T> &a, unsigned d
 // ---- Partial sums of a token and head become its output. Token t's are the partials
 // slots[starts[t]] to slots[starts[t + 1] - 1]; a token with none was written directly.
 
+// Threads of a block, and partial sums whose places are looked up at a time.
+const unsigned MERGED = 128;
+
 template <class T>
 __device__ void merge(const float *partials, const float *scales, const unsigned *starts, const unsigned *slots, T *out,
                       unsigned dim) {
   unsigned token = blockIdx.x, head = blockIdx.y, heads = gridDim.y, from = starts[token], to = starts[token + 1];
   if (from == to) return;
   float most = -INFINITY;
-  for (unsigned i = from; i < to; i++) most = fmaxf(most, scales[2 * (size_t(slots[i]) * heads + head)]);
-  float base = most == -INFINITY ? 0 : most;
-  for (unsigned d = threadIdx.x; d < dim; d += blockDim.x) {
-    float sum = 0, weights = 0;
-    for (unsigned i = from; i < to; i++) {
-      size_t at = size_t(slots[i]) * heads + head;
+  for (unsigned i = from + threadIdx.x; i < to; i += MERGED) most = fmaxf(most, scales[2 * (size_t(slots[i]) * heads + head)]);
+  most = block_max(most);
+  float base = most == -INFINITY ? 0 : most, sums[WIDEST / MERGED] = {}, weights = 0;
+  SHARED(size_t, MERGED, places);
+  SHARED(float, MERGED, shares);
+  SHARED(float, MERGED, shared_weights);
+  for (; from < to; from += MERGED) {
+    unsigned count = to - from < MERGED ? to - from : MERGED;
+    __syncthreads();
+    if (threadIdx.x < count) {
+      size_t at = size_t(slots[from + threadIdx.x]) * heads + head;
       float share = exp2f(scales[2 * at] - base);
-      sum += share * partials[at * dim + d], weights += share * scales[2 * at + 1];
+      places[threadIdx.x] = at * dim, shares[threadIdx.x] = share;
+      shared_weights[threadIdx.x] = share * scales[2 * at + 1];
     }
-    out[(size_t(token) * heads + head) * dim + d] = narrow<T>(weights > 0 ? sum / weights : 0);
+    __syncthreads();
+#pragma unroll 4
+    for (unsigned i = 0; i < count; i++) {
+      weights += shared_weights[i];
+#pragma unroll
+      for (unsigned j = 0; j < WIDEST / MERGED; j++) {
+        unsigned d = j * MERGED + threadIdx.x;
+        if (d < dim) sums[j] += shares[i] * partials[places[i] + d];
+      }
+    }
+  }
+  for (unsigned j = 0; j < WIDEST / MERGED; j++) {
+    unsigned d = j * MERGED + threadIdx.x;
+    if (d < dim) out[(size_t(token) * heads + head) * dim + d] = narrow<T>(weights > 0 ? sums[j] / weights : 0);
   }
 }
 
@@ -370,8 +392,9 @@ __device__ void merge(const float *partials, const float *scales, const unsigned
   KERNEL __launch_bounds__(128) attend_64_##DIM##_##T(ATTENTION(T)) { attend_tile<T, DIM, 4>(GIVEN(T)); }
 #define TILES(T) TILE(T, 64) TILE(T, 80) TILE(T, 96) TILE(T, 128) TILE(T, 256)
 #define ROWS(T)                                                                                                          \
-  KERNEL attend_rows_##T(ATTENTION(T), unsigned dim) { attend_rows<T>(GIVEN(T), dim); }                                  \
-  KERNEL merge_##T(const float *partials, const float *scales, const unsigned *starts, const unsigned *slots, T *out,    \
+  KERNEL __launch_bounds__(128) attend_rows_##T(ATTENTION(T), unsigned dim) { attend_rows<T>(GIVEN(T), dim); }                                  \
+  KERNEL __launch_bounds__(MERGED)                                                                                       \
+      merge_##T(const float *partials, const float *scales, const unsigned *starts, const unsigned *slots, T *out,    \
                    unsigned dim) {                                                                                       \
     merge<T>(partials, scales, starts, slots, out, dim);                                                                 \
   }

@@ -123,18 +123,21 @@ template <class T> struct Place {
   }
 };
 
-// One block of the pool becomes a copy of another.
-template <class T> __device__ void copy_block(T *keys, T *values, unsigned from, unsigned to, unsigned count) {
-  for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
-    keys[size_t(to) * count + i] = keys[size_t(from) * count + i];
-    values[size_t(to) * count + i] = values[size_t(from) * count + i];
-  }
+// Blocks of the pool become copies of others; a row of the grid for each pair of them.
+template <class T> __device__ void copy_blocks(T *keys, T *values, const unsigned *pairs, unsigned count) {
+  size_t from = size_t(pairs[2 * blockIdx.x]) * count, to = size_t(pairs[2 * blockIdx.x + 1]) * count;
+  unsigned i = blockIdx.y * blockDim.x + threadIdx.x;
+  if (i < count) keys[to + i] = keys[from + i], values[to + i] = values[from + i];
 }
 
-// out = x in 32 bits.
-template <class T> __device__ void widen(const T *x, float *out, unsigned count) {
-  unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < count) out[i] = wide(x[i]);
+// Keys and values that were calculated elsewhere go to their tokens' slots.
+template <class T>
+__device__ void write(const T *new_keys, const T *new_values, const unsigned *slots, T *keys, T *values, unsigned width) {
+  unsigned i = blockIdx.y * blockDim.x + threadIdx.x;
+  if (i >= width) return;
+  size_t from = size_t(blockIdx.x) * width + i, block = slots[blockIdx.x] / 16, inner = slots[blockIdx.x] % 16;
+  keys[(block * width + i) * 16 + inner] = new_keys[from];
+  values[(block * 16 + inner) * width + i] = new_values[from];
 }
 
 #define ELEMENTWISE(T)                                                                                                   \
@@ -152,10 +155,12 @@ template <class T> __device__ void widen(const T *x, float *out, unsigned count)
              eps}                                                                                                        \
         .run();                                                                                                          \
   }                                                                                                                      \
-  KERNEL copy_block_##T(T *keys, T *values, unsigned from, unsigned to, unsigned count) {                                \
-    copy_block<T>(keys, values, from, to, count);                                                                        \
+  KERNEL copy_blocks_##T(T *keys, T *values, const unsigned *pairs, unsigned count) {                                    \
+    copy_blocks<T>(keys, values, pairs, count);                                                                          \
   }                                                                                                                      \
-  KERNEL widen_##T(const T *x, float *out, unsigned count) { widen<T>(x, out, count); }
+  KERNEL write_##T(const T *new_keys, const T *new_values, const unsigned *slots, T *keys, T *values, unsigned width) {  \
+    write<T>(new_keys, new_values, slots, keys, values, width);                                                          \
+  }
 
 ELEMENTWISE(f32)
 ELEMENTWISE(bf16)

@@ -117,3 +117,14 @@ __device__ inline float block_sum(float x) {
   unsigned warps = blockDim.x / 32, lane = threadIdx.x % 32;
   return warp_sum(lane < warps ? sums[lane] : 0.0f);
 }
+
+// The largest number of a block of whole warps, given to every thread.
+__device__ inline float block_max(float x) {
+  SHARED(float, 32, maxima);
+  x = warp_max(x);
+  __syncthreads();
+  if (threadIdx.x % 32 == 0) maxima[threadIdx.x / 32] = x;
+  __syncthreads();
+  unsigned warps = blockDim.x / 32, lane = threadIdx.x % 32;
+  return warp_max(lane < warps ? maxima[lane] : -INFINITY);
+}

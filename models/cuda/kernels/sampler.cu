@@ -55,6 +55,20 @@ __device__ inline bool is_filtered(const Draw &d) { return d.temperature > 0 && 
 
 __device__ inline unsigned part_begin(unsigned part, unsigned vocab) { return u64(vocab) * part / PARTS; }
 
+// Does something with each logit from `from` to `to`, a block's threads side by side. Four are asked for before the first is used:
+// memory answers late.
+template <class F> __device__ void each(const float *row, unsigned from, unsigned to, F with) {
+  const unsigned LOADS = 4;
+  for (unsigned i = from + threadIdx.x; i < to; i += LOADS * blockDim.x) {
+    float logits[LOADS];
+#pragma unroll
+    for (unsigned l = 0; l < LOADS; l++) logits[l] = i + l * blockDim.x < to ? row[i + l * blockDim.x] : 0;
+#pragma unroll
+    for (unsigned l = 0; l < LOADS; l++)
+      if (i + l * blockDim.x < to) with(i + l * blockDim.x, logits[l]);
+  }
+}
+
 // Of two, the larger logit, or else the smaller number.
 __device__ inline void better(float &max, unsigned &at, float other, unsigned other_at) {
   if (other > max || (other == max && other_at < at)) max = other, at = other_at;
@@ -93,12 +107,12 @@ __device__ inline u64 before(u64 x) {
 }
 
 // Largest logit and sum of a part; grid (PARTS, rows).
-KERNEL sample_scan(const float *logits, const Draw *draws, Part *parts, unsigned vocab) {
+KERNEL __launch_bounds__(256) sample_scan(const float *logits, const Draw *draws, Part *parts, unsigned vocab) {
   const float *row = logits + size_t(draws[blockIdx.y].row) * vocab;
   unsigned from = part_begin(blockIdx.x, vocab), to = part_begin(blockIdx.x + 1, vocab);
   float max = -INFINITY;
   unsigned at = 0xffffffffu;
-  for (unsigned i = from + threadIdx.x; i < to; i += blockDim.x) better(max, at, row[i], i);
+  each(row, from, to, [&](unsigned i, float logit) { better(max, at, logit, i); });
   SHARED(float, 32, maxima);
   SHARED(unsigned, 32, places);
   warp_best(max, at);
@@ -108,7 +122,7 @@ KERNEL sample_scan(const float *logits, const Draw *draws, Part *parts, unsigned
   max = lane < blockDim.x / 32 ? maxima[lane] : -INFINITY, at = lane < blockDim.x / 32 ? places[lane] : 0xffffffffu;
   warp_best(max, at);
   double sum = 0;
-  for (unsigned i = from + threadIdx.x; i < to; i += blockDim.x) sum += row[i] == max ? 1.0 : double(expf(row[i] - max));
+  each(row, from, to, [&](unsigned, float logit) { sum += logit == max ? 1.0 : double(expf(logit - max)); });
   sum = block_total(sum);
   if (threadIdx.x == 0) parts[blockIdx.y * PARTS + blockIdx.x] = {sum, max, at};
 }
@@ -125,7 +139,8 @@ __device__ inline Part combine(const Part *parts) {
 
 // Weights of a part. With a filter they are counted by the first bits of their logit, else added up; grid (PARTS, rows).
 // `counts` and `weights`, [rows][BINS], must be 0 before; `sums` is [rows][PARTS].
-KERNEL sample_tally(const float *logits, const Draw *draws, const Part *parts, unsigned *counts, u64 *weights, u64 *sums,
+KERNEL __launch_bounds__(256)
+    sample_tally(const float *logits, const Draw *draws, const Part *parts, unsigned *counts, u64 *weights, u64 *sums,
                     unsigned vocab) {
   const Draw draw = draws[blockIdx.y];
   if (draw.temperature == 0) return;
@@ -137,16 +152,15 @@ KERNEL sample_tally(const float *logits, const Draw *draws, const Part *parts, u
   const float *row = logits + size_t(draw.row) * vocab;
   float max = combine(parts + blockIdx.y * PARTS).max;
   u64 mine = 0;
-  unsigned to = part_begin(blockIdx.x + 1, vocab);
-  for (unsigned i = part_begin(blockIdx.x, vocab) + threadIdx.x; i < to; i += blockDim.x) {
-    unsigned k = key(row[i], max);
+  each(row, part_begin(blockIdx.x, vocab), part_begin(blockIdx.x + 1, vocab), [&](unsigned, float logit) {
+    unsigned k = key(logit, max);
     u64 w = whole(weight_of(k, draw.temperature));
     if (filtered) {
       atomicAdd(&count[k >> 21], 1u);
       if (w) atomicAdd(&sum[k >> 21], w);
     }
     mine += w;
-  }
+  });
   __syncthreads();
   mine = block_total(mine);
   if (threadIdx.x == 0) sums[blockIdx.y * PARTS + blockIdx.x] = mine;
@@ -213,13 +227,13 @@ struct Pick {
     __syncthreads();
     for (unsigned i = threadIdx.x; i < BINS; i += blockDim.x) count[i] = 0, sum[i] = 0;
     __syncthreads();
-    for (unsigned i = threadIdx.x; i < vocab; i += blockDim.x) {
-      unsigned k = key(row[i], max);
-      if (k >> shift != prefix) continue;
+    each(row, 0, vocab, [&](unsigned, float logit) {
+      unsigned k = key(logit, max);
+      if (k >> shift != prefix) return;
       unsigned b = k >> (shift - bits) & ((1u << bits) - 1);
       atomicAdd(&count[b], 1u);
       atomicAdd(&sum[b], weigh(k));
-    }
+    });
     __syncthreads();
   }
 
@@ -245,11 +259,11 @@ struct Pick {
   __device__ Cut drop(Cut cut, double least) const {
     u64 sum = 0;
     unsigned smallest = 0xffffffffu;
-    for (unsigned i = threadIdx.x; i < vocab; i += blockDim.x) {
-      unsigned k = key(row[i], max);
-      if (k <= cut.key || weight_of(k, temperature) < least) continue;
+    each(row, 0, vocab, [&](unsigned, float logit) {
+      unsigned k = key(logit, max);
+      if (k <= cut.key || weight_of(k, temperature) < least) return;
       sum += weigh(k), smallest = k < smallest ? k : smallest;
-    }
+    });
     sum = block_total(sum);
     if (weight_of(cut.key, temperature) >= least) return cut;
     SHARED(unsigned, 1, least_key);
@@ -270,11 +284,12 @@ struct Pick {
     unsigned each = ((to - from + warps - 1) / warps + 31) / 32 * 32;
     unsigned begin = from + warp * each < to ? from + warp * each : to, end = begin + each < to ? begin + each : to;
     auto size = [&](unsigned i) -> u64 {
+      unsigned k = key(row[i < end ? i : begin], max);
       if (i >= end) return 0;
-      unsigned k = key(row[i], max);
       return ties ? k == tie : weigh(k);
     };
     u64 sum = 0;
+#pragma unroll 4
     for (unsigned i = begin; i < end; i += 32) sum += size(i + lane);
     sum = warp_total(sum);
     __syncthreads();
@@ -327,7 +342,8 @@ __device__ inline unsigned pick(const Pick &p, const Draw &draw, const u64 *sums
 }
 
 // The token of each row; one block for each. Leaves the histograms as it must find them the next time: 0.
-KERNEL sample_pick(const float *logits, const Draw *draws, const Part *parts, unsigned *counts, u64 *weights, const u64 *sums,
+KERNEL __launch_bounds__(1024)
+    sample_pick(const float *logits, const Draw *draws, const Part *parts, unsigned *counts, u64 *weights, const u64 *sums,
                    Drawn *drawn, unsigned vocab) {
   const Draw draw = draws[blockIdx.x];
   Part best = combine(parts + blockIdx.x * PARTS);

@@ -264,7 +264,7 @@ template <class T> struct Launcher {
   template <class K> void rows(K kernel) { LAUNCH(kernel, grid(), (Size{128, 1, 1}), 0, ALL_ARGUMENTS, batch.shape.dim); }
   template <class K> void merge(K kernel) {
     Size grid{unsigned(batch.contexts.size()), heads(), 1};
-    LAUNCH(kernel, grid, (Size{64, 1, 1}), 0, partials.device, scales.device, starts.device, slots.device, out.device,
+    LAUNCH(kernel, grid, (Size{MERGED, 1, 1}), 0, partials.device, scales.device, starts.device, slots.device, out.device,
            batch.shape.dim);
   }
 };
@@ -427,75 +427,97 @@ template <class T, class K> void check_place(const char *type, K kernel) {
   }
 }
 
-template <class T, class K> void check_product(const char *type, unsigned tokens, K kernel) {
+template <class T, class Out, class K> void check_product(const char *type, unsigned tokens, K kernel) {
   doing = std::string("product ") + type;
-  unsigned inner = 8 * between(1, 200), rows = between(1, 70);
-  Buffer<T> weight(numbers<T>(rows * inner)), x(numbers<T>(tokens * inner)), out(std::vector<T>(tokens * rows, store<T>(NAN)));
-  LAUNCH(kernel, (Size{(rows + 3) / 4, 1, 1}), (Size{128, 1, 1}), 0, weight.device, x.device, out.device, inner, rows);
+  unsigned inner = 8 * between(1, 700), rows = between(1, 70), sharing = below(2) ? 4 : 1;
+  Buffer<T> weight(numbers<T>(rows * inner)), x(numbers<T>(tokens * inner));
+  Buffer<Out> out(std::vector<Out>(tokens * rows, store<Out>(NAN)));
+  unsigned grid = (rows * sharing + PRODUCT_WARPS - 1) / PRODUCT_WARPS;
+  LAUNCH(kernel, (Size{grid, 1, 1}), (Size{128, 1, 1}), 0, weight.device, x.device, out.device, inner, rows, sharing);
   out.fetch();
   for (unsigned t = 0; t < tokens; t++)
     for (unsigned r = 0; r < rows; r++) {
       double want = 0;
       for (unsigned i = 0; i < inner; i++) want += load(weight.host[r * inner + i]) * load(x.host[t * inner + i]);
-      expect(load(out.host[t * rows + r]), want, 1.1 * rounding<T>() * std::fabs(want) + 1e-5 * std::sqrt(inner), "product");
+      expect(load(out.host[t * rows + r]), want, 1.1 * rounding<Out>() * std::fabs(want) + 1e-5 * std::sqrt(inner), "product");
     }
 }
 
-template <class T, class K> void check_widen(const char *type, K kernel) {
-  doing = std::string("widen ") + type;
-  unsigned count = between(1, 2000);
-  Buffer<T> x(numbers<T>(count));
-  Buffer<float> out(std::vector<float>(count, NAN));
-  LAUNCH(kernel, (Size{(count + 255) / 256, 1, 1}), (Size{256, 1, 1}), 0, x.device, out.device, count);
-  out.fetch();
-  for (unsigned i = 0; i < count; i++) expect(out.host[i], load(x.host[i]), 0, "number");
+template <class T, class K> void check_write(const char *type, K kernel) {
+  doing = std::string("write ") + type;
+  unsigned blocks = between(1, 4), width = between(1, 600), tokens = between(1, 16 * blocks);
+  std::vector<unsigned> all(16 * blocks);
+  for (unsigned i = 0; i < all.size(); i++) all[i] = i;
+  for (unsigned i = 0; i < all.size(); i++) std::swap(all[i], all[below(all.size())]);
+  Buffer<unsigned> slots(std::vector<unsigned>(all.begin(), all.begin() + tokens));
+  Buffer<T> new_keys(numbers<T>(tokens * width)), new_values(numbers<T>(tokens * width));
+  std::vector<T> nothing(16 * blocks * width, store<T>(7));
+  Buffer<T> keys(nothing), values(nothing);
+  LAUNCH(kernel, (Size{tokens, (width + 255) / 256, 1}), (Size{256, 1, 1}), 0, new_keys.device, new_values.device, slots.device,
+         keys.device, values.device, width);
+  keys.fetch(), values.fetch();
+  std::vector<T> k = nothing, v = nothing;
+  for (unsigned t = 0; t < tokens; t++)
+    for (unsigned i = 0; i < width; i++) {
+      k[(all[t] / 16 * width + i) * 16 + all[t] % 16] = new_keys.host[t * width + i];
+      v[all[t] * width + i] = new_values.host[t * width + i];
+    }
+  for (unsigned i = 0; i < k.size(); i++) expect(load(keys.host[i]), load(k[i]), 0, "key"), expect(load(values.host[i]), load(v[i]), 0, "value");
 }
 
-template <class T, class K> void check_copy_block(const char *type, K kernel) {
-  doing = std::string("copy_block ") + type;
-  unsigned blocks = between(2, 5), count = 16 * between(1, 80), from = below(blocks), to = (from + 1) % blocks;
-  Buffer<T> keys(numbers<T>(blocks * count)), values(numbers<T>(blocks * count));
+template <class T, class K> void check_copy_blocks(const char *type, K kernel) {
+  doing = std::string("copy_blocks ") + type;
+  unsigned copies = between(1, 4), count = 16 * between(1, 80);
+  // The later half become copies of some of the earlier one.
+  std::vector<unsigned> pairs;
+  for (unsigned i = 0; i < copies; i++) pairs.insert(pairs.end(), {below(copies), copies + i});
+  Buffer<T> keys(numbers<T>(2 * copies * count)), values(numbers<T>(2 * copies * count));
+  Buffer<unsigned> given(pairs);
   std::vector<T> k = keys.host, v = values.host;
-  LAUNCH(kernel, (Size{(count + 255) / 256, 1, 1}), (Size{256, 1, 1}), 0, keys.device, values.device, from, to, count);
+  LAUNCH(kernel, (Size{copies, (count + 255) / 256, 1}), (Size{256, 1, 1}), 0, keys.device, values.device, given.device, count);
   keys.fetch(), values.fetch();
-  for (unsigned i = 0; i < blocks * count; i++) {
-    unsigned source = i / count == to ? from * count + i % count : i;
+  for (unsigned i = 0; i < 2 * copies * count; i++) {
+    unsigned block = i / count, source = block < copies ? i : pairs[2 * (block - copies)] * count + i % count;
     expect(load(keys.host[i]), load(k[source]), 0, "key"), expect(load(values.host[i]), load(v[source]), 0, "value");
   }
 }
 
-#define CHECK_ELEMENTWISE(T)                                                                    \
-  check_gather<T>(#T, gather_##T), check_add_norm<T>(#T, add_norm_##T), check_gate<T>(#T, gate_##T); \
-  check_place<T>(#T, place_##T), check_widen<T>(#T, widen_##T), check_copy_block<T>(#T, copy_block_##T); \
-  check_product<T>(#T, 1, product_1_##T), check_product<T>(#T, 2, product_2_##T);               \
-  check_product<T>(#T, 3, product_3_##T), check_product<T>(#T, 4, product_4_##T);
+#define CHECK_PRODUCT(T, TOKENS)                              \
+  check_product<T, T>(#T, TOKENS, product_##TOKENS##_##T),    \
+      check_product<T, float>(#T, TOKENS, logits_##TOKENS##_##T)
+#define CHECK_ELEMENTWISE(T)                                                                           \
+  check_gather<T>(#T, gather_##T), check_add_norm<T>(#T, add_norm_##T), check_gate<T>(#T, gate_##T);   \
+  check_place<T>(#T, place_##T), check_write<T>(#T, write_##T), check_copy_blocks<T>(#T, copy_blocks_##T); \
+  CHECK_PRODUCT(T, 1), CHECK_PRODUCT(T, 2), CHECK_PRODUCT(T, 3), CHECK_PRODUCT(T, 4);
 
 // ---- Drawing: sampler.rs again, sorted and in 64 bits.
 
-unsigned reference_token(const float *logits, unsigned vocab, const Draw &draw) {
-  unsigned best = 0;
-  for (unsigned i = 0; i < vocab; i++)
-    if (logits[i] > logits[best]) best = i;
-  if (draw.temperature == 0) return best;
+// Weights and numbers of the tokens that filters keep, in the order in which a draw walks them.
+std::vector<std::pair<double, unsigned>> kept_tokens(const float *logits, unsigned vocab, const Draw &draw) {
+  float most = *std::max_element(logits, logits + vocab);
   std::vector<std::pair<double, unsigned>> kept(vocab);
-  for (unsigned i = 0; i < vocab; i++) kept[i] = {std::exp(double(logits[i] - logits[best]) / draw.temperature), i};
-  if (is_filtered(draw)) {
-    std::stable_sort(kept.begin(), kept.end(), [](auto a, auto b) { return a.first > b.first; });
-    if (draw.top_k) kept.resize(std::min<size_t>(kept.size(), draw.top_k));
-    double least = draw.min_p * kept[0].first;
-    if (draw.min_p >= 0) kept.erase(std::remove_if(kept.begin(), kept.end(), [&](auto k) { return k.first < least; }), kept.end());
-    if (draw.top_p >= 0) {
-      double enough = 0, sum = 0;
-      for (auto k : kept) enough += k.first;
-      enough *= draw.top_p;
-      size_t needed = 0;
-      for (auto k : kept) {
-        if ((sum += k.first) >= enough) break;
-        needed++;
-      }
-      kept.resize(std::min(kept.size(), needed + 1));
-    }
+  for (unsigned i = 0; i < vocab; i++) kept[i] = {std::exp(double(logits[i] - most) / draw.temperature), i};
+  if (!is_filtered(draw)) return kept;
+  std::stable_sort(kept.begin(), kept.end(), [](auto a, auto b) { return a.first > b.first; });
+  if (draw.top_k) kept.resize(std::min<size_t>(kept.size(), draw.top_k));
+  double least = draw.min_p * kept[0].first;
+  if (draw.min_p >= 0) kept.erase(std::remove_if(kept.begin(), kept.end(), [&](auto k) { return k.first < least; }), kept.end());
+  if (draw.top_p < 0) return kept;
+  double enough = 0, sum = 0;
+  for (auto k : kept) enough += k.first;
+  enough *= draw.top_p;
+  size_t needed = 0;
+  for (auto k : kept) {
+    if ((sum += k.first) >= enough) break;
+    needed++;
   }
+  kept.resize(std::min(kept.size(), needed + 1));
+  return kept;
+}
+
+unsigned reference_token(const float *logits, unsigned vocab, const Draw &draw) {
+  if (draw.temperature == 0) return unsigned(std::max_element(logits, logits + vocab) - logits);
+  auto kept = kept_tokens(logits, vocab, draw);
   double left = 0;
   for (auto k : kept) left += k.first;
   left *= draw.u;
@@ -506,17 +528,22 @@ unsigned reference_token(const float *logits, unsigned vocab, const Draw &draw) 
   return 0;
 }
 
-// Sums in another order may fall on the other side of a border, if they are as near to it as this.
+// Sums of rounded weights may fall on the other side of a border, if they are as near to it as this.
+const double NEAR = 4e-9;
+
+// Whether a token's share of the weight lies that near to what was drawn.
 bool is_on_a_border(const float *logits, unsigned vocab, Draw draw, unsigned token) {
-  for (double u : {0.0, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 4e-9})
-    for (double p : {-1e-9, 0.0, 1e-9}) {
-      Draw near = draw;
-      near.u = std::min(draw.u + u, 1 - 0x1p-53);
-      if (reference_token(logits, vocab, near) == token) return true;
-      near.u = std::max(draw.u - u, 0.0);
-      if (draw.top_p >= 0) near.top_p = std::max(draw.top_p + p, 0.0);
-      if (reference_token(logits, vocab, near) == token) return true;
+  double top_p = draw.top_p;
+  for (double p : {-1e-9, 0.0, 1e-9}) {
+    if (top_p >= 0) draw.top_p = std::max(top_p + p, 0.0);
+    auto kept = kept_tokens(logits, vocab, draw);
+    double total = 0, before = 0;
+    for (auto k : kept) total += k.first;
+    for (auto k : kept) {
+      if (k.second == token && before / total - NEAR <= draw.u && draw.u <= (before + k.first) / total + NEAR) return true;
+      before += k.first;
     }
+  }
   return false;
 }
 

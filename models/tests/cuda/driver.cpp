@@ -33,8 +33,8 @@ template <class... A> std::function<Work(void **)> binder(void (*kernel)(A...)) 
   return [=](void **arguments) { return bound(kernel, arguments, std::index_sequence_for<A...>()); };
 }
 
-// The library's kernels that loading needs: types changed, parts put together, and norms of which one is taken. All is
-// contiguous there.
+// The library's kernels that loading needs: types changed, parts put together, norms of which one is taken, and norms of
+// ones. All is contiguous there.
 template <class From, class To> void cast(size_t count, size_t, const size_t *, const From *from, To *to) {
   for (size_t i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += blockDim.x * gridDim.x)
     to[i] = narrow<To>(wide(from[i]));
@@ -50,16 +50,21 @@ template <class T> void affine(size_t count, size_t, const size_t *, const T *fr
     to[i] = narrow<T>(wide(narrow<T>(wide(from[i]) * wide(factor))) + wide(summand));
 }
 
+template <class T> void const_set(size_t count, size_t, const size_t *, T value, T *to) {
+  for (size_t i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += blockDim.x * gridDim.x) to[i] = value;
+}
+
 #define NAMED(kernel) {#kernel, binder(kernel)}
 #define CAST(From, To) {"cast_" #From "_" #To, binder(cast<From, To>)}
 #define OF_THE_LIBRARY(T)                                                                                            \
-  CAST(T, f32), CAST(T, f16), CAST(T, bf16), {"copy2d_" #T, binder(copy2d<T>)}, {"affine_" #T, binder(affine<T>)}
+  CAST(T, f32), CAST(T, f16), CAST(T, bf16), {"copy2d_" #T, binder(copy2d<T>)}, {"affine_" #T, binder(affine<T>)},     \
+      {"const_set_" #T, binder(const_set<T>)}
 #define TILED(T, DIM) NAMED(attend_16_##DIM##_##T), NAMED(attend_64_##DIM##_##T)
 #define OF_16_BITS(T) TILED(T, 64), TILED(T, 80), TILED(T, 96), TILED(T, 128), TILED(T, 256)
 #define OF_ANY(T)                                                                                                    \
   NAMED(attend_rows_##T), NAMED(merge_##T), NAMED(gather_##T), NAMED(add_norm_##T), NAMED(gate_##T), NAMED(place_##T), \
-      NAMED(widen_##T), NAMED(product_1_##T), NAMED(product_2_##T), NAMED(product_3_##T), NAMED(product_4_##T),      \
-      NAMED(copy_block_##T)
+      NAMED(product_1_##T), NAMED(product_2_##T), NAMED(product_3_##T), NAMED(product_4_##T), NAMED(logits_1_##T),   \
+      NAMED(logits_2_##T), NAMED(logits_3_##T), NAMED(logits_4_##T), NAMED(copy_blocks_##T), NAMED(write_##T)
 
 Kernel *find(const std::string &name) {
   static std::map<std::string, std::function<Work(void **)>> known{
@@ -98,12 +103,13 @@ using Handle = void *;
 static char handle;
 
 int cuInit(unsigned) { return OK; }
+int cuDriverGetVersion(int *version) { return *version = 13000, OK; }
 int cuDeviceGet(int *device, int) { return *device = 0, OK; }
 int cuDeviceGetCount(int *count) { return *count = 1, OK; }
 int cuDeviceGetName(char *name, int length, int) { return snprintf(name, length, "an emulated GPU"), OK; }
 int cuDeviceGetAttribute(int *value, int attribute, int) {
-  // Multiprocessors, shared memory that may be asked for, memory pools; nothing else is asked.
-  *value = attribute == 16 ? 4 : attribute == 97 ? 227 << 10 : attribute == 115 ? 1 : 0;
+  // Multiprocessors, shared memory that may be asked for, memory pools, capability 9.0; nothing else is asked.
+  *value = attribute == 16 ? 4 : attribute == 97 ? 227 << 10 : attribute == 115 ? 1 : attribute == 75 ? 9 : 0;
   return OK;
 }
 int cuDevicePrimaryCtxRetain(Handle *context, int) { return *context = &handle, OK; }
@@ -113,6 +119,7 @@ int cuCtxGetCurrent(Handle *context) { return *context = &handle, OK; }
 int cuCtxSynchronize() { return OK; }
 int cuDeviceGetDefaultMemPool(Handle *pool, int) { return *pool = &handle, OK; }
 int cuMemPoolSetAttribute(Handle, int, void *) { return OK; }
+int cuMemPoolGetAttribute(Handle, int, uint64_t *bytes) { return *bytes = 0, OK; }
 int cuMemGetInfo_v2(size_t *free, size_t *total) { return *free = *total = size_t(4) << 30, OK; }
 int cuGetErrorString(int, const char **text) { return *text = "see above", OK; }
 int cuGetErrorName(int, const char **text) { return *text = "CUDA_ERROR_EMULATED", OK; }
@@ -184,32 +191,44 @@ int cuGraphLaunch(Handle executable, Handle) {
 int cuGraphExecDestroy(Handle graph) { return delete static_cast<Graph *>(graph), OK; }
 int cuGraphDestroy(Handle graph) { return delete static_cast<Graph *>(graph), OK; }
 
-// ---- Matrix products, and random numbers that nobody draws.
+// ---- Matrix products and random numbers.
 
 int cublasCreate_v2(Handle *made) { return *made = &handle, OK; }
 int cublasDestroy_v2(Handle) { return OK; }
 int cublasSetStream_v2(Handle, Handle) { return OK; }
 int cublasSetWorkspace_v2(Handle, void *, size_t) { return OK; }
+int cublasSetMathMode(Handle, int) { return OK; }
 
 static float number(const void *from, int type, size_t i) {
   if (type == 0) return static_cast<const float *>(from)[i];
   return type == 2 ? wide(static_cast<const f16 *>(from)[i]) : wide(static_cast<const bf16 *>(from)[i]);
 }
+// A product larger than this is only timed, by the measurement of a device's rates: it is left out.
+static const double MOST = 1e10;
+
 // c = a^T b, all of them column by column; types are 0 (f32), 2 (f16) and 14 (bf16).
 int cublasGemmEx(Handle, int a_turned, int b_turned, int m, int n, int k, const void *, const void *a, int type, int lda,
                  const void *b, int b_type, int ldb, const void *beta, void *c, int c_type, int ldc, int, int) {
-  if (a_turned != 1 || b_turned != 0 || b_type != type || c_type != type || *static_cast<const float *>(beta) != 0) return 7;
+  if (a_turned != 1 || b_turned != 0 || b_type != type || (c_type != type && c_type != 0) || *static_cast<const float *>(beta) != 0) return 7;
+  if (double(m) * n * k > MOST) return OK;
   return submit([=] {
     for (size_t j = 0; j < size_t(n); j++)
       for (size_t i = 0; i < size_t(m); i++) {
         double sum = 0;
         for (size_t l = 0; l < size_t(k); l++) sum += double(number(a, type, i * lda + l)) * number(b, type, j * ldb + l);
         size_t at = j * ldc + i;
-        if (type == 0) static_cast<float *>(c)[at] = float(sum);
-        else if (type == 2) static_cast<f16 *>(c)[at] = narrow<f16>(float(sum));
+        if (c_type == 0) static_cast<float *>(c)[at] = float(sum);
+        else if (c_type == 2) static_cast<f16 *>(c)[at] = narrow<f16>(float(sum));
         else static_cast<bf16 *>(c)[at] = narrow<bf16>(float(sum));
       }
   });
+}
+int cublasGemmStridedBatchedEx(Handle made, int a_turned, int b_turned, int m, int n, int k, const void *alpha, const void *a,
+                               int a_type, int lda, long long, const void *b, int b_type, int ldb, long long,
+                               const void *beta, void *c, int c_type, int ldc, long long, int batch, int compute, int how) {
+  if (batch != 1) return 7;
+  return cublasGemmEx(made, a_turned, b_turned, m, n, k, alpha, a, a_type, lda, b, b_type, ldb, beta, c, c_type, ldc, compute,
+                      how);
 }
 
 int curandCreateGenerator(Handle *made, int) { return *made = &handle, OK; }
@@ -217,4 +236,15 @@ int curandDestroyGenerator(Handle) { return OK; }
 int curandSetPseudoRandomGeneratorSeed(Handle, unsigned long long) { return OK; }
 int curandSetGeneratorOffset(Handle, unsigned long long) { return OK; }
 int curandSetStream(Handle, Handle) { return OK; }
+int curandGenerateNormal(Handle, float *to, size_t count, float mean, float spread) {
+  // Six uniform numbers look normal enough.
+  return now("drawing", [=] {
+    emulated::Random random;
+    for (size_t i = 0; i < count; i++) {
+      float sum = 0;
+      for (int j = 0; j < 6; j++) sum += float(random() >> 40) / (1 << 24);
+      to[i] = mean + spread * (sum - 3) * 1.414f;
+    }
+  });
+}
 }
