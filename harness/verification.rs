@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use crate::cell::Budget;
-use crate::engine::{Engine, EngineError, Generated, Job, Settings};
+use crate::engine::{Engine, EngineError, Generated, Settings};
 use crate::latency_rows::Asked;
 use crate::outcome::Outcome;
 use crate::problem::Problem;
@@ -120,12 +120,7 @@ pub fn run_alone(
 ) -> Result<Alone, EngineError> {
     let request = |engine: &mut dyn Engine, recorded: &Recorded| {
         let problem = recorded.problem;
-        let job = Job {
-            problem: problem.id.clone(),
-            instructions: task.instructions.clone(),
-            question: problem.question.clone(),
-            trajectories: recorded.trajectories.iter().map(|t| t.trajectory).collect(),
-        };
+        let job = task.job(problem, recorded.trajectories.iter().map(|t| t.trajectory).collect());
         let mut generated: Vec<Generated> = Vec::new();
         let activity = engine.sample(&[job], settings, &mut |one| {
             generated.push(one);
@@ -259,7 +254,50 @@ impl Verification {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{Activity, Job, Sampling};
     use std::collections::BTreeSet;
+
+    /// Generates nothing and remembers what it was asked.
+    struct Listening(Vec<Job>);
+
+    impl Engine for Listening {
+        fn sample(
+            &mut self,
+            jobs: &[Job],
+            _: &Settings,
+            _: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+        ) -> Result<Activity, EngineError> {
+            self.0.extend_from_slice(jobs);
+            Ok(Activity::default())
+        }
+
+        fn prompt_tokens(&self, _: &Job) -> Result<usize, EngineError> {
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn a_cell_run_alone_is_asked_what_the_run_was_asked() {
+        let task = Task::open("gsm8k").unwrap();
+        let problem =
+            Problem { id: "p".into(), question: "How many?".into(), gold: "1".into(), variant_of: None };
+        let model: ModelEntry = serde_json::from_str(r#"{"name": "m", "source": "s"}"#).unwrap();
+        let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, min_p: None };
+        let settings = Settings {
+            budgets: vec![Budget::Max],
+            policy: Default::default(),
+            answer_tokens: 9,
+            waits: 0,
+            sampling,
+            seed: 1,
+        };
+        let recorded = [Recorded { problem: &problem, trajectories: vec![] }];
+        let mut engine = Listening(vec![]);
+        run_alone(&mut engine, &model, &task, &settings, &recorded, 1).unwrap();
+        let asked = task.job(&problem, vec![]);
+        assert!(asked.question.contains("How many?") && asked.question != "How many?");
+        assert_eq!(engine.0, [asked.clone(), asked]);
+    }
 
     fn asked(model: usize, task: usize, budget: u32, n: u32) -> Asked {
         Asked {
