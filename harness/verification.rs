@@ -47,8 +47,9 @@ pub struct CellCheck {
     /// Alone minus recorded, paired by problem; absent where there are too few problems for an interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy_difference: Option<Estimate>,
-    /// Mean seconds of a request, predicted.
-    pub e2e_predicted_s: f64,
+    /// Mean seconds of a request, predicted; absent where nothing could be predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2e_predicted_s: Option<f64>,
     /// Mean seconds of a request, measured: the median over repeats of each, then the mean.
     pub e2e_measured_s: f64,
     /// Mean joules of a request, predicted; absent without a meter.
@@ -159,12 +160,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// Trajectories of a request as recorded, and as sampled alone.
 type Pair<'a> = (Vec<&'a Trajectory>, Vec<&'a Trajectory>);
 
-/// Compares a cell run alone with its records; seconds and joules of the prediction are per request.
+/// Compares a cell run alone with its records; seconds and joules, predicted and measured, are per request.
 pub fn compare(
     asked: &Asked,
     recorded: &[Recorded],
     alone: &Alone,
-    e2e_predicted_s: f64,
+    e2e_predicted_s: Option<f64>,
     joules: (Option<f64>, Option<f64>),
 ) -> CellCheck {
     let budget = asked.budget;
@@ -227,9 +228,10 @@ fn is_same(grid: &Trajectory, alone: &Trajectory, budget: Budget) -> bool {
 }
 
 impl CellCheck {
-    /// Predicted seconds over measured ones, minus 1.
-    pub fn e2e_error(&self) -> f64 {
-        self.e2e_predicted_s / self.e2e_measured_s - 1.0
+    /// Predicted seconds over measured ones, minus 1; `None` where either is missing.
+    pub fn e2e_error(&self) -> Option<f64> {
+        let error = self.e2e_predicted_s? / self.e2e_measured_s - 1.0;
+        error.is_finite().then_some(error)
     }
 
     /// Whether every completion was the recorded one.
@@ -244,10 +246,11 @@ impl CellCheck {
 }
 
 impl Verification {
-    /// The median size of the errors in seconds; `None` without cells.
-    pub fn median_e2e_error(&self) -> Option<f64> {
-        let errors = self.cells.iter().map(|cell| cell.e2e_error().abs()).collect();
-        (!self.cells.is_empty()).then(|| median(errors))
+    /// The median size of the errors in seconds, and the largest; `None` where nothing was predicted.
+    pub fn e2e_errors(&self) -> Option<(f64, f64)> {
+        let errors: Vec<f64> = self.cells.iter().filter_map(|cell| Some(cell.e2e_error()?.abs())).collect();
+        let worst = errors.iter().copied().reduce(f64::max)?;
+        Some((median(errors), worst))
     }
 }
 

@@ -116,7 +116,7 @@ fn a_run_is_verified_cell_by_cell_and_replayed_on_its_surface() {
     );
     // How far the seconds are off is for an idle machine to say; that replay takes the scheduler's steps is tested
     // exactly, in models/tests/steps.rs.
-    let ratios = found.cells.iter().map(|c| c.e2e_predicted_s / c.e2e_measured_s);
+    let ratios = found.cells.iter().map(|c| c.e2e_predicted_s.unwrap() / c.e2e_measured_s);
     assert!(ratios.into_iter().all(|ratio| (0.01..100.0).contains(&ratio)), "{text}");
     let report = std::fs::read_to_string(folder.path().join("a/report.md")).unwrap();
     assert!(
