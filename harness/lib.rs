@@ -66,6 +66,7 @@ pub mod roofline;
 pub mod rounding;
 pub mod row;
 pub mod run_directory;
+pub mod same_run;
 pub mod sampling;
 pub mod server;
 pub mod shard;

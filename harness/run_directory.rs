@@ -3,7 +3,7 @@
 //! Contract: a record is appended as one line and flushed before the next is begun, so a run killed at
 //! any moment has lost at most the line being written. Opening the directory again sets torn, damaged and
 //! doubled lines aside, says which trajectories are there, and refuses to go on with a manifest that measures
-//! anything else. A lock keeps a second process out.
+//! anything else, or as another build or on another device ([`crate::same_run`]). A lock keeps a second process out.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -16,6 +16,7 @@ use crate::engine::Activity;
 use crate::json_lines;
 use crate::record_line;
 use crate::records::{set_aside, survey};
+use crate::same_run::{Setting, check_same};
 use crate::shard::Shard;
 use crate::sweep::Sweep;
 use crate::trajectory::{SCHEMA, Trajectory};
@@ -70,6 +71,21 @@ pub enum RunError {
         path: PathBuf,
         /// What differs.
         what: String,
+    },
+    /// The run was begun by another build, or on another device.
+    #[error(
+        "{}: was begun with the {setting} {there}, and this is {here}: go on with the same {setting}, or choose another --out",
+        path.display()
+    )]
+    Elsewhere {
+        /// The directory.
+        path: PathBuf,
+        /// What differs.
+        setting: Setting,
+        /// What the run was begun with.
+        there: String,
+        /// What is here.
+        here: String,
     },
     /// Another process writes there.
     #[error("{}: another process is running there: wait for it, or choose another --out", path.display())]
@@ -129,7 +145,7 @@ impl RunDirectory {
         let lock = lock(path)?;
         let manifest_path = path.join("manifest.json");
         if manifest_path.exists() {
-            check_same(path, &read_manifest(path)?.identity, &manifest.identity)?;
+            check_same(path, &read_manifest(path)?, manifest)?;
         } else {
             write_whole(&manifest_path, &(pretty(manifest) + "\n"))?;
         }
@@ -282,27 +298,6 @@ pub(crate) fn lock(path: &Path) -> Result<File, RunError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(RunError::Locked { path: path.to_owned() }),
         Err(TryLockError::Error(error)) => Err(file_error(&lock_path)(error)),
-    }
-}
-
-fn check_same(path: &Path, there: &Identity, wanted: &Identity) -> Result<(), RunError> {
-    let mixed = |what| Err(RunError::Mixed { path: path.to_owned(), what });
-    difference(there, wanted).map_or(Ok(()), mixed)
-}
-
-/// What two runs measure differently.
-pub(crate) fn difference(there: &Identity, wanted: &Identity) -> Option<String> {
-    let another_model = wanted.models.iter().find(|(name, facts)| there.models.get(*name) != Some(facts));
-    if there.schema != wanted.schema {
-        Some("record schema (another version wrote it)".into())
-    } else if there.sweep != wanted.sweep {
-        Some("sweep".into())
-    } else if there.problems_sha256 != wanted.problems_sha256 {
-        Some("problem set (its hash differs)".into())
-    } else if there.shard != wanted.shard {
-        Some("part of the problems (--shard)".into())
-    } else {
-        another_model.map(|(name, _)| format!("model behind the name `{name}` (its hashes differ)"))
     }
 }
 

@@ -238,7 +238,8 @@ pub(crate) fn provenance() -> BTreeMap<String, String> {
         ("host", host()),
         ("command", command()),
     ];
-    facts.map(|(key, value)| (key.to_owned(), value)).into()
+    let diff = option_env!("ISOCOST_DIFF").map(|hash| ("git_diff", hash.to_owned()));
+    facts.into_iter().chain(diff).map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// The command line; of names that are no Unicode what can be shown.

@@ -75,3 +75,17 @@ fn devices_that_make_no_list_are_refused() {
         assert!(!folder.path().join("out").exists());
     }
 }
+
+#[test]
+fn a_run_goes_on_where_it_was_begun_and_nowhere_else() {
+    let folder = folder_with("shared.toml", SWEEP);
+    let on = |device: &str| {
+        ran(&["run", "shared.toml", "--limit", "1", "--device", device, "--out", "out"], folder.path())
+    };
+    assert!(on("cpu").status.success());
+    let refused = on("cpu,cpu");
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    let said = stderr(&refused);
+    assert!(said.contains("out: was begun with the device cpu, ") && said.contains("2 workers"), "{said}");
+    assert!(on("cpu").status.success(), "the same device goes on");
+}
