@@ -87,7 +87,7 @@ fn carried_out(command: Command, library: &Library, copies: &WorkingCopies) -> a
         Command::Claims { runs, claim, plan: None } => claims::claims_of_runs(&runs, claim.as_deref()),
         Command::Report { run, price } => report::report(&run, &price).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => compare::compare(&args),
-        Command::Publish(args) => publish::publish(&args).map(|()| ExitCode::SUCCESS),
+        Command::Publish(args) => publish::publish(&args, library).map(|()| ExitCode::SUCCESS),
         Command::Table(args) => table::table(&args).map(|()| ExitCode::SUCCESS),
         Command::Score { run, show_disagreements } => score::score(&run, show_disagreements),
         Command::Import(args) => import::import(&args),

@@ -14,6 +14,7 @@ use isocost_harness::publication::{
 };
 use isocost_harness::row::Row;
 use isocost_harness::run_directory::write_whole;
+use isocost_harness::source::Library;
 use isocost_harness::table::Table;
 
 use crate::cli::PublishArgs;
@@ -48,8 +49,8 @@ const SCHEMAS: [(&str, &str); 2] = [
 ];
 
 /// Publishes a run, or makes the pages again.
-pub(crate) fn publish(args: &PublishArgs) -> Result<()> {
-    let run = args.run.as_deref().map(|run| publish_run(run, args)).transpose()?;
+pub(crate) fn publish(args: &PublishArgs, library: &Library) -> Result<()> {
+    let run = args.run.as_deref().map(|run| publish_run(run, args, library)).transpose()?;
     let all = publication::published(&args.into)?;
     if all.is_empty() {
         bail!("{}: holds no published run: isocost publish RUN puts one there", args.into.display());
@@ -68,9 +69,9 @@ pub(crate) fn publish(args: &PublishArgs) -> Result<()> {
 }
 
 /// Checks a run, makes its tables again, and copies it.
-fn publish_run(run: &Path, args: &PublishArgs) -> Result<Published> {
+fn publish_run(run: &Path, args: &PublishArgs, library: &Library) -> Result<Published> {
     let name = name_of(run, args)?;
-    let checked = check(run)?;
+    let checked = check(run, library)?;
     let rows = report::write(run, &[])?;
     let folder = args.into.join(&name);
     let partial = args.into.join(format!(".{name}.partial"));

@@ -283,6 +283,29 @@ fn a_run_that_is_not_fit_is_refused_with_the_remedy() {
     fails(&output, &["README.md", "<!-- isocost:leading-table -->"]);
 }
 
+#[test]
+fn a_shard_is_not_published_as_a_whole_run() {
+    let shard = after("a/manifest.json", |text| {
+        text.replacen("\"identity\": {", "\"identity\": { \"shard\": \"1/2\",", 1)
+    });
+    fails(&shard, &["a: is shard 1/2 of a run", "merge all shards"]);
+}
+
+#[test]
+fn a_run_that_lacks_whole_problems_or_has_others_is_not_published() {
+    let records = "a/trajectories.jsonl";
+    let without_a_problem = |text: String| {
+        let problem = text.split("\"problem\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let kept = text.lines().filter(|line| !line.contains(&format!("\"problem\":\"{problem}\"")));
+        kept.map(|line| line.to_owned() + "\n").collect()
+    };
+    fails(&after(records, without_a_problem), &["9 of 10 problems are complete", "go on with it"]);
+    fails(&after(records, |_| String::new()), &["0 of 10 problems are complete"]);
+    let other =
+        after("a/manifest.json", |text| text.replacen("\"countdown-3\": \"", "\"countdown-3\": \"0", 1));
+    fails(&other, &["task countdown-3", "another hash"]);
+}
+
 /// The example of the program's own help stays true.
 #[test]
 fn help_shows_examples_of_each_command() {
