@@ -156,8 +156,9 @@ impl<'a> Merge<'a> {
                 },
             )?;
         }
-        self.join("activity.jsonl", out, |line| line)?;
-        self.join("steps.jsonl", out, |line| line)?;
+        for log in ["activity.jsonl", "steps.jsonl", "requests.jsonl"] {
+            self.join(log, out, |line| line)?;
+        }
         let doubt = self.doubt_of_energy()?;
         self.join("energy.jsonl", out, |line| match doubt {
             Some(doubt) => doubted(&line, doubt),
