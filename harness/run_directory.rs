@@ -253,7 +253,11 @@ pub fn read_manifest(path: &Path) -> Result<Manifest, RunError> {
             what: "record schema (another version wrote it)".into(),
         });
     }
-    serde_json::from_str(&text).map_err(|e| RunError::Malformed { path: file, message: e.to_string() })
+    let malformed = |message: String| RunError::Malformed { path: file.clone(), message };
+    let manifest: Manifest = serde_json::from_str(&text).map_err(|e| malformed(e.to_string()))?;
+    // It may be anybody's: what is made of it relies on what a sweep of this program's own keeps to.
+    manifest.identity.sweep.check_values().map_err(malformed)?;
+    Ok(manifest)
 }
 
 /// What the device did, as noted by every start of the run.
@@ -310,4 +314,34 @@ fn is_removed(file: &std::fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn is_removed(_: &std::fs::Metadata) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_manifest_whose_sweep_makes_no_sense_is_refused_with_its_name() {
+        let (folder, sweep) = (tempfile::tempdir().unwrap(), Sweep::open("quickstart").unwrap());
+        let identity = json!({ "schema": SCHEMA, "sweep": sweep, "problems_sha256": {}, "models": {} });
+        let whole = json!({ "identity": identity, "provenance": {} });
+        let read = |manifest: &serde_json::Value| {
+            std::fs::write(folder.path().join("manifest.json"), manifest.to_string()).unwrap();
+            read_manifest(folder.path())
+        };
+        assert!(read(&whole).is_ok());
+        for (place, value, complaint) in [
+            ("n", json!([0]), "n = 0"),
+            ("budgets", json!([]), "budgets is empty"),
+            ("models/0/budgets", json!([]), "budgets is empty"),
+            ("tasks/0/definition/sources/0/from", json!({ "path": "../x" }), "leads out"),
+        ] {
+            let mut spoilt = whole.clone();
+            *spoilt.pointer_mut(&format!("/identity/sweep/{place}")).unwrap() = value;
+            let message = read(&spoilt).unwrap_err().to_string();
+            assert!(message.contains("manifest.json: ") && message.contains(complaint), "{message}");
+        }
+    }
 }

@@ -2,14 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use super::{ModelEntry, Sweep};
+use super::{ModelEntry, Sweep, TaskEntry};
 use crate::cell::{Budget, Policy};
 use crate::engine::Sampling;
 use crate::price::{Price, Verifier};
+use crate::task::Task;
 
 impl Sweep {
     /// Whether it can be carried out, else what is wrong with it.
     pub(super) fn check(&self) -> Result<(), String> {
+        check_names("model", self.models.iter().map(|m| &m.name))?;
+        check_names("task", self.tasks.iter().map(|t| &t.name))?;
+        self.check_values()
+    }
+
+    /// The same but for names, which are escaped wherever they are shown: what a manifest from anywhere must be for numbers
+    /// to be made of its run.
+    pub(crate) fn check_values(&self) -> Result<(), String> {
         check_budgets(&self.budgets)?;
         for model in &self.models {
             model.budgets.as_ref().map_or(Ok(()), |budgets| check_budgets(budgets))?;
@@ -28,8 +37,7 @@ impl Sweep {
         if self.waits.contains(&0) || self.waits.iter().collect::<BTreeSet<_>>().len() != self.waits.len() {
             return Err("waits: each series needs its own count, from 1".into());
         }
-        check_names("model", self.models.iter().map(|m| &m.name))?;
-        check_names("task", self.tasks.iter().map(|t| &t.name))?;
+        self.tasks.iter().try_for_each(check_definition)?;
         check_prices(self.all_prices(), self.verifier.as_ref())?;
         check_sampling(&self.sampling)
     }
@@ -70,6 +78,12 @@ impl Sweep {
 
 fn check_budgets(budgets: &[Budget]) -> Result<(), String> {
     check_ascending("budgets", budgets)
+}
+
+/// A task that came with the sweep, and not from a file of its own.
+fn check_definition(entry: &TaskEntry) -> Result<(), String> {
+    let checked = entry.definition.as_ref().map_or(Ok(()), Task::check);
+    checked.map_err(|message| format!("task {}: {message}", entry.name))
 }
 
 fn check_ascending<T: PartialOrd + std::fmt::Debug>(what: &str, values: &[T]) -> Result<(), String> {
