@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::built_in_tasks::BUILT_IN;
+use crate::cell::MOST_TOKENS;
 use crate::engine::Job;
 use crate::judge::Judge;
 use crate::kinship::Originals;
@@ -147,6 +148,9 @@ impl Task {
         }
         if self.sources.is_empty() || self.answer_tokens == 0 {
             return Err("`sources` and `answer_tokens` must not be empty".into());
+        }
+        if self.answer_tokens > MOST_TOKENS {
+            return Err(format!("`answer_tokens` is above {MOST_TOKENS}, more than any model can write"));
         }
         if let Some(source) = self.sources.iter().find(|source| source.from.leads_out()) {
             let remedy = "name a file inside the data folder or the working directory, without `..`";

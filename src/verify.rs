@@ -116,7 +116,7 @@ impl Run<'_> {
         let of_model = self.records.iter().filter(|record| record.model == model.name);
         let tokens = |r: &Trajectory| {
             let answer = r.answers.iter().map(|a| a.answer_tokens).max().unwrap_or(0);
-            (r.prompt_tokens + r.reasoning_tokens + answer) as usize
+            [r.prompt_tokens, r.reasoning_tokens, answer].map(|tokens| tokens as usize).into_iter().sum()
         };
         of_model.map(tokens).max().unwrap_or(0) + 32
     }
