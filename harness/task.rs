@@ -156,7 +156,7 @@ impl Task {
             let remedy = "name a file inside the data folder or the working directory, without `..`";
             return Err(format!("{} leads out of where a task may read: {remedy}", source.from));
         }
-        Ok(())
+        self.sources.iter().try_for_each(|source| source.from.check())
     }
 
     /// All problems from the first source that can be read, checked against its pin.
