@@ -78,6 +78,7 @@ pub mod step_cost;
 pub mod step_log;
 pub mod steps_parquet;
 pub mod surface;
+mod surface_file;
 pub mod sweep;
 pub mod table;
 pub mod task;
