@@ -53,6 +53,7 @@ pub mod outcome;
 mod parquet_rows;
 pub mod plot;
 pub mod price;
+mod price_entry;
 pub mod problem;
 pub mod publication;
 mod record_line;
