@@ -18,7 +18,7 @@ use isocost_harness::source::Library;
 use isocost_harness::table::Table;
 
 use crate::cli::PublishArgs;
-use crate::{report, table, workload};
+use crate::{command_line, report, table, workload};
 
 /// Files of a run that are published as they are, where they exist; `report` writes most of them.
 const FILES: [&str; 12] = [
@@ -214,7 +214,7 @@ fn lead(readme: &Path, folder: &Path, published: &Published) -> Result<()> {
         + &published.leading.markdown()
         + "\n"
         + &markdown_code_in("sh", &published.command);
-    let block = Splice { name: "leading-table", command: &command(), text: &text };
+    let block = Splice { name: "leading-table", command: &command_line::typed(), text: &text };
     let spliced = splice(&document, &block).with_context(|| readme.display().to_string())?;
     write_whole(readme, &spliced)?;
     eprintln!("wrote the leading table into {}", readme.display());
@@ -237,11 +237,6 @@ fn shown(readme: &Path, folder: &Path, published: &Published) -> String {
     };
     let pictures: String = published.pictures.iter().map(one).collect();
     if pictures.is_empty() { pictures } else { format!("<p>\n{pictures}</p>\n\n") }
-}
-
-/// This command, as it was typed.
-fn command() -> String {
-    std::env::args().skip(1).fold("isocost".to_owned(), |line, word| line + " " + &word)
 }
 
 #[cfg(feature = "hub")]

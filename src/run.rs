@@ -25,7 +25,7 @@ use crate::progress::{ModelProgress, Progress};
 use crate::so_far::SoFar;
 use crate::store::WorkingCopies;
 use crate::workload::Planned;
-use crate::{log, report, worker, workload};
+use crate::{command_line, log, report, worker, workload};
 
 /// A sweep being carried out.
 struct Sampling<'a> {
@@ -164,9 +164,7 @@ impl Sampling<'_> {
     fn conclude(&self, flow: ControlFlow<()>, done: usize, out: &Path) -> Result<ExitCode> {
         let args = self.args;
         if flow.is_break() {
-            let limit = args.limit.map_or(String::new(), |limit| format!(" --limit {limit}"));
-            let shard = args.shard.map_or(String::new(), |shard| format!(" --shard {shard}"));
-            let again = format!("isocost run {}{limit}{shard} --out {}", args.sweep, out.display());
+            let again = command_line::again(out, args.out.is_some());
             self.progress.say(&format!("stopped with {done} trajectories recorded; go on with: {again}"));
             return Ok(ExitCode::FAILURE);
         }

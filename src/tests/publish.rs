@@ -238,6 +238,19 @@ fn a_published_run_is_whole_listed_and_leads_the_readme() {
     assert_eq!(read("results/index.html"), before);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_name_that_is_no_unicode_leads_the_readme_as_far_as_it_can_be_shown() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = workplace();
+    let name = std::ffi::OsStr::from_bytes(b"a \xff");
+    std::fs::rename(folder.path().join("a"), folder.path().join(name)).unwrap();
+    let mut publish = program::isocost(&["publish", "--name", "first"], folder.path());
+    succeeds(&publish.arg(name).output().unwrap());
+    let readme = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
+    assert!(readme.contains("isocost publish --name first 'a \u{fffd}'"), "{readme}");
+}
+
 #[test]
 fn what_was_published_and_then_changed_by_hand_is_refused() {
     let folder = workplace();
