@@ -83,8 +83,9 @@ impl Sampling<'_> {
         // The meters of this machine do not see a server.
         let mut unmetered = EnergyLog::without_meters(run.path());
         for (model, found) in models {
-            let rows = found.memory().map_or(self.sweep.rows, MemoryPlan::batch) * self.args.device.len();
-
+            // A server is one, however many devices there are here.
+            let here = |memory: &MemoryPlan| memory.batch() * self.args.device.len();
+            let rows = found.memory().map_or(self.sweep.rows, here);
             let is_here = found.is_here();
             let mut engine = self.engine(found)?;
             let energy = if is_here { &mut energy } else { &mut unmetered };
