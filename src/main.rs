@@ -54,6 +54,10 @@ use cli::{ClaimsCommand, Cli, Command, ModelsCommand, TasksCommand};
 
 fn main() -> ExitCode {
     let Cli { mut command, data } = Cli::parse();
+    // Before anything is said: errors are events too.
+    if let Command::Run(args) = &command {
+        log::set_format(args.log_format);
+    }
     let mut copies = WorkingCopies::default();
     let done = copies.check_out(command.run_directories());
     let done = done.and_then(|()| carried_out(command, &tasks::library(data), &copies));

@@ -41,7 +41,6 @@ struct Sampling<'a> {
 
 /// Carries a sweep out and reports on it.
 pub(crate) fn run(args: &RunArgs, library: &Library, copies: &WorkingCopies) -> Result<ExitCode> {
-    log::set_format(args.log_format);
     let sweep = workload::sweep(&args.sweep, args.limit)?;
     let mut tasks = workload::tasks(&sweep, library)?;
     worker::check(&args.device)?;
@@ -101,7 +100,7 @@ impl Sampling<'_> {
         if self.args.device.len() == 1 {
             return EnergyLog::start(run);
         }
-        eprintln!("energy is not measured with several devices: what each one used cannot be told apart");
+        log::say("energy is not measured with several devices: what each one used cannot be told apart");
         EnergyLog::without_meters(run)
     }
 
