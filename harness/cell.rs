@@ -6,6 +6,10 @@ use std::str::FromStr;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// The most tokens that a thought or an answer may be given: no model's context is longer, and sums of a few such counts
+/// stay far below what 32 bits hold.
+pub const MOST_TOKENS: u32 = 10_000_000;
+
 /// A cap on reasoning tokens. Ordered; `Max` is the largest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Budget {

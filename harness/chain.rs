@@ -10,6 +10,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
+use crate::countdown::FRUITLESS;
+
 /// Every value of a generated chain lies between 0 and this.
 pub const LARGEST_VALUE: u32 = 100;
 
@@ -94,7 +96,8 @@ fn apply(value: u32, op: char, operand: u32) -> Option<u32> {
     (result <= LARGEST_VALUE).then_some(result)
 }
 
-/// Draws `count` chains with lengths spread evenly over `lengths`, from one side of the split.
+/// Draws `count` different chains with lengths spread evenly over `lengths`, from one side of the split; fewer if there are
+/// no more of one of the lengths.
 pub fn draw(
     lengths: std::ops::RangeInclusive<usize>,
     count: usize,
@@ -102,15 +105,11 @@ pub fn draw(
     rng: &mut ChaCha8Rng,
 ) -> Vec<Chain> {
     let mut seen = std::collections::HashSet::new();
-    let mut chains = Vec::with_capacity(count);
-    let mut lengths_in_turn = lengths.cycle();
-    while chains.len() < count {
-        let length = lengths_in_turn.next().unwrap_or(1);
-        let chain = std::iter::repeat_with(|| Chain::random(length, rng))
-            .find(|chain| chain.held_out() == held_out && seen.insert(chain.clone()));
-        chains.extend(chain);
-    }
-    chains
+    let mut new = |length: usize| {
+        let mut drawn = std::iter::repeat_with(|| Chain::random(length, rng)).take(FRUITLESS);
+        drawn.find(|chain| chain.held_out() == held_out && seen.insert(chain.clone()))
+    };
+    lengths.cycle().take(count).map_while(&mut new).collect()
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ use sha2::{Digest, Sha256};
 
 /// The largest whole number that appears in a generated solution.
 pub const LARGEST_RESULT: u32 = 100;
+/// Draws in vain after which all puzzles are taken to be found.
+pub(crate) const FRUITLESS: usize = 100_000;
 /// The longest answer that is graded at all, in characters.
 const LONGEST_ANSWER: usize = 400;
 
@@ -164,17 +166,20 @@ pub fn after(numbers: &[u32], step: &Step) -> Vec<u32> {
     rest
 }
 
-/// Draws `count` different puzzles of `numbers` numbers from the held-out or the training side.
+/// Draws `count` different puzzles of two or more `numbers` from the held-out or the training side; fewer if no more are
+/// found.
 pub fn draw(numbers: usize, count: usize, held_out: bool, rng: &mut ChaCha8Rng) -> Vec<Puzzle> {
     let mut seen = std::collections::HashSet::new();
-    let mut puzzles = Vec::with_capacity(count);
+    let mut puzzles = Vec::new();
     while puzzles.len() < count {
-        let puzzle = Puzzle::random(numbers, rng);
-        let mut key = puzzle.clone();
-        key.numbers.sort_unstable();
-        if puzzle.held_out() == held_out && seen.insert(key) {
-            puzzles.push(puzzle);
-        }
+        let mut is_new = |puzzle: &Puzzle| {
+            let mut key = puzzle.clone();
+            key.numbers.sort_unstable();
+            puzzle.held_out() == held_out && seen.insert(key)
+        };
+        let mut drawn = std::iter::repeat_with(|| Puzzle::random(numbers, rng)).take(FRUITLESS);
+        let Some(puzzle) = drawn.find(&mut is_new) else { break };
+        puzzles.push(puzzle);
     }
     puzzles.shuffle(rng);
     puzzles

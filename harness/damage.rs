@@ -1,7 +1,7 @@
 //! What a report says of lines that could not be read: nothing is left out silently.
 //!
 //! A damaged record is left out of every table, and sampled again by the next `run`, which sets its line aside in
-//! `torn.jsonl`. A damaged line of the other logs cannot be had again; numbers that come from them are too small by it.
+//! `torn.jsonl`, as `score` does. A damaged line of the other logs cannot be had again; numbers that come from them are too small by it.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
@@ -31,7 +31,7 @@ pub fn sentences(run: &Path, observations: &Observations) -> Result<Vec<String>,
     let mut said: Vec<String> = left_out(observations).into_iter().collect();
     let aside = set_aside(run)?;
     if aside > 0 {
-        said.push(format!("{aside} torn, damaged or doubled lines were set aside in torn.jsonl, and what was lacking sampled again."));
+        said.push(format!("{aside} torn, damaged or doubled lines were set aside in torn.jsonl; isocost run samples again what is lacking."));
     }
     let damaged = [
         ("steps.jsonl", json_lines::for_each(&run.join("steps.jsonl"), |_: LoggedStep| {})?),

@@ -91,8 +91,11 @@ impl Fields {
             None => self.gold.as_ref().ok_or("`gold` is missing from the fields")?.text(row)?,
             Some(choices) => {
                 let (options, right) = self.options(choices, &id, row)?;
-                question += &listed(&options);
-                letter(right).to_string()
+                let (Some(listed), Some(letter)) = (listed(&options), letter(right)) else {
+                    return Err(format!("problem {id} has {} options, and letters end at Z", options.len()));
+                };
+                question += &listed;
+                letter.to_string()
             }
         };
         let variant_of = match &self.variant_of {
@@ -164,7 +167,8 @@ impl Gold {
     fn option(&self, row: &Row, options: &[String]) -> Result<usize, String> {
         let is_index = matches!(self, Self::Column(column) if row.get(column).is_some_and(Value::is_number));
         let gold = self.text(row)?;
-        let is_gold = |i: &usize| gold.trim().eq_ignore_ascii_case(&letter(*i).to_string());
+        let is_gold =
+            |i: &usize| letter(*i).is_some_and(|l| gold.trim().eq_ignore_ascii_case(&l.to_string()));
         let found = if is_index {
             gold.parse().ok().filter(|index| *index < options.len())
         } else {
@@ -212,14 +216,14 @@ fn shuffled(options: &[String], id: &str) -> (Vec<String>, usize) {
     (order.into_iter().map(|i| options[i].clone()).collect(), right)
 }
 
-/// The letter of an option.
-fn letter(index: usize) -> char {
-    char::from(b'A' + (index.min(25)) as u8)
+/// The letter of an option; there is none after Z.
+fn letter(index: usize) -> Option<char> {
+    ('A'..='Z').nth(index)
 }
 
-fn listed(options: &[String]) -> String {
-    let line = |(i, option): (usize, &String)| format!("\n{}) {}", letter(i), option.trim());
-    format!("\n{}", options.iter().enumerate().map(line).collect::<String>())
+fn listed(options: &[String]) -> Option<String> {
+    let line = |(i, option): (usize, &String)| Some(format!("\n{}) {}", letter(i)?, option.trim()));
+    Some(format!("\n{}", options.iter().enumerate().map(line).collect::<Option<String>>()?))
 }
 
 #[cfg(test)]
@@ -256,6 +260,20 @@ mod tests {
                 (made.gold.as_str(), made.question.as_str()),
                 ("B", "Which?\n\nA) one\nB) two\nC) three")
             );
+        }
+    }
+
+    #[test]
+    fn a_question_with_more_options_than_letters_is_refused_with_its_problem() {
+        let made = |count: usize, gold: Value| {
+            let options: Vec<String> = (0..count).map(|i| format!("option {i}")).collect();
+            let row = json!({ "q": "Which?", "o": options, "g": gold });
+            problem("question = \"q\"\nchoices = \"o\"\ngold = \"g\"", row)
+        };
+        assert_eq!(made(26, json!(25)).unwrap().gold, "Z");
+        for gold in [json!(3), json!("option 26"), json!("Z")] {
+            let message = made(27, gold).unwrap_err();
+            assert_eq!(message, "problem t-0007 has 27 options, and letters end at Z");
         }
     }
 

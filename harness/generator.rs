@@ -69,9 +69,60 @@ pub enum Split {
     Training,
 }
 
+/// Problems of one kind: more than any benchmark has, and drawn within a minute.
+const MOST_PROBLEMS: usize = 100_000;
+/// Numbers of a puzzle.
+const MOST_NUMBERS: usize = 10;
+/// Numbers of a puzzle that is perturbed: everything that can be made of them is tried.
+const MOST_PERTURBED: usize = 4;
+/// Steps of a chain.
+const MOST_STEPS: usize = 1_000;
+
 impl Generator {
+    /// Whether it can come to an end, else what is wrong with it.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match *self {
+            Self::Countdown { numbers, problems, perturbation, .. } => {
+                let most = if perturbation.is_some() { MOST_PERTURBED } else { MOST_NUMBERS };
+                within("numbers", numbers, 2, most)?;
+                within("problems", problems, 1, MOST_PROBLEMS)
+            }
+            Self::Chain { steps: (fewest, most), problems, .. } => {
+                within("the most steps", most, 1, MOST_STEPS)?;
+                within("the fewest steps", fewest, 1, most)?;
+                within("problems", problems, 1, MOST_PROBLEMS)
+            }
+            Self::Training { problems, .. } | Self::WordProblems { problems, .. } => {
+                within("problems", problems, 1, MOST_PROBLEMS)
+            }
+            Self::Game24 => Ok(()),
+        }
+    }
+
     /// The problems.
-    pub fn problems(&self) -> Vec<Problem> {
+    ///
+    /// # Errors
+    /// If there are not so many different ones.
+    pub(crate) fn problems(&self) -> Result<Vec<Problem>, String> {
+        let made = self.made();
+        let wanted = match *self {
+            Self::Training { problems, .. } => 3 * problems,
+            Self::Countdown { problems, .. }
+            | Self::Chain { problems, .. }
+            | Self::WordProblems { problems, .. } => problems,
+            Self::Game24 => made.len(),
+        };
+        if made.len() < wanted {
+            return Err(format!(
+                "there are only {} different problems of {wanted}: ask for fewer",
+                made.len()
+            ));
+        }
+        Ok(made)
+    }
+
+    /// As many problems as there are.
+    fn made(&self) -> Vec<Problem> {
         let rng = |seed: u64| ChaCha8Rng::seed_from_u64(seed);
         match *self {
             Self::Countdown { numbers, split, problems, seed, perturbation } => {
@@ -99,6 +150,13 @@ impl Generator {
             Self::WordProblems { .. } => "word-problems",
         }
     }
+}
+
+fn within(what: &str, count: usize, least: usize, most: usize) -> Result<(), String> {
+    if (least..=most).contains(&count) {
+        return Ok(());
+    }
+    Err(format!("generator: {what} = {count} is not between {least} and {most}"))
 }
 
 fn countdown_problems(
@@ -147,4 +205,53 @@ fn hand((number, puzzle): (usize, &Puzzle)) -> Problem {
 
 fn problem(id: String, question: String, gold: String) -> Problem {
     Problem { id, question, gold, variant_of: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generator(text: &str) -> Generator {
+        toml::from_str::<std::collections::BTreeMap<String, Generator>>(text).unwrap().remove("it").unwrap()
+    }
+
+    #[test]
+    fn a_generator_that_would_never_end_or_fill_the_memory_is_refused() {
+        let (countdown, chain) = ("split = \"evaluation\", seed = 1", "split = \"training\", seed = 1");
+        for (text, complaint) in [
+            (format!("countdown = {{ numbers = 0, problems = 1, {countdown} }}"), "numbers = 0"),
+            (format!("countdown = {{ numbers = 1, problems = 1, {countdown} }}"), "numbers = 1"),
+            (
+                format!("countdown = {{ numbers = 3, problems = 1000000000000000000, {countdown} }}"),
+                "problems",
+            ),
+            (
+                format!(
+                    "countdown = {{ numbers = 5, problems = 1, perturbation = \"target\", {countdown} }}"
+                ),
+                "between 2 and 4",
+            ),
+            (format!("chain = {{ steps = [5, 2], problems = 1, {chain} }}"), "fewest steps = 5"),
+            (format!("chain = {{ steps = [0, 2], problems = 1, {chain} }}"), "fewest steps = 0"),
+            (format!("chain = {{ steps = [1, 5000], problems = 1, {chain} }}"), "most steps = 5000"),
+            ("training = { problems = 0, seed = 1 }".into(), "problems = 0"),
+            ("word-problems = { problems = 100001, seed = 1 }".into(), "problems = 100001"),
+        ] {
+            let message = generator(&format!("it = {{ {text} }}")).check().unwrap_err();
+            assert!(message.contains(complaint), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_generator_gives_up_where_there_are_no_more_different_problems() {
+        for text in [
+            "countdown = { numbers = 2, problems = 5000, split = \"evaluation\", seed = 1 }",
+            "chain = { steps = [1, 1], problems = 5000, split = \"evaluation\", seed = 1 }",
+        ] {
+            let generator = generator(&format!("it = {{ {text} }}"));
+            assert_eq!(generator.check(), Ok(()));
+            let message = generator.problems().unwrap_err();
+            assert!(message.contains("different problems of 5000: ask for fewer"), "{message}");
+        }
+    }
 }

@@ -10,14 +10,11 @@ use std::path::{Path, PathBuf};
 
 use crate::energy::{LoggedWindow, read_energy};
 use crate::run_directory::{
-    Identity, Key, Manifest, RunDirectory, RunError, difference, file_error, for_each_record, key,
-    read_manifest,
+    Identity, Key, Manifest, RunDirectory, RunError, file_error, for_each_record, key, read_manifest,
 };
+use crate::same_run::{BUILD, difference};
 use crate::sampling::TaskInRun;
 use crate::shard::Shard;
-
-/// Provenance that must be equal: another version of the program may judge otherwise.
-const VERSION: [&str; 2] = ["isocost", "git_commit"];
 
 /// Why shards cannot be merged.
 #[derive(Debug, thiserror::Error)]
@@ -159,8 +156,9 @@ impl<'a> Merge<'a> {
                 },
             )?;
         }
-        self.join("activity.jsonl", out, |line| line)?;
-        self.join("steps.jsonl", out, |line| line)?;
+        for log in ["activity.jsonl", "steps.jsonl", "requests.jsonl"] {
+            self.join(log, out, |line| line)?;
+        }
         let doubt = self.doubt_of_energy()?;
         self.join("energy.jsonl", out, |line| match doubt {
             Some(doubt) => doubted(&line, doubt),
@@ -226,7 +224,7 @@ impl<'a> Part<'a> {
 
     fn check_like(&self, first: &Self) -> Result<(), MergeError> {
         let as_first = Identity { shard: first.manifest.identity.shard, ..self.manifest.identity.clone() };
-        let version = |part: &Self| VERSION.map(|key| part.manifest.provenance.get(key).cloned());
+        let version = |part: &Self| BUILD.map(|key| part.manifest.provenance.get(key).cloned());
         let what = difference(&as_first, &first.manifest.identity)
             .or_else(|| (self.shard.of() != first.shard.of()).then(|| "number of shards".into()))
             .or_else(|| (version(self) != version(first)).then(|| "version of the program".into()));

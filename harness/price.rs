@@ -12,12 +12,9 @@
 //! An API reads a problem's prompt once at the full price; the other n - 1 requests find it cached, if there is a
 //! cached price. What a verifier or reward model takes is charged to the cells that use it ([`Verifier`]).
 
-use std::fmt;
 use std::path::Path;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 const HOURS_PER_YEAR: f64 = 8766.0;
 
@@ -204,16 +201,19 @@ impl Price {
 impl Owned {
     fn check(self) -> Result<(), String> {
         let is_share = self.utilisation > 0.0 && self.utilisation <= 1.0;
-        if !is_share || self.life_years <= 0.0 || self.pue < 1.0 {
+        let (is_life, is_pue) = (self.life_years > 0.0, self.pue >= 1.0);
+        if !(is_share && is_life && is_pue) {
             return Err("[owned] needs a utilisation in (0, 1], a life above 0 and a PUE from 1".into());
         }
         let amounts = [self.resale_usd, self.price_usd - self.resale_usd, self.power_w, self.usd_per_kwh];
-        let are_amounts = amounts.iter().all(|amount| *amount >= 0.0 && amount.is_finite());
-        if are_amounts {
-            Ok(())
-        } else {
-            Err("[owned] has an amount below 0, or a resale above the price".into())
+        if !amounts.iter().all(|amount| *amount >= 0.0 && amount.is_finite()) {
+            return Err("[owned] has an amount below 0, or a resale above the price".into());
         }
+        // Each may be finite and the hour still not be, with a life of no time at all.
+        if self.life_years.is_finite() && self.usd_per_hour().is_finite() {
+            return Ok(());
+        }
+        Err("[owned] comes to no finite dollars an hour: mend its life, utilisation or PUE".into())
     }
 
     fn usd_per_hour(self) -> f64 {
@@ -249,37 +249,6 @@ fn is_date(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let digits = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
     parts.len() == 3 && parts.iter().all(digits) && parts.iter().map(|part| part.len()).eq([4, 2, 2])
-}
-
-/// An entry of a sweep's `prices`: a table, or the name of a built-in price or file.
-#[derive(Deserialize)]
-pub(crate) struct Entry(#[serde(deserialize_with = "written_or_named")] Price);
-
-impl Entry {
-    /// For a sweep's list.
-    pub(crate) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Price>, D::Error> {
-        Ok(Vec::<Self>::deserialize(deserializer)?.into_iter().map(|entry| entry.0).collect())
-    }
-}
-
-fn written_or_named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Price, D::Error> {
-    struct Either;
-    impl<'de> Visitor<'de> for Either {
-        type Value = Price;
-
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("the name of a price, or a table with one")
-        }
-
-        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Price, E> {
-            Price::open(name).map_err(E::custom)
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Price, A::Error> {
-            Price::deserialize(MapAccessDeserializer::new(map))
-        }
-    }
-    deserializer.deserialize_any(Either)
 }
 
 #[cfg(test)]
@@ -345,6 +314,23 @@ mod tests {
             let error = written(ways).unwrap_err();
             assert!(error.starts_with("price mine.toml: ") && error.contains(complaint), "{error}");
             assert_eq!(error.lines().count(), 1);
+        }
+        let owned = |[life, utilisation, pue]: [&str; 3]| {
+            written(&format!(
+                "[owned]\nprice_usd = 9\nresale_usd = 0\nlife_years = {life}\nutilisation = {utilisation}\n\
+                 power_w = 1\npue = {pue}\nusd_per_kwh = 1"
+            ))
+        };
+        assert!(owned(["4", "0.5", "1.2"]).is_ok());
+        for nonsense in [
+            ["nan", "0.5", "1.2"],
+            ["inf", "0.5", "1.2"],
+            ["1e-320", "0.5", "1.2"],
+            ["4", "nan", "1.2"],
+            ["4", "0.5", "nan"],
+            ["4", "0.5", "inf"],
+        ] {
+            assert!(owned(nonsense).unwrap_err().contains("[owned]"), "{nonsense:?}");
         }
         assert!(Price::open("no-such-price").unwrap_err().contains("h100-rented"));
     }

@@ -2,7 +2,8 @@
 //!
 //! A grader is mended after the runs it graded. The records hold the texts and the reference answers, so their outcomes can
 //! be computed anew; what changes is said answer by answer. Contract: the old records are kept beside the new under the
-//! old grader's version, the new ones appear whole or not at all, and nothing is written where nothing changed.
+//! old grader's version, the new ones appear whole or not at all, and nothing is written where nothing changed. Lines that are
+//! no records are set aside before, as `run` does, and counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -15,7 +16,7 @@ use crate::imported;
 use crate::judge::Judge;
 use crate::outcome::Outcome;
 use crate::record_line;
-use crate::run_directory::{RunError, file_error, lock, read_manifest};
+use crate::run_directory::{RunError, file_error, lock, read_manifest, set_torn_aside};
 use crate::trajectory::Trajectory;
 
 /// What grading again changed.
@@ -27,6 +28,8 @@ pub struct Regrading {
     pub versions: BTreeSet<String>,
     /// Answers whose outcome is another.
     pub changes: Vec<Change>,
+    /// Lines that were set aside because they were torn, damaged or doubled.
+    pub torn_lines: usize,
     /// Whether the records were written anew.
     pub is_written: bool,
 }
@@ -62,14 +65,15 @@ fn trajectories(run: &Path) -> Result<Regrading, RunError> {
     let manifest = read_manifest(run)?;
     let _lock = lock(run)?;
     let judges = judges(run, &manifest.identity.sweep.tasks)?;
+    let torn_lines = set_torn_aside(run)?;
     let path = run.join("trajectories.jsonl");
     let partial = path.with_extension("partial");
     let reader = BufReader::new(File::open(&path).map_err(file_error(&path))?);
     let mut writer = BufWriter::new(File::create(&partial).map_err(file_error(&partial))?);
-    let (mut done, mut is_other) = (Regrading::default(), false);
+    let (mut done, mut is_other) = (Regrading { torn_lines, ..Regrading::default() }, false);
     for line in reader.split(b'\n') {
         let line = line.map_err(file_error(&path))?;
-        // A damaged line is no record; it stays in the old file.
+        // None is left that is no record.
         let Ok(mut record) = record_line::record(&line) else { continue };
         if let Some(judge) = judges.get(&record.task) {
             is_other |= done.record(&mut record, judge);
@@ -168,7 +172,10 @@ impl Regrading {
 
 /// Keeps the old records under the version that graded them; what is kept already stays.
 fn keep(path: &Path, versions: &BTreeSet<String>) -> Result<(), RunError> {
+    // A record may come from anybody: of its word only what is fit for a file's name.
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
     let version = versions.iter().cloned().collect::<Vec<_>>().join("-");
+    let version: String = version.chars().filter(is_plain).take(64).collect();
     let kept = path.with_extension(format!("grader-{version}.jsonl"));
     if kept.exists() {
         return Ok(());

@@ -3,7 +3,7 @@
 //! Contract: a record is appended as one line and flushed before the next is begun, so a run killed at
 //! any moment has lost at most the line being written. Opening the directory again sets torn, damaged and
 //! doubled lines aside, says which trajectories are there, and refuses to go on with a manifest that measures
-//! anything else. A lock keeps a second process out.
+//! anything else, or as another build or on another device ([`crate::same_run`]). A lock keeps a second process out.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -16,6 +16,7 @@ use crate::engine::Activity;
 use crate::json_lines;
 use crate::record_line;
 use crate::records::{set_aside, survey};
+use crate::same_run::{Setting, check_same};
 use crate::shard::Shard;
 use crate::sweep::Sweep;
 use crate::trajectory::{SCHEMA, Trajectory};
@@ -70,6 +71,21 @@ pub enum RunError {
         path: PathBuf,
         /// What differs.
         what: String,
+    },
+    /// The run was begun by another build, or on another device.
+    #[error(
+        "{}: was begun with the {setting} {there}, and this is {here}: go on with the same {setting}, or choose another --out",
+        path.display()
+    )]
+    Elsewhere {
+        /// The directory.
+        path: PathBuf,
+        /// What differs.
+        setting: Setting,
+        /// What the run was begun with.
+        there: String,
+        /// What is here.
+        here: String,
     },
     /// Another process writes there.
     #[error("{}: another process is running there: wait for it, or choose another --out", path.display())]
@@ -129,7 +145,7 @@ impl RunDirectory {
         let lock = lock(path)?;
         let manifest_path = path.join("manifest.json");
         if manifest_path.exists() {
-            check_same(path, &read_manifest(path)?.identity, &manifest.identity)?;
+            check_same(path, &read_manifest(path)?, manifest)?;
         } else {
             write_whole(&manifest_path, &(pretty(manifest) + "\n"))?;
         }
@@ -237,7 +253,11 @@ pub fn read_manifest(path: &Path) -> Result<Manifest, RunError> {
             what: "record schema (another version wrote it)".into(),
         });
     }
-    serde_json::from_str(&text).map_err(|e| RunError::Malformed { path: file, message: e.to_string() })
+    let malformed = |message: String| RunError::Malformed { path: file.clone(), message };
+    let manifest: Manifest = serde_json::from_str(&text).map_err(|e| malformed(e.to_string()))?;
+    // It may be anybody's: what is made of it relies on what a sweep of this program's own keeps to.
+    manifest.identity.sweep.check_values().map_err(malformed)?;
+    Ok(manifest)
 }
 
 /// What the device did, as noted by every start of the run.
@@ -285,27 +305,6 @@ pub(crate) fn lock(path: &Path) -> Result<File, RunError> {
     }
 }
 
-fn check_same(path: &Path, there: &Identity, wanted: &Identity) -> Result<(), RunError> {
-    let mixed = |what| Err(RunError::Mixed { path: path.to_owned(), what });
-    difference(there, wanted).map_or(Ok(()), mixed)
-}
-
-/// What two runs measure differently.
-pub(crate) fn difference(there: &Identity, wanted: &Identity) -> Option<String> {
-    let another_model = wanted.models.iter().find(|(name, facts)| there.models.get(*name) != Some(facts));
-    if there.schema != wanted.schema {
-        Some("record schema (another version wrote it)".into())
-    } else if there.sweep != wanted.sweep {
-        Some("sweep".into())
-    } else if there.problems_sha256 != wanted.problems_sha256 {
-        Some("problem set (its hash differs)".into())
-    } else if there.shard != wanted.shard {
-        Some("part of the problems (--shard)".into())
-    } else {
-        another_model.map(|(name, _)| format!("model behind the name `{name}` (its hashes differ)"))
-    }
-}
-
 /// Whether no name leads to a file any more: what is written to it is lost.
 #[cfg(unix)]
 fn is_removed(file: &std::fs::Metadata) -> bool {
@@ -315,4 +314,34 @@ fn is_removed(file: &std::fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn is_removed(_: &std::fs::Metadata) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_manifest_whose_sweep_makes_no_sense_is_refused_with_its_name() {
+        let (folder, sweep) = (tempfile::tempdir().unwrap(), Sweep::open("quickstart").unwrap());
+        let identity = json!({ "schema": SCHEMA, "sweep": sweep, "problems_sha256": {}, "models": {} });
+        let whole = json!({ "identity": identity, "provenance": {} });
+        let read = |manifest: &serde_json::Value| {
+            std::fs::write(folder.path().join("manifest.json"), manifest.to_string()).unwrap();
+            read_manifest(folder.path())
+        };
+        assert!(read(&whole).is_ok());
+        for (place, value, complaint) in [
+            ("n", json!([0]), "n = 0"),
+            ("budgets", json!([]), "budgets is empty"),
+            ("models/0/budgets", json!([]), "budgets is empty"),
+            ("tasks/0/definition/sources/0/from", json!({ "path": "../x" }), "leads out"),
+        ] {
+            let mut spoilt = whole.clone();
+            *spoilt.pointer_mut(&format!("/identity/sweep/{place}")).unwrap() = value;
+            let message = read(&spoilt).unwrap_err().to_string();
+            assert!(message.contains("manifest.json: ") && message.contains(complaint), "{message}");
+        }
+    }
 }

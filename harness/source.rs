@@ -114,7 +114,7 @@ impl Source {
     /// All problems of the source; those without an id are numbered after `task`.
     pub(crate) fn problems(&self, task: &str, library: &Library) -> Result<Vec<Problem>, Unread> {
         if let Place::Generator(generator) = &self.from {
-            return Ok(generator.problems());
+            return generator.problems().map_err(|m| Unread::Broken(format!("{}: {m}", self.from)));
         }
         let path = library.file(&self.from)?;
         let broken = |message: String| Unread::Broken(format!("{}: {message}", path.display()));
@@ -145,6 +145,14 @@ impl Source {
 }
 
 impl Place {
+    /// Whether something can come from there, else what is wrong.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Generator(generator) => generator.check(),
+            _ => Ok(()),
+        }
+    }
+
     /// A task's file may come from anybody: the places that it names on this machine are inside the folders that are meant for it.
     pub(crate) fn leads_out(&self) -> bool {
         let is_inside = |name: &str| {

@@ -43,6 +43,14 @@ pub struct StepCost {
     pub per_cached_token_s: f64,
 }
 
+/// The largest price in a surface: far above any device's, and its products with any load stay finite.
+const LARGEST: f64 = 1e9;
+
+/// Whether a number is one that a step may cost.
+pub(crate) fn is_amount(amount: f64) -> bool {
+    (0.0..=LARGEST).contains(&amount)
+}
+
 /// A bend of the base.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +74,11 @@ pub struct Energy {
 }
 
 impl Energy {
+    /// Whether joules can be computed with it.
+    pub(crate) fn is_sound(&self) -> bool {
+        [self.watts, self.joules_per_fed_token, self.joules_per_attended_token].into_iter().all(is_amount)
+    }
+
     /// Joules of a step that takes `seconds`.
     pub fn joules(&self, load: &Load, seconds: f64) -> f64 {
         self.watts * seconds
@@ -103,9 +116,26 @@ impl StepCost {
         }
     }
 
+    /// Whether seconds can be computed with it, else what is wrong with it.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.base.is_empty() || self.base.windows(2).any(|pair| pair[0].fed_tokens >= pair[1].fed_tokens) {
+            return Err("the knots of its base do not ascend".into());
+        }
+        if !self.base.iter().map(|knot| knot.seconds).chain(self.prices()).all(is_amount) {
+            return Err(format!("a price of a step is not between 0 and {LARGEST}"));
+        }
+        Ok(())
+    }
+
     /// Seconds of a step.
     pub fn seconds(&self, load: &Load) -> f64 {
-        let prices = [
+        let parts: f64 = parts(load).iter().zip(self.prices()).map(|(part, price)| part * price).sum();
+        self.base_s(f64::from(load.fed_tokens)) + parts
+    }
+
+    /// Prices of the parts, in their order.
+    fn prices(&self) -> [f64; PARTS] {
+        [
             self.per_row_s,
             self.per_sampled_token_s,
             self.per_fork_s,
@@ -114,9 +144,7 @@ impl StepCost {
             self.per_token_of_a_row_s,
             self.per_pair_of_a_row_s,
             self.per_cached_token_s,
-        ];
-        let parts: f64 = parts(load).iter().zip(prices).map(|(part, price)| part * price).sum();
-        self.base_s(f64::from(load.fed_tokens)) + parts
+        ]
     }
 
     fn base_s(&self, fed: f64) -> f64 {

@@ -5,7 +5,7 @@
 //! of this engine, says so, and travels as a file. What it was fitted to and how well it predicts loads that it has not
 //! seen is part of it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +15,6 @@ use crate::roofline::{Bound, Rates, Traffic};
 use crate::step::{Load, Step};
 use crate::step_cost::{Energy, StepCost};
 
-/// Version of the file's form.
-pub const SCHEMA: u32 = 1;
 /// Of so many measured workloads one is held out for the error of the fit.
 const HELD_OUT: u32 = 3;
 
@@ -121,14 +119,6 @@ pub struct Surface {
     pub energy_points: Vec<EnergyPoint>,
 }
 
-/// A file of surfaces.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SurfaceFile {
-    schema: u32,
-    surfaces: Vec<Surface>,
-}
-
 /// Why there is no surface.
 #[derive(Debug, thiserror::Error)]
 pub enum SurfaceError {
@@ -205,26 +195,6 @@ impl Surface {
         load.rows <= self.range.rows
             && load.fed_tokens <= self.range.fed_tokens
             && mean_context(load) <= self.range.context_tokens as f64
-    }
-
-    /// Reads a file of surfaces.
-    ///
-    /// # Errors
-    /// [`SurfaceError::File`].
-    pub fn read_all(path: &Path) -> Result<Vec<Self>, SurfaceError> {
-        let error = |message: String| SurfaceError::File { path: path.to_owned(), message };
-        let text = std::fs::read_to_string(path).map_err(|e| error(e.to_string()))?;
-        let file: SurfaceFile = serde_json::from_str(&text).map_err(|e| error(e.to_string()))?;
-        if file.schema != SCHEMA {
-            return Err(error(format!("is of version {}, not {SCHEMA}", file.schema)));
-        }
-        Ok(file.surfaces)
-    }
-
-    /// The text of a file of surfaces.
-    pub fn write_all(surfaces: &[Self]) -> String {
-        let file = SurfaceFile { schema: SCHEMA, surfaces: surfaces.to_vec() };
-        serde_json::to_string(&file).expect("a surface is plain data") + "\n"
     }
 }
 
@@ -319,7 +289,7 @@ pub(crate) mod tests {
     }
 
     /// Overhead, staircase in tokens, attention, sampling, forks: shaped like a real device.
-    fn truth(load: &Load) -> f64 {
+    pub(crate) fn truth(load: &Load) -> f64 {
         let matrices = f64::from(load.fed_tokens).max(16.0) * 2e-5;
         let attention = load.attended_tokens as f64 * 3e-8;
         3e-4 + matrices + attention + f64::from(load.sampled_tokens) * 4e-6 + f64::from(load.forks) * 2e-5
@@ -338,24 +308,6 @@ pub(crate) mod tests {
         let crooked = |load: &Load| truth(load) * if load.rows == 12 { 2.0 } else { 1.0 };
         let error = Surface::fit(name(), points(crooked), None).unwrap().held_out.unwrap();
         assert!(error.max > 0.3, "{error:?}");
-    }
-
-    #[test]
-    fn a_surface_survives_its_file_and_an_unknown_field_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("surface.json");
-        let surface = Surface::fit(name(), points(truth), None).unwrap();
-        std::fs::write(&path, Surface::write_all(std::slice::from_ref(&surface))).unwrap();
-        let read = Surface::read_all(&path).unwrap().remove(0);
-        assert_eq!((&read.name, read.range, read.points.len()), (&surface.name, surface.range, 128));
-        for point in &surface.points {
-            let (wrote, read) = (surface.cost.seconds(&point.step.load), read.cost.seconds(&point.step.load));
-            assert!((read / wrote - 1.0).abs() < 1e-12);
-        }
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(!text.contains("null") && !text.contains("NaN"));
-        std::fs::write(&path, text.replacen("\"name\"", "\"colour\": 1, \"name\"", 1)).unwrap();
-        assert!(Surface::read_all(&path).unwrap_err().to_string().contains("colour"));
     }
 
     #[test]

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::cell::{Budget, Cell, Policy, Strategy};
 use crate::engine::{Sampling, Settings};
 use crate::model_facts::Lineage;
-use crate::price::{Entry, Price, Verifier};
+use crate::price::{Price, Verifier};
+use crate::price_entry::Entry;
 use crate::server::Server;
 use crate::task::{Task, TaskError};
 

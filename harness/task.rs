@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::built_in_tasks::BUILT_IN;
+use crate::cell::MOST_TOKENS;
 use crate::engine::Job;
 use crate::judge::Judge;
 use crate::kinship::Originals;
@@ -136,17 +137,26 @@ impl Task {
         let malformed = |message: String| TaskError::Malformed { name: name.to_owned(), message };
         let task: Self =
             toml::from_str(text).map_err(|error| malformed(crate::sweep::toml_message(text, &error)))?;
-        if !task.prompt.contains("{question}") {
-            return Err(malformed("`prompt` has no {question}".into()));
-        }
-        if task.sources.is_empty() || task.answer_tokens == 0 {
-            return Err(malformed("`sources` and `answer_tokens` must not be empty".into()));
-        }
-        if let Some(source) = task.sources.iter().find(|source| source.from.leads_out()) {
-            let remedy = "name a file inside the data folder or the working directory, without `..`";
-            return Err(malformed(format!("{} leads out of where a task may read: {remedy}", source.from)));
-        }
+        task.check().map_err(malformed)?;
         Ok(task)
+    }
+
+    /// Whether it can be asked, else what is wrong with it.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if !self.prompt.contains("{question}") {
+            return Err("`prompt` has no {question}".into());
+        }
+        if self.sources.is_empty() || self.answer_tokens == 0 {
+            return Err("`sources` and `answer_tokens` must not be empty".into());
+        }
+        if self.answer_tokens > MOST_TOKENS {
+            return Err(format!("`answer_tokens` is above {MOST_TOKENS}, more than any model can write"));
+        }
+        if let Some(source) = self.sources.iter().find(|source| source.from.leads_out()) {
+            let remedy = "name a file inside the data folder or the working directory, without `..`";
+            return Err(format!("{} leads out of where a task may read: {remedy}", source.from));
+        }
+        self.sources.iter().try_for_each(|source| source.from.check())
     }
 
     /// All problems from the first source that can be read, checked against its pin.

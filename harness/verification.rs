@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use crate::cell::Budget;
-use crate::engine::{Engine, EngineError, Generated, Job, Settings};
+use crate::engine::{Engine, EngineError, Generated, Settings};
 use crate::latency_rows::Asked;
 use crate::outcome::Outcome;
 use crate::problem::Problem;
@@ -47,8 +47,9 @@ pub struct CellCheck {
     /// Alone minus recorded, paired by problem; absent where there are too few problems for an interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy_difference: Option<Estimate>,
-    /// Mean seconds of a request, predicted.
-    pub e2e_predicted_s: f64,
+    /// Mean seconds of a request, predicted; absent where nothing could be predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2e_predicted_s: Option<f64>,
     /// Mean seconds of a request, measured: the median over repeats of each, then the mean.
     pub e2e_measured_s: f64,
     /// Mean joules of a request, predicted; absent without a meter.
@@ -120,12 +121,7 @@ pub fn run_alone(
 ) -> Result<Alone, EngineError> {
     let request = |engine: &mut dyn Engine, recorded: &Recorded| {
         let problem = recorded.problem;
-        let job = Job {
-            problem: problem.id.clone(),
-            instructions: task.instructions.clone(),
-            question: problem.question.clone(),
-            trajectories: recorded.trajectories.iter().map(|t| t.trajectory).collect(),
-        };
+        let job = task.job(problem, recorded.trajectories.iter().map(|t| t.trajectory).collect());
         let mut generated: Vec<Generated> = Vec::new();
         let activity = engine.sample(&[job], settings, &mut |one| {
             generated.push(one);
@@ -164,12 +160,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// Trajectories of a request as recorded, and as sampled alone.
 type Pair<'a> = (Vec<&'a Trajectory>, Vec<&'a Trajectory>);
 
-/// Compares a cell run alone with its records; seconds and joules of the prediction are per request.
+/// Compares a cell run alone with its records; seconds and joules, predicted and measured, are per request.
 pub fn compare(
     asked: &Asked,
     recorded: &[Recorded],
     alone: &Alone,
-    e2e_predicted_s: f64,
+    e2e_predicted_s: Option<f64>,
     joules: (Option<f64>, Option<f64>),
 ) -> CellCheck {
     let budget = asked.budget;
@@ -232,9 +228,10 @@ fn is_same(grid: &Trajectory, alone: &Trajectory, budget: Budget) -> bool {
 }
 
 impl CellCheck {
-    /// Predicted seconds over measured ones, minus 1.
-    pub fn e2e_error(&self) -> f64 {
-        self.e2e_predicted_s / self.e2e_measured_s - 1.0
+    /// Predicted seconds over measured ones, minus 1; `None` where either is missing.
+    pub fn e2e_error(&self) -> Option<f64> {
+        let error = self.e2e_predicted_s? / self.e2e_measured_s - 1.0;
+        error.is_finite().then_some(error)
     }
 
     /// Whether every completion was the recorded one.
@@ -249,17 +246,61 @@ impl CellCheck {
 }
 
 impl Verification {
-    /// The median size of the errors in seconds; `None` without cells.
-    pub fn median_e2e_error(&self) -> Option<f64> {
-        let errors = self.cells.iter().map(|cell| cell.e2e_error().abs()).collect();
-        (!self.cells.is_empty()).then(|| median(errors))
+    /// The median size of the errors in seconds, and the largest; `None` where nothing was predicted.
+    pub fn e2e_errors(&self) -> Option<(f64, f64)> {
+        let errors: Vec<f64> = self.cells.iter().filter_map(|cell| Some(cell.e2e_error()?.abs())).collect();
+        let worst = errors.iter().copied().reduce(f64::max)?;
+        Some((median(errors), worst))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{Activity, Job, Sampling};
     use std::collections::BTreeSet;
+
+    /// Generates nothing and remembers what it was asked.
+    struct Listening(Vec<Job>);
+
+    impl Engine for Listening {
+        fn sample(
+            &mut self,
+            jobs: &[Job],
+            _: &Settings,
+            _: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+        ) -> Result<Activity, EngineError> {
+            self.0.extend_from_slice(jobs);
+            Ok(Activity::default())
+        }
+
+        fn prompt_tokens(&self, _: &Job) -> Result<usize, EngineError> {
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn a_cell_run_alone_is_asked_what_the_run_was_asked() {
+        let task = Task::open("gsm8k").unwrap();
+        let problem =
+            Problem { id: "p".into(), question: "How many?".into(), gold: "1".into(), variant_of: None };
+        let model: ModelEntry = serde_json::from_str(r#"{"name": "m", "source": "s"}"#).unwrap();
+        let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, min_p: None };
+        let settings = Settings {
+            budgets: vec![Budget::Max],
+            policy: Default::default(),
+            answer_tokens: 9,
+            waits: 0,
+            sampling,
+            seed: 1,
+        };
+        let recorded = [Recorded { problem: &problem, trajectories: vec![] }];
+        let mut engine = Listening(vec![]);
+        run_alone(&mut engine, &model, &task, &settings, &recorded, 1).unwrap();
+        let asked = task.job(&problem, vec![]);
+        assert!(asked.question.contains("How many?") && asked.question != "How many?");
+        assert_eq!(engine.0, [asked.clone(), asked]);
+    }
 
     fn asked(model: usize, task: usize, budget: u32, n: u32) -> Asked {
         Asked {

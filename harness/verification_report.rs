@@ -9,16 +9,16 @@ pub fn findings(found: &Verification) -> Vec<String> {
     let cells = found.cells.len();
     let equal = found.cells.iter().filter(|cell| cell.tokens_are_equal()).count();
     let agree = found.cells.iter().filter(|cell| cell.accuracy_agrees()).count();
-    let Some(error) = found.median_e2e_error() else { return vec!["No cell was checked.".into()] };
-    let worst = found.cells.iter().map(|cell| cell.e2e_error().abs()).fold(0.0, f64::max);
+    if cells == 0 {
+        return vec!["No cell was checked.".into()];
+    }
+    let seconds = found.e2e_errors().map_or("nothing was predicted.".into(), |(median, worst)| {
+        format!("predictions are off by {} % in the median, {} % at most.", percent(median), percent(worst))
+    });
     vec![
         format!("Tokens: {equal} of {cells} cells equal the records, completion by completion."),
         format!("Accuracy: in {agree} of {cells} cells the paired 95 % interval of the difference holds 0."),
-        format!(
-            "Seconds: predictions are off by {} % in the median, {} % at most.",
-            percent(error),
-            percent(worst)
-        ),
+        format!("Seconds: {seconds}"),
     ]
 }
 
@@ -53,6 +53,7 @@ pub fn table(found: &Verification) -> Table {
 fn entries(cell: &CellCheck, joules: bool) -> Vec<String> {
     let alone = grouped(cell.tokens_alone) + if cell.tokens_are_equal() { "" } else { " !" };
     let share = |share: f64| format!("{share:.3}");
+    let amount = |amount: Option<f64>| amount.map_or(ABSENT.into(), significant);
     let mut entries = vec![
         cell.model.clone(),
         cell.task.clone(),
@@ -62,12 +63,11 @@ fn entries(cell: &CellCheck, joules: bool) -> Vec<String> {
         alone,
         share(cell.accuracy_recorded),
         share(cell.accuracy_alone),
-        significant(cell.e2e_predicted_s * 1e3),
+        amount(cell.e2e_predicted_s.map(|s| s * 1e3)),
         significant(cell.e2e_measured_s * 1e3),
-        format!("{:+.1}", cell.e2e_error() * 100.0),
+        cell.e2e_error().map_or(ABSENT.into(), |error| format!("{:+.1}", error * 100.0)),
     ];
     if joules {
-        let amount = |joules: Option<f64>| joules.map_or(ABSENT.into(), significant);
         entries.extend([amount(cell.joules_predicted), amount(cell.joules_measured)]);
     }
     entries
@@ -91,7 +91,7 @@ mod tests {
             accuracy_recorded: 0.5,
             accuracy_alone: 0.5,
             accuracy_difference: None,
-            e2e_predicted_s: predicted,
+            e2e_predicted_s: Some(predicted),
             e2e_measured_s: measured,
             joules_predicted: None,
             joules_measured: None,
@@ -102,10 +102,23 @@ mod tests {
     fn the_error_of_the_seconds_is_relative_and_its_median_is_reported() {
         let cells = vec![check(1.1, 1.0), check(0.98, 1.0), check(1.0, 2.0)];
         let verification = Verification { conditions: vec![], cells };
-        assert!((verification.median_e2e_error().unwrap() - 0.1).abs() < 1e-9);
+        assert!((verification.e2e_errors().unwrap().0 - 0.1).abs() < 1e-9);
         let text = table(&verification).terminal();
         assert!(text.contains("off by 10.0 % in the median, 50.0 % at most"), "{text}");
         assert!(text.contains("+10.0") && text.contains("-2.0") && !text.contains("energy"), "{text}");
+    }
+
+    #[test]
+    fn a_cell_without_a_prediction_has_none_and_not_one_of_0_seconds() {
+        let unknown = CellCheck { e2e_predicted_s: None, ..check(1.0, 1.0) };
+        let text = serde_json::to_string(&unknown).unwrap();
+        assert!(!text.contains("e2e_predicted_s"), "{text}");
+        assert_eq!(serde_json::from_str::<CellCheck>(&text).unwrap(), unknown);
+        let mut verification = Verification { conditions: vec![], cells: vec![unknown] };
+        assert!(table(&verification).terminal().contains("Seconds: nothing was predicted."));
+        verification.cells.push(check(1.1, 1.0));
+        let text = table(&verification).terminal();
+        assert!(text.contains("10.0 % in the median, 10.0 % at most") && !text.contains("-100"), "{text}");
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Files of tasks that are not on this machine: from the hub's cache, the hub, or their address.
 
+#[cfg(feature = "hub")]
+use std::io::Write;
 use std::path::PathBuf;
 
 use isocost_harness::source::{Fetch, Place};
 #[cfg(feature = "hub")]
 use isocost_models::bundled;
+#[cfg(feature = "hub")]
+use isocost_models::hub::Environment;
 
 #[cfg(feature = "hub")]
 use crate::log;
@@ -45,7 +49,7 @@ fn kept(url: &str) -> Result<PathBuf, String> {
     if path.is_file() {
         return Ok(path);
     }
-    if std::env::var_os("HF_HUB_OFFLINE").is_some_and(|value| value != "0") {
+    if Environment::read().is_ok_and(|environment| environment.offline) {
         return Err(format!("{url} was never fetched, and HF_HUB_OFFLINE is set"));
     }
     log::say(&format!("fetching {url}"));
@@ -56,10 +60,36 @@ fn kept(url: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
+/// Writes a file under a name of its own and renames it: whoever else fetches it meanwhile is not disturbed.
 #[cfg(feature = "hub")]
 fn store(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
-    std::fs::create_dir_all(path.parent().unwrap_or(path))?;
-    let partial = path.with_extension("partial");
-    std::fs::write(&partial, bytes)?;
-    std::fs::rename(&partial, path)
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder)?;
+    let mut partial = tempfile::NamedTempFile::new_in(folder)?;
+    partial.write_all(bytes)?;
+    partial.persist(path)?;
+    Ok(())
+}
+
+#[cfg(all(test, feature = "hub"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_whose_names_differ_only_in_their_ending_are_stored_at_the_same_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let texts =
+            ["json", "jsonl", "csv"].map(|ending| (folder.path().join(format!("x/a.{ending}")), ending));
+        for _ in 0..50 {
+            std::thread::scope(|scope| {
+                texts.iter().for_each(|(path, text)| {
+                    scope.spawn(|| store(path, text.repeat(10_000).as_bytes()).unwrap());
+                });
+            });
+            texts.iter().for_each(|(path, text)| {
+                assert_eq!(std::fs::read_to_string(path).unwrap(), text.repeat(10_000));
+            });
+        }
+        assert_eq!(std::fs::read_dir(folder.path().join("x")).unwrap().count(), 3, "nothing else is left");
+    }
 }

@@ -12,6 +12,7 @@ mod bench;
 mod calibrate;
 mod claims;
 mod cli;
+mod command_line;
 mod compare;
 mod complete;
 mod doctor;
@@ -53,6 +54,10 @@ use cli::{ClaimsCommand, Cli, Command, ModelsCommand, TasksCommand};
 
 fn main() -> ExitCode {
     let Cli { mut command, data } = Cli::parse();
+    // Before anything is said: errors are events too.
+    if let Command::Run(args) = &command {
+        log::set_format(args.log_format);
+    }
     let mut copies = WorkingCopies::default();
     let done = copies.check_out(command.run_directories());
     let done = done.and_then(|()| carried_out(command, &tasks::library(data), &copies));
@@ -87,7 +92,7 @@ fn carried_out(command: Command, library: &Library, copies: &WorkingCopies) -> a
         Command::Claims { runs, claim, plan: None } => claims::claims_of_runs(&runs, claim.as_deref()),
         Command::Report { run, price } => report::report(&run, &price).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => compare::compare(&args),
-        Command::Publish(args) => publish::publish(&args).map(|()| ExitCode::SUCCESS),
+        Command::Publish(args) => publish::publish(&args, library).map(|()| ExitCode::SUCCESS),
         Command::Table(args) => table::table(&args).map(|()| ExitCode::SUCCESS),
         Command::Score { run, show_disagreements } => score::score(&run, show_disagreements),
         Command::Import(args) => import::import(&args),

@@ -14,10 +14,11 @@ use isocost_harness::publication::{
 };
 use isocost_harness::row::Row;
 use isocost_harness::run_directory::write_whole;
+use isocost_harness::source::Library;
 use isocost_harness::table::Table;
 
 use crate::cli::PublishArgs;
-use crate::{report, table, workload};
+use crate::{command_line, report, table, workload};
 
 /// Files of a run that are published as they are, where they exist; `report` writes most of them.
 const FILES: [&str; 12] = [
@@ -48,8 +49,8 @@ const SCHEMAS: [(&str, &str); 2] = [
 ];
 
 /// Publishes a run, or makes the pages again.
-pub(crate) fn publish(args: &PublishArgs) -> Result<()> {
-    let run = args.run.as_deref().map(|run| publish_run(run, args)).transpose()?;
+pub(crate) fn publish(args: &PublishArgs, library: &Library) -> Result<()> {
+    let run = args.run.as_deref().map(|run| publish_run(run, args, library)).transpose()?;
     let all = publication::published(&args.into)?;
     if all.is_empty() {
         bail!("{}: holds no published run: isocost publish RUN puts one there", args.into.display());
@@ -68,9 +69,9 @@ pub(crate) fn publish(args: &PublishArgs) -> Result<()> {
 }
 
 /// Checks a run, makes its tables again, and copies it.
-fn publish_run(run: &Path, args: &PublishArgs) -> Result<Published> {
+fn publish_run(run: &Path, args: &PublishArgs, library: &Library) -> Result<Published> {
     let name = name_of(run, args)?;
-    let checked = check(run)?;
+    let checked = check(run, library)?;
     let rows = report::write(run, &[])?;
     let folder = args.into.join(&name);
     let partial = args.into.join(format!(".{name}.partial"));
@@ -213,7 +214,7 @@ fn lead(readme: &Path, folder: &Path, published: &Published) -> Result<()> {
         + &published.leading.markdown()
         + "\n"
         + &markdown_code_in("sh", &published.command);
-    let block = Splice { name: "leading-table", command: &command(), text: &text };
+    let block = Splice { name: "leading-table", command: &command_line::typed(), text: &text };
     let spliced = splice(&document, &block).with_context(|| readme.display().to_string())?;
     write_whole(readme, &spliced)?;
     eprintln!("wrote the leading table into {}", readme.display());
@@ -236,11 +237,6 @@ fn shown(readme: &Path, folder: &Path, published: &Published) -> String {
     };
     let pictures: String = published.pictures.iter().map(one).collect();
     if pictures.is_empty() { pictures } else { format!("<p>\n{pictures}</p>\n\n") }
-}
-
-/// This command, as it was typed.
-fn command() -> String {
-    std::env::args().skip(1).fold("isocost".to_owned(), |line, word| line + " " + &word)
 }
 
 #[cfg(feature = "hub")]

@@ -25,7 +25,7 @@ use crate::progress::{ModelProgress, Progress};
 use crate::so_far::SoFar;
 use crate::store::WorkingCopies;
 use crate::workload::Planned;
-use crate::{log, report, worker, workload};
+use crate::{command_line, log, report, worker, workload};
 
 /// A sweep being carried out.
 struct Sampling<'a> {
@@ -41,7 +41,6 @@ struct Sampling<'a> {
 
 /// Carries a sweep out and reports on it.
 pub(crate) fn run(args: &RunArgs, library: &Library, copies: &WorkingCopies) -> Result<ExitCode> {
-    log::set_format(args.log_format);
     let sweep = workload::sweep(&args.sweep, args.limit)?;
     let mut tasks = workload::tasks(&sweep, library)?;
     worker::check(&args.device)?;
@@ -83,8 +82,9 @@ impl Sampling<'_> {
         // The meters of this machine do not see a server.
         let mut unmetered = EnergyLog::without_meters(run.path());
         for (model, found) in models {
-            let rows = found.memory().map_or(self.sweep.rows, MemoryPlan::batch) * self.args.device.len();
-
+            // A server is one, however many devices there are here.
+            let here = |memory: &MemoryPlan| memory.batch() * self.args.device.len();
+            let rows = found.memory().map_or(self.sweep.rows, here);
             let is_here = found.is_here();
             let mut engine = self.engine(found)?;
             let energy = if is_here { &mut energy } else { &mut unmetered };
@@ -100,7 +100,7 @@ impl Sampling<'_> {
         if self.args.device.len() == 1 {
             return EnergyLog::start(run);
         }
-        eprintln!("energy is not measured with several devices: what each one used cannot be told apart");
+        log::say("energy is not measured with several devices: what each one used cannot be told apart");
         EnergyLog::without_meters(run)
     }
 
@@ -164,9 +164,7 @@ impl Sampling<'_> {
     fn conclude(&self, flow: ControlFlow<()>, done: usize, out: &Path) -> Result<ExitCode> {
         let args = self.args;
         if flow.is_break() {
-            let limit = args.limit.map_or(String::new(), |limit| format!(" --limit {limit}"));
-            let shard = args.shard.map_or(String::new(), |shard| format!(" --shard {shard}"));
-            let again = format!("isocost run {}{limit}{shard} --out {}", args.sweep, out.display());
+            let again = command_line::again(out, args.out.is_some());
             self.progress.say(&format!("stopped with {done} trajectories recorded; go on with: {again}"));
             return Ok(ExitCode::FAILURE);
         }

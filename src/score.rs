@@ -22,6 +22,12 @@ pub(crate) fn score(run: &Path, show_disagreements: bool) -> Result<ExitCode> {
     if show_disagreements {
         done.changes.iter().for_each(print);
     }
+    if done.torn_lines > 0 {
+        eprintln!(
+            "{} torn, damaged or doubled lines were set aside in torn.jsonl: go on with the run to sample them again",
+            done.torn_lines
+        );
+    }
     if done.is_written {
         eprintln!(
             "the old grading is kept beside the new; make tables again: isocost report {}",

@@ -116,7 +116,7 @@ impl Run<'_> {
         let of_model = self.records.iter().filter(|record| record.model == model.name);
         let tokens = |r: &Trajectory| {
             let answer = r.answers.iter().map(|a| a.answer_tokens).max().unwrap_or(0);
-            (r.prompt_tokens + r.reasoning_tokens + answer) as usize
+            [r.prompt_tokens, r.reasoning_tokens, answer].map(|tokens| tokens as usize).into_iter().sum()
         };
         of_model.map(tokens).max().unwrap_or(0) + 32
     }
@@ -141,8 +141,8 @@ impl Run<'_> {
         let windows = watch.cut();
         let valid = windows.iter().filter(|window| window.energy_valid).filter_map(|window| window.joules);
         let measured_j = valid.reduce(|a, b| a + b).map(|joules| joules / alone.runs as f64);
-        let (e2e_s, joules) = predicted.map_or((0.0, None), |(e2e_s, joules)| (e2e_s, joules));
-        Ok(compare(asked, &recorded, &alone, e2e_s, (joules, measured_j)))
+        let (e2e_s, joules) = predicted.unzip();
+        Ok(compare(asked, &recorded, &alone, e2e_s, (joules.flatten(), measured_j)))
     }
 
     /// The first n trajectories of the first problems that have them.

@@ -9,6 +9,9 @@ use isocost_models::crew::Crew;
 use isocost_models::device::DeviceChoice;
 use isocost_models::engine::LocalEngine;
 use isocost_models::worker::{Load, Reply, Request, read_request, serve, write_reply};
+use serde_json::json;
+
+use crate::log;
 
 /// Loads the model that the first line names and samples whatever the next ones ask.
 pub(crate) fn worker(device: DeviceChoice) -> Result<ExitCode> {
@@ -65,6 +68,9 @@ pub(crate) fn crew(devices: &[DeviceChoice], load: &Load) -> Result<Crew> {
     };
     let names: Vec<String> = devices.iter().map(ToString::to_string).collect();
     let crew = Crew::start(&names, command, load)?;
-    crew.workers().for_each(|(device, id)| eprintln!("worker on {device}: process {id}"));
+    for (device, id) in crew.workers() {
+        let text = || format!("worker on {device}: process {id}");
+        log::event("worker", json!({ "device": device, "process": id }), text);
+    }
     Ok(crew)
 }

@@ -25,6 +25,7 @@ use isocost_models::worker::Load;
 use jiff::Timestamp;
 
 use crate::claims::REGISTERED;
+use crate::command_line;
 use crate::progress::Downloads;
 use crate::tasks::subset;
 
@@ -236,15 +237,10 @@ pub(crate) fn provenance() -> BTreeMap<String, String> {
         ("git_tree", env!("ISOCOST_TREE").to_owned()),
         ("started", Timestamp::now().strftime("%FT%TZ").to_string()),
         ("host", host()),
-        ("command", command()),
+        ("command", command_line::typed()),
     ];
-    facts.map(|(key, value)| (key.to_owned(), value)).into()
-}
-
-/// The command line; of names that are no Unicode what can be shown.
-fn command() -> String {
-    let words = std::env::args_os().skip(1);
-    words.fold("isocost".to_owned(), |line, word| line + " " + &word.to_string_lossy())
+    let diff = option_env!("ISOCOST_DIFF").map(|hash| ("git_diff", hash.to_owned()));
+    facts.into_iter().chain(diff).map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// Where a sweep is run unless `--out` says otherwise.

@@ -7,18 +7,22 @@ use crate::verification::CellCheck;
 use crate::verification_report::findings;
 
 pub(super) fn figure(facts: &Facts) -> Option<Figure> {
-    let found = facts.verification.filter(|found| !found.cells.is_empty())?;
-    let mut models: Vec<&str> = found.cells.iter().map(|cell| cell.model.as_str()).collect();
+    let found = facts.verification?;
+    let mut models: Vec<&str> =
+        found.cells.iter().filter(|cell| point(cell).is_some()).map(|cell| cell.model.as_str()).collect();
+    if models.is_empty() {
+        return None;
+    }
     models.sort_by_key(|model| place(facts.rows, model));
     models.dedup();
     let of = |model: &&str| {
         let cells = found.cells.iter().filter(|cell| cell.model == **model);
         let at = place(facts.rows, model);
-        Series::new(model, Colour::Model(at), at, Form::Dots, cells.map(point).collect())
+        Series::new(model, Colour::Model(at), at, Form::Dots, cells.filter_map(point).collect())
     };
     let series: Vec<Series> = models.iter().filter_map(of).collect();
-    let both: Vec<f64> =
-        found.cells.iter().flat_map(|cell| [cell.e2e_measured_s, cell.e2e_predicted_s]).collect();
+    let points = found.cells.iter().filter_map(point);
+    let both: Vec<f64> = points.flat_map(|point| [point.x, point.y]).collect();
     let low = both.iter().copied().fold(f64::INFINITY, f64::min);
     let high = both.iter().copied().fold(0.0, f64::max);
     let axis = |title: &str| Axis::amounts(title, both.iter().copied(), seconds_tick);
@@ -40,16 +44,18 @@ pub(super) fn figure(facts: &Facts) -> Option<Figure> {
     })
 }
 
-fn point(cell: &CellCheck) -> Point {
+/// A cell with both times.
+fn point(cell: &CellCheck) -> Option<Point> {
+    let (predicted_s, error) = (cell.e2e_predicted_s?, cell.e2e_error()?);
     let says = format!(
         "{} on {}, budget {}, n = {}\npredicted {}, measured {} ({:+.1} %)",
         cell.model,
         cell.task,
         cell.budget,
         cell.n,
-        seconds(cell.e2e_predicted_s),
+        seconds(predicted_s),
         seconds(cell.e2e_measured_s),
-        cell.e2e_error() * 100.0
+        error * 100.0
     );
-    Point { x: cell.e2e_measured_s, y: cell.e2e_predicted_s, weight: 1.0, says, ..Point::default() }
+    Some(Point { x: cell.e2e_measured_s, y: predicted_s, weight: 1.0, says, ..Point::default() })
 }

@@ -1,14 +1,19 @@
 //! Whether a run is fit to be published: whole, of this version, and made by a build that can be had again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::problem::{Problem, ProblemSet};
 use crate::record_line;
 use crate::run_directory::{Key, Manifest, RunError, file_error, key, read_manifest};
+use crate::shard::Shard;
+use crate::source::Library;
+use crate::sweep::TaskEntry;
+use crate::task::TaskError;
 use crate::trajectory::{SCHEMA, Trajectory};
 
 /// A run that may be published.
@@ -48,6 +53,28 @@ pub enum Unfit {
         /// What is wrong.
         message: String,
     },
+    /// It is a part of a run.
+    #[error("{}: is shard {shard} of a run: merge all shards, and publish the whole", path.display())]
+    Shard {
+        /// The run.
+        path: PathBuf,
+        /// Which part.
+        shard: Shard,
+    },
+    /// One of its tasks cannot be opened here.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The problems here are not those that were sampled.
+    #[error(
+        "{}: task {task}: its problems on this machine are not those of the run (another hash): bring the same files here",
+        path.display()
+    )]
+    Problems {
+        /// The run.
+        path: PathBuf,
+        /// The task.
+        task: String,
+    },
     /// Trajectories are missing.
     #[error("{}: {message}: go on with it: isocost run ... --out {}", path.display(), path.display())]
     Incomplete {
@@ -58,18 +85,21 @@ pub enum Unfit {
     },
 }
 
-/// Reads all of a run and checks it.
+/// Reads all of a run and checks it; which problems it must have the library says.
 ///
 /// # Errors
 /// [`Unfit`], one line with the remedy.
-pub fn check(path: &Path) -> Result<Checked, Unfit> {
+pub fn check(path: &Path, library: &Library) -> Result<Checked, Unfit> {
     let manifest = read_manifest(path)?;
     let tree = manifest.provenance.get("git_tree").map_or("unknown", String::as_str);
     if tree != "clean" {
         return Err(Unfit::Dirty { path: path.to_owned(), tree: tree.to_owned() });
     }
+    if let Some(shard) = manifest.identity.shard {
+        return Err(Unfit::Shard { path: path.to_owned(), shard });
+    }
     let (keys, records_sha256) = records(&path.join("trajectories.jsonl"))?;
-    check_complete(path, &manifest, &keys)?;
+    check_complete(path, &manifest, &keys, library)?;
     Ok(Checked { manifest, trajectories: keys.len(), records_sha256 })
 }
 
@@ -110,31 +140,45 @@ fn sound(record: &Trajectory) -> Result<(), String> {
     Ok(())
 }
 
-/// Every series of the sweep has every trajectory of the same problems.
-fn check_complete(path: &Path, manifest: &Manifest, keys: &BTreeSet<Key>) -> Result<(), Unfit> {
+/// Every series of the sweep has every trajectory of every problem.
+fn check_complete(
+    path: &Path,
+    manifest: &Manifest,
+    keys: &BTreeSet<Key>,
+    library: &Library,
+) -> Result<(), Unfit> {
     let sweep = &manifest.identity.sweep;
-    let mut found: BTreeMap<(&str, &str, u32), BTreeMap<&str, u32>> = BTreeMap::new();
-    for (model, task, waits, problem, _) in keys {
-        *found.entry((model, task, *waits)).or_default().entry(problem).or_default() += 1;
-    }
-    let incomplete = |message: String| Err(Unfit::Incomplete { path: path.to_owned(), message });
-    for task in &sweep.tasks {
-        let problems = found.iter().filter(|((_, of, _), _)| *of == task.name).map(|(_, p)| p.len()).max();
+    for entry in &sweep.tasks {
+        let set = problems(path, manifest, entry, library)?;
         for model in &sweep.models {
             for waits in sweep.series(model) {
-                let series = found.get(&(model.name.as_str(), task.name.as_str(), waits));
-                let whole = series.map_or(0, |problems| {
-                    problems.values().filter(|count| **count >= sweep.trajectories()).count()
-                });
-                let wanted = task.problems.or(problems).unwrap_or(1).min(problems.unwrap_or(1)).max(1);
+                let key = |id: &String, t| (model.name.clone(), entry.name.clone(), waits, id.clone(), t);
+                let is_whole =
+                    |p: &&Problem| (0..sweep.trajectories()).all(|t| keys.contains(&key(&p.id, t)));
+                let (whole, wanted) = (set.problems().iter().filter(is_whole).count(), set.problems().len());
                 if whole < wanted {
-                    return incomplete(format!(
-                        "{whole} of {wanted} problems are complete for {} on {} (waits {waits})",
-                        model.name, task.name
-                    ));
+                    let of = format!("{} on {} (waits {waits})", model.name, entry.name);
+                    let message = format!("{whole} of {wanted} problems are complete for {of}");
+                    return Err(Unfit::Incomplete { path: path.to_owned(), message });
                 }
             }
         }
     }
     Ok(())
+}
+
+/// The problems that the run was to sample of a task, which must be on this machine for that.
+fn problems(
+    path: &Path,
+    manifest: &Manifest,
+    entry: &TaskEntry,
+    library: &Library,
+) -> Result<ProblemSet, Unfit> {
+    let sweep = &manifest.identity.sweep;
+    let set = entry.task()?.subset(entry.problems.unwrap_or(usize::MAX), sweep.seed, library)?;
+    let recorded = manifest.identity.problems_sha256.get(&entry.name);
+    if recorded.is_some_and(|hash| hash == set.sha256()) {
+        return Ok(set);
+    }
+    Err(Unfit::Problems { path: path.to_owned(), task: entry.name.clone() })
 }

@@ -2,36 +2,71 @@
 
 use std::collections::BTreeSet;
 
-use super::{ModelEntry, Sweep};
-use crate::cell::{Budget, Policy};
+use super::{ModelEntry, Sweep, TaskEntry};
+use crate::cell::{Budget, MOST_TOKENS, Policy};
 use crate::engine::Sampling;
 use crate::price::{Price, Verifier};
+use crate::task::Task;
+
+/// Ten times what published studies of repeated sampling draw of a problem. What is beyond is a slip of the pen, which would
+/// only be seen once memory is full; so are the next two.
+const MOST_TRAJECTORIES: u32 = 100_000;
+/// Rows of a batch: more than any device holds.
+const MOST_ROWS: usize = 65_536;
+/// Forced continuations of a thought.
+const MOST_WAITS: u32 = 1_000;
 
 impl Sweep {
     /// Whether it can be carried out, else what is wrong with it.
     pub(super) fn check(&self) -> Result<(), String> {
+        check_names("model", self.models.iter().map(|m| &m.name))?;
+        check_names("task", self.tasks.iter().map(|t| &t.name))?;
+        self.check_values()
+    }
+
+    /// The same but for names, which are escaped wherever they are shown: what a manifest from anywhere must be for numbers
+    /// to be made of its run.
+    pub(crate) fn check_values(&self) -> Result<(), String> {
         check_budgets(&self.budgets)?;
         for model in &self.models {
             model.budgets.as_ref().map_or(Ok(()), |budgets| check_budgets(budgets))?;
             self.check_server(model).map_err(|message| format!("model `{}`: {message}", model.name))?;
         }
+        self.check_counts()?;
+        self.check_waits()?;
+        if self.strategies.is_empty() {
+            return Err("strategies must not be empty".into());
+        }
+        self.tasks.iter().try_for_each(check_definition)?;
+        check_prices(self.all_prices(), self.verifier.as_ref())?;
+        check_sampling(&self.sampling)
+    }
+
+    fn check_counts(&self) -> Result<(), String> {
         check_ascending("n", &self.n)?;
         if self.n.contains(&0) {
             return Err("n = 0: n counts completions, from 1".into());
         }
-        if self.trajectories.is_some_and(|t| t < self.largest_n()) {
+        if self.trajectories() < self.largest_n() {
             return Err(format!("trajectories must be at least the largest n, {}", self.largest_n()));
         }
-        if self.rows == 0 || self.strategies.is_empty() {
-            return Err("rows and strategies must not be empty".into());
+        if self.trajectories() > MOST_TRAJECTORIES {
+            return Err(format!("n and trajectories are at most {MOST_TRAJECTORIES}"));
         }
+        if !(1..=MOST_ROWS).contains(&self.rows) {
+            return Err(format!("rows = {}: a batch has 1 to {MOST_ROWS} rows", self.rows));
+        }
+        Ok(())
+    }
+
+    fn check_waits(&self) -> Result<(), String> {
         if self.waits.contains(&0) || self.waits.iter().collect::<BTreeSet<_>>().len() != self.waits.len() {
             return Err("waits: each series needs its own count, from 1".into());
         }
-        check_names("model", self.models.iter().map(|m| &m.name))?;
-        check_names("task", self.tasks.iter().map(|t| &t.name))?;
-        check_prices(self.all_prices(), self.verifier.as_ref())?;
-        check_sampling(&self.sampling)
+        if self.waits.iter().any(|waits| *waits > MOST_WAITS) {
+            return Err(format!("waits are at most {MOST_WAITS}"));
+        }
+        Ok(())
     }
 
     /// A server is asked for nothing that it cannot do exactly.
@@ -69,7 +104,17 @@ impl Sweep {
 }
 
 fn check_budgets(budgets: &[Budget]) -> Result<(), String> {
-    check_ascending("budgets", budgets)
+    check_ascending("budgets", budgets)?;
+    let too_long = |budget: &&Budget| matches!(budget, Budget::Tokens(tokens) if *tokens > MOST_TOKENS);
+    budgets.iter().find(too_long).map_or(Ok(()), |budget| {
+        Err(format!("budget {budget} is above {MOST_TOKENS}, more than any model can think: write \"max\""))
+    })
+}
+
+/// A task that came with the sweep, and not from a file of its own.
+fn check_definition(entry: &TaskEntry) -> Result<(), String> {
+    let checked = entry.definition.as_ref().map_or(Ok(()), Task::check);
+    checked.map_err(|message| format!("task {}: {message}", entry.name))
 }
 
 fn check_ascending<T: PartialOrd + std::fmt::Debug>(what: &str, values: &[T]) -> Result<(), String> {
@@ -126,4 +171,30 @@ fn check_sampling(sampling: &Sampling) -> Result<(), String> {
         return Err("top_k counts from 1; top_p and min_p lie between 0 and 1".into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_that_no_machine_could_carry_out_are_refused_before_it_tries() {
+        let quickstart = serde_json::to_value(Sweep::open("quickstart").unwrap()).unwrap();
+        for (place, value, complaint) in [
+            ("/budgets/6", u64::from(u32::MAX), "budget 4294967295 is above 10000000"),
+            ("/n/7", 100_001, "at most 100000"),
+            ("/trajectories", 100_001, "at most 100000"),
+            ("/rows", 0, "1 to 65536 rows"),
+            ("/rows", u64::MAX, "1 to 65536 rows"),
+            ("/tasks/0/definition/answer_tokens", u64::from(u32::MAX), "`answer_tokens` is above 10000000"),
+        ] {
+            let mut spoilt = quickstart.clone();
+            *spoilt.pointer_mut(place).unwrap() = value.into();
+            let spoilt: Sweep = serde_json::from_value(spoilt).unwrap();
+            let message = spoilt.check().unwrap_err();
+            assert!(message.contains(complaint), "{message}");
+        }
+        let waits = Sweep { waits: vec![1_001], ..Sweep::open("quickstart").unwrap() };
+        assert!(waits.check().unwrap_err().contains("at most 1000"));
+    }
 }

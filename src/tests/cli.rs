@@ -116,7 +116,7 @@ fn a_run_is_verified_cell_by_cell_and_replayed_on_its_surface() {
     );
     // How far the seconds are off is for an idle machine to say; that replay takes the scheduler's steps is tested
     // exactly, in models/tests/steps.rs.
-    let ratios = found.cells.iter().map(|c| c.e2e_predicted_s / c.e2e_measured_s);
+    let ratios = found.cells.iter().map(|c| c.e2e_predicted_s.unwrap() / c.e2e_measured_s);
     assert!(ratios.into_iter().all(|ratio| (0.01..100.0).contains(&ratio)), "{text}");
     let report = std::fs::read_to_string(folder.path().join("a/report.md")).unwrap();
     assert!(
@@ -185,14 +185,16 @@ fn one_pass_takes_fewer_tokens_than_cell_by_cell_and_gives_the_same_answers() {
 #[test]
 fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
     let folder = folder_with("small.toml", SWEEP);
-    let child = isocost(&["run", "small.toml", "--out", "a"], folder.path()).spawn().unwrap();
+    let asked = ["run", "small.toml", "--device", "cpu", "--data", "my data", "--out", "a"];
+    let child = isocost(&asked, folder.path()).spawn().unwrap();
     while !std::fs::metadata(folder.path().join("a/trajectories.jsonl")).is_ok_and(|m| m.len() > 0) {
         std::thread::sleep(Duration::from_millis(2));
     }
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    assert!(stderr(&output).contains("go on with: isocost run small.toml --out a"), "{}", stderr(&output));
+    let again = "go on with: isocost run small.toml --device cpu --data 'my data' --out a";
+    assert!(stderr(&output).contains(again), "{}", stderr(&output));
     assert!(run(folder.path(), "a").status.success());
     assert_eq!(records(&folder.path().join("a")).len(), 18 * 4);
 }

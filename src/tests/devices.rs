@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use program::{folder_with, isocost, ran, records, stderr};
+use serde_json::Value;
 
 const SWEEP: &str = r#"
 name = "shared"
@@ -74,4 +75,34 @@ fn devices_that_make_no_list_are_refused() {
         assert!(stderr(&output).contains(expected), "{}", stderr(&output));
         assert!(!folder.path().join("out").exists());
     }
+}
+
+#[test]
+fn a_run_goes_on_where_it_was_begun_and_nowhere_else() {
+    let folder = folder_with("shared.toml", SWEEP);
+    let on = |device: &str| {
+        ran(&["run", "shared.toml", "--limit", "1", "--device", device, "--out", "out"], folder.path())
+    };
+    assert!(on("cpu").status.success());
+    let refused = on("cpu,cpu");
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    let said = stderr(&refused);
+    assert!(said.contains("out: was begun with the device cpu, ") && said.contains("2 workers"), "{said}");
+    assert!(on("cpu").status.success(), "the same device goes on");
+}
+
+#[test]
+fn every_line_of_a_json_log_is_an_event_whatever_it_is_about() {
+    let folder = folder_with("shared.toml", SWEEP);
+    let logged = |args: &[&str]| {
+        let output = ran(&[&["run", "shared.toml", "--log-format", "json"], args].concat(), folder.path());
+        let event = |line: &str| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("{line}"));
+        stderr(&output).lines().map(event).collect::<Vec<_>>()
+    };
+    let events = logged(&["--limit", "1", "--device", "cpu,cpu", "--out", "out"]);
+    let workers = events.iter().filter(|event| event["event"] == "worker" && event["device"] == "cpu");
+    assert_eq!(workers.filter(|event| event["process"].is_u64()).count(), 2, "{events:?}");
+    // A run's place is looked at before the run is.
+    let events = logged(&["--out", "nowhere://bucket/run"]);
+    assert!(events.last().is_some_and(|event| event["event"] == "error"), "{events:?}");
 }

@@ -136,15 +136,17 @@ fn a_task_file_runs_end_to_end_and_its_run_is_graded_again() {
     let other = unsealed(&text).replace("\"outcome\":\"correct\"", "\"outcome\":\"error\"");
     let other = other
         .replace("\"outcome\":\"wrong\"", "\"outcome\":\"error\"")
-        .replace("\"grader\":\"2\"", "\"grader\":\"1\"");
-    std::fs::write(&path, &other).unwrap();
+        .replace("\"grader\":\"2\"", "\"grader\":\"1/x\"");
+    std::fs::write(&path, format!("{other}{{\"torn")).unwrap();
     let changed = isocost(&["score", "run", "--show-disagreements"], folder.path(), "");
     let said = stdout(&changed);
-    assert!(said.contains("graded by version 1, now by 2") && said.contains("error -> "), "{said}");
+    assert!(said.contains("graded by version 1/x, now by 2") && said.contains("error -> "), "{said}");
+    assert!(stderr(&changed).contains("1 torn, damaged or doubled lines"), "{}", stderr(&changed));
+    assert_eq!(std::fs::read_to_string(folder.path().join("run/torn.jsonl")).unwrap(), "{\"torn\n");
     assert!(said.contains("── d sums s") && said.contains("gold"), "{said}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "the first grading is back");
     assert_eq!(
-        std::fs::read_to_string(folder.path().join("run/trajectories.grader-1.jsonl")).unwrap(),
+        std::fs::read_to_string(folder.path().join("run/trajectories.grader-1x.jsonl")).unwrap(),
         other
     );
     assert!(isocost(&["report", "run"], folder.path(), "").status.success());

@@ -394,3 +394,19 @@ fn an_upload_without_a_good_token_says_so_and_shows_no_token() {
     fails(&publish("test/run", &[("HF_TOKEN", TOKEN), ("HF_HUB_OFFLINE", "1")]), &["HF_HUB_OFFLINE"]);
     assert!(place.hub.repository("datasets/test/run").is_none());
 }
+
+#[test]
+fn offline_means_the_same_for_an_address_as_for_the_hub() {
+    let place = Place::new();
+    let task = "name = \"t\"\nwhy = \"a test\"\nlicence = \"MIT\"\nanswer_tokens = 9\njudge = \"countdown\"\n\
+                [[sources]]\nfrom = { url = \"http://127.0.0.1:9/t.jsonl\" }\n\
+                fields = { question = \"q\", gold = \"a\" }\n";
+    std::fs::write(place.path("t.toml"), task).unwrap();
+    for (value, is_offline) in [("1", true), ("ON", true), ("false", false), ("", false), ("0", false)] {
+        let cache = place.path("cache");
+        let variables = [("HF_HUB_OFFLINE", value), ("XDG_CACHE_HOME", cache.to_str().unwrap())];
+        let output = place.isocost(&["tasks", "preview", "t.toml"], &variables);
+        let message = fails(&output, &["http://127.0.0.1:9/t.jsonl"]);
+        assert_eq!(message.contains("HF_HUB_OFFLINE is set"), is_offline, "{value}: {message}");
+    }
+}

@@ -238,6 +238,19 @@ fn a_published_run_is_whole_listed_and_leads_the_readme() {
     assert_eq!(read("results/index.html"), before);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_name_that_is_no_unicode_leads_the_readme_as_far_as_it_can_be_shown() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = workplace();
+    let name = std::ffi::OsStr::from_bytes(b"a \xff");
+    std::fs::rename(folder.path().join("a"), folder.path().join(name)).unwrap();
+    let mut publish = program::isocost(&["publish", "--name", "first"], folder.path());
+    succeeds(&publish.arg(name).output().unwrap());
+    let readme = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
+    assert!(readme.contains("isocost publish --name first 'a \u{fffd}'"), "{readme}");
+}
+
 #[test]
 fn what_was_published_and_then_changed_by_hand_is_refused() {
     let folder = workplace();
@@ -281,6 +294,29 @@ fn a_run_that_is_not_fit_is_refused_with_the_remedy() {
     std::fs::write(unmarked.path().join("README.md"), "# Ours\n").unwrap();
     let output = ran(&["publish", "a"], unmarked.path());
     fails(&output, &["README.md", "<!-- isocost:leading-table -->"]);
+}
+
+#[test]
+fn a_shard_is_not_published_as_a_whole_run() {
+    let shard = after("a/manifest.json", |text| {
+        text.replacen("\"identity\": {", "\"identity\": { \"shard\": \"1/2\",", 1)
+    });
+    fails(&shard, &["a: is shard 1/2 of a run", "merge all shards"]);
+}
+
+#[test]
+fn a_run_that_lacks_whole_problems_or_has_others_is_not_published() {
+    let records = "a/trajectories.jsonl";
+    let without_a_problem = |text: String| {
+        let problem = text.split("\"problem\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let kept = text.lines().filter(|line| !line.contains(&format!("\"problem\":\"{problem}\"")));
+        kept.map(|line| line.to_owned() + "\n").collect()
+    };
+    fails(&after(records, without_a_problem), &["9 of 10 problems are complete", "go on with it"]);
+    fails(&after(records, |_| String::new()), &["0 of 10 problems are complete"]);
+    let other =
+        after("a/manifest.json", |text| text.replacen("\"countdown-3\": \"", "\"countdown-3\": \"0", 1));
+    fails(&other, &["task countdown-3", "another hash"]);
 }
 
 /// The example of the program's own help stays true.

@@ -4,6 +4,7 @@ mod program;
 
 use std::path::Path;
 
+use isocost_harness::request_log::{Attempt, append_attempts, read_attempts};
 use isocost_harness::run_directory::{read_activity, read_manifest};
 use isocost_harness::step_log::read_steps;
 use program::{folder_with, ran, records};
@@ -64,6 +65,11 @@ fn shards_merged_are_the_run_that_was_never_split() {
         sampled(folder.path(), &["--shard", shard, "--out", out]);
         assert!(!at(out).join("report.md").exists(), "a part is not reported as if it were all");
     }
+    // As if a server had been asked, once for each part, but for the last.
+    for (run, problem) in [("a", "p1"), ("b", "p2")] {
+        let attempt = Attempt { problem: problem.into(), attempt: 1, ..Attempt::default() };
+        append_attempts(&at(run), "s", "countdown-3", [attempt].into_iter()).unwrap();
+    }
     let output = ran(&["merge", "c", "a", "b", "--out", "merged"], folder.path());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(records(&at("merged")), records(&at("whole")));
@@ -76,6 +82,9 @@ fn shards_merged_are_the_run_that_was_never_split() {
     assert_eq!(steps("merged"), parts().map(steps).sum::<usize>());
     let notes = |run: &str| read_activity(&at(run)).unwrap().len();
     assert_eq!(notes("merged"), parts().map(notes).sum::<usize>());
+    let attempts = read_attempts(&at("merged")).unwrap();
+    let asked: Vec<&str> = attempts.iter().map(|logged| logged.attempt.problem.as_str()).collect();
+    assert_eq!(asked, ["p1", "p2"], "what was paid for is in the whole");
     assert!(at("merged/report.md").exists() && at("merged/cells.csv").exists());
     // What is merged is a run like any other: it goes on, and there is nothing left to do.
     sampled(folder.path(), &["--out", "merged"]);

@@ -138,6 +138,8 @@ impl Undisturbed {
 pub(crate) struct Subject {
     place: tempfile::TempDir,
     out: PathBuf,
+    /// Where it runs: a run goes on where it was begun.
+    device: &'static str,
     /// What was whole on the disk after a fault; it must be there, to the last digit, at the end.
     remembered: BTreeMap<Key, Trajectory>,
     runs: usize,
@@ -148,7 +150,7 @@ impl Subject {
     pub(crate) fn new(sweep: &str) -> Self {
         let place = folder_with("small.toml", sweep);
         let out = place.path().join("out");
-        Self { place, out, remembered: BTreeMap::new(), runs: 0, faults: 0 }
+        Self { place, out, device: "auto", remembered: BTreeMap::new(), runs: 0, faults: 0 }
     }
 
     pub(crate) fn usual() -> Self {
@@ -158,6 +160,11 @@ impl Subject {
     /// Its run directory is somewhere else.
     pub(crate) fn into(self, out: PathBuf) -> Self {
         Self { out, ..self }
+    }
+
+    /// It runs on other devices, from the first process on.
+    pub(crate) fn on(&mut self, device: &'static str) {
+        self.device = device;
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -182,7 +189,8 @@ impl Subject {
     /// The program, asked to run the sweep.
     pub(crate) fn command(&mut self, args: &[&str]) -> Command {
         self.runs += 1;
-        let mut command = self.asked(&[&["run", "small.toml"], args, &["--out"]].concat());
+        let mut command =
+            self.asked(&[&["run", "small.toml", "--device", self.device], args, &["--out"]].concat());
         command.arg(&self.out);
         command
     }

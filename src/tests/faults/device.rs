@@ -1,12 +1,11 @@
 //! Devices that are lost, and memory that runs out.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::process::Stdio;
 
 use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
-use isocost_harness::run_directory::{Identity, Manifest, RunDirectory, read_manifest};
+use isocost_harness::run_directory::{Manifest, RunDirectory, read_manifest};
 use isocost_harness::sampling::{TaskInRun, sample_task};
 use isocost_harness::source::Library;
 use isocost_models::bundled;
@@ -22,7 +21,8 @@ pub(crate) fn worker_killed(effort: Effort) -> Account {
     let (mut chance, mut account) = (Chance::new("worker killed"), Account::default());
     while account.faults < effort.of(1, 10) {
         let mut subject = Subject::usual();
-        let mut child = subject.start(&["--device", "cpu,cpu"]);
+        subject.on("cpu,cpu");
+        let mut child = subject.start(&[]);
         while workers(&subject).len() < 2 && child.try_wait().unwrap().is_none() {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
@@ -82,16 +82,16 @@ pub(crate) fn fails_in_a_call(effort: Effort) -> Account {
     let mut engine = LocalEngine::load_on_cpu(&folder, 8).unwrap();
     for _ in 0..effort.of(1, 8) {
         let mut subject = Subject::usual();
-        // The program begins the run; only its identity is wanted here.
+        // The program begins the run; only its manifest is wanted here.
         let mut child = subject.command(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         while !subject.file("trajectories.jsonl").exists() {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        let identity = read_manifest(subject.out()).unwrap().identity;
+        let manifest = read_manifest(subject.out()).unwrap();
         let after = chance.below(30);
-        let error = sampled(&mut engine, after, &identity, &subject);
+        let error = sampled(&mut engine, after, &manifest, &subject);
         assert!(error.contains("the device failed"), "{error}");
         subject.fault();
         account.add(subject.finish(Undisturbed::usual()));
@@ -100,10 +100,9 @@ pub(crate) fn fails_in_a_call(effort: Effort) -> Account {
 }
 
 /// Samples until the device fails; what is said then.
-fn sampled(engine: &mut LocalEngine, after: usize, identity: &Identity, subject: &Subject) -> String {
-    let sweep = &identity.sweep;
-    let manifest = Manifest { identity: identity.clone(), provenance: BTreeMap::new() };
-    let mut run = RunDirectory::open(subject.out(), &manifest).unwrap();
+fn sampled(engine: &mut LocalEngine, after: usize, manifest: &Manifest, subject: &Subject) -> String {
+    let sweep = &manifest.identity.sweep;
+    let mut run = RunDirectory::open(subject.out(), manifest).unwrap();
     let entry = &sweep.tasks[0];
     let task = entry.task().unwrap();
     let problems = task.subset(entry.problems.unwrap(), sweep.seed, &Library::default()).unwrap();

@@ -46,7 +46,8 @@ pub(crate) fn killed(effort: Effort) -> Account {
 pub(crate) fn group_killed(effort: Effort) -> Account {
     let start = |subject: &mut Subject| {
         let said = std::fs::File::create(subject.folder().join("said")).unwrap();
-        let mut command = subject.command(&["--device", "cpu,cpu"]);
+        subject.on("cpu,cpu");
+        let mut command = subject.command(&[]);
         command.process_group(0).stdout(Stdio::null()).stderr(said).spawn().unwrap()
     };
     let kill = |child: &mut Child| signal("-KILL", &format!("-{}", child.id()));
