@@ -8,6 +8,7 @@
 
 mod line;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -17,6 +18,7 @@ use rayon::prelude::*;
 
 use crate::cell::Budget;
 use crate::outcome::Outcome;
+use crate::problem::Seeds;
 use crate::run_directory::{RunError, file_error};
 use crate::trajectory::{Thought, Trajectory, answered_under};
 
@@ -106,11 +108,18 @@ impl Series {
     }
 }
 
+/// A problem and its trajectories.
+#[derive(Clone, Debug, PartialEq)]
+struct Seen {
+    variant_of: Option<String>,
+    trajectories: Vec<Observation>,
+}
+
 /// The observations of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Observations {
     /// Few, so that looking one up compares a few names.
-    series: Vec<(Series, BTreeMap<String, Vec<Observation>>)>,
+    series: Vec<(Series, BTreeMap<String, Seen>)>,
     count: usize,
     left_out: usize,
 }
@@ -165,15 +174,22 @@ impl Observations {
         let Some((_, problems)) = self.series.iter().find(|(series, _)| series.is(model, task, waits)) else {
             return Vec::new();
         };
-        let complete = problems.iter().filter(|(_, trajectories)| trajectories.len() >= at_least);
+        let complete = problems.iter().filter(|(_, seen)| seen.trajectories.len() >= at_least);
         complete
-            .map(|(problem, trajectories)| Sampled { problem, trajectories: trajectories.iter().collect() })
+            .map(|(problem, seen)| Sampled { problem, trajectories: seen.trajectories.iter().collect() })
             .collect()
+    }
+
+    /// Of a task's problems: which is a variation of which.
+    pub fn seeds(&self, task: &str) -> Seeds {
+        let series = self.series.iter().filter(|(series, _)| series.task == task);
+        let problems = series.flat_map(|(_, problems)| problems);
+        problems.map(|(problem, seen)| (problem.clone(), seen.variant_of.clone())).collect()
     }
 
     /// Every trajectory.
     pub fn all(&self) -> impl Iterator<Item = &Observation> {
-        self.series.iter().flat_map(|(_, problems)| problems.values()).flatten()
+        self.series.iter().flat_map(|(_, problems)| problems.values()).flat_map(|seen| &seen.trajectories)
     }
 
     fn add_lines(&mut self, lines: &[u8]) {
@@ -191,7 +207,7 @@ impl Observations {
         }
     }
 
-    fn add(&mut self, Observed { model, task, waits, problem, observation }: Observed) {
+    fn add(&mut self, Observed { model, task, waits, problem, variant_of, observation }: Observed) {
         let known = self.series.iter().position(|(series, _)| series.is(&model, &task, waits));
         let at = known.unwrap_or_else(|| {
             let series = Series { model: model.into_owned(), task: task.into_owned(), waits };
@@ -200,14 +216,18 @@ impl Observations {
         });
         let problems = &mut self.series[at].1;
         match problems.get_mut(&*problem) {
-            Some(trajectories) => trajectories.push(observation),
-            None => _ = problems.insert(problem.into_owned(), vec![observation]),
+            Some(seen) => seen.trajectories.push(observation),
+            None => {
+                let seen =
+                    Seen { variant_of: variant_of.map(Cow::into_owned), trajectories: vec![observation] };
+                problems.insert(problem.into_owned(), seen);
+            }
         }
     }
 
     /// Trajectories by number, the first of each.
     fn in_order(mut self) -> Self {
-        for trajectories in self.series.iter_mut().flat_map(|(_, problems)| problems.values_mut()) {
+        for Seen { trajectories, .. } in self.series.iter_mut().flat_map(|(_, p)| p.values_mut()) {
             trajectories.sort_by_key(|observation| observation.trajectory);
             let lines = trajectories.len();
             trajectories.dedup_by_key(|observation| observation.trajectory);
@@ -308,6 +328,20 @@ mod tests {
             let expected = if is_record { (1, 0, 1) } else { (0, 1, 0) };
             assert_eq!(counts, expected, "{change} to {to}");
         }
+    }
+
+    #[test]
+    fn a_variation_keeps_its_original_from_a_file_and_from_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = [
+            record("a", 0),
+            Trajectory { variant_of: Some("a".into()), ..record("a \"2\"", 0) },
+            Trajectory { task: "u".into(), ..record("b", 0) },
+        ];
+        std::fs::write(folder.path().join("trajectories.jsonl"), lines(&records)).unwrap();
+        let expected = Seeds::from([("a".into(), None), ("a \"2\"".into(), Some("a".into()))]);
+        assert_eq!(Observations::read(folder.path()).unwrap().seeds("t"), expected);
+        assert_eq!(Observations::of(&records).seeds("t"), expected);
     }
 
     #[test]

@@ -56,7 +56,8 @@ fn check_known(only: Option<&str>) -> Result<()> {
 
 /// Every claim on a run.
 pub(crate) fn verdicts(manifest: &Manifest, observations: &Observations) -> ClaimsFile {
-    let lineup = Lineup::new(&manifest.identity.sweep, &report::known(manifest).models);
+    let models = report::known(manifest).models;
+    let lineup = Lineup::new(&manifest.identity.sweep, &models, |task| observations.seeds(task));
     ClaimsFile {
         schema: SCHEMA,
         registry_sha256: registry::sha256(),

@@ -18,6 +18,7 @@ pub(super) struct Observed<'a> {
     pub(super) task: Cow<'a, str>,
     pub(super) waits: u32,
     pub(super) problem: Cow<'a, str>,
+    pub(super) variant_of: Option<Cow<'a, str>>,
     pub(super) observation: Observation,
 }
 
@@ -44,6 +45,7 @@ impl<'a> Observed<'a> {
             task: Cow::Borrowed(&record.task),
             waits: record.waits,
             problem: Cow::Borrowed(&record.problem),
+            variant_of: record.variant_of.as_deref().map(Cow::Borrowed),
             observation,
         })
     }
@@ -78,8 +80,8 @@ struct Line<'a> {
     waits: u32,
     question: IgnoredAny,
     gold: IgnoredAny,
-    #[serde(default)]
-    variant_of: IgnoredAny,
+    #[serde(borrow, default)]
+    variant_of: Option<Name<'a>>,
     grader: IgnoredAny,
     prompt_tokens: u32,
     reasoning: IgnoredAny,
@@ -144,7 +146,8 @@ impl<'a> Line<'a> {
             answers: answers.collect(),
         };
         let Self { model, task, waits, problem, .. } = self;
-        is_timed.then_some(Observed { model, task, waits, problem, observation })
+        let variant_of = self.variant_of.map(|name| name.0);
+        is_timed.then_some(Observed { model, task, waits, problem, variant_of, observation })
     }
 }
 
