@@ -37,7 +37,7 @@ pub(super) fn read(path: &Path, names: &Names) -> Result<Read, String> {
         unknown.extend(row.keys().filter(|key| !KNOWN.contains(&key.as_str()) && *key != "usd").cloned());
         match completion(row, names) {
             Ok(completion) => read.completions.push(completion),
-            Err(reason) => read.notes.push(format!("row {}: {reason}: left out", number + 1)),
+            Err(reason) => read.leave_out(&format!("row {}", number + 1), &reason),
         }
     }
     if !unknown.is_empty() {

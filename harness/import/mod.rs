@@ -56,6 +56,15 @@ pub struct Read {
     pub completions: Vec<Imported>,
     /// Rows that were left out, and other things to know, a line each.
     pub notes: Vec<String>,
+    /// Rows that were left out because they cannot be read.
+    pub left_out: usize,
+}
+
+impl Read {
+    fn leave_out(&mut self, place: &str, reason: &str) {
+        self.notes.push(format!("{place}: {reason}: left out"));
+        self.left_out += 1;
+    }
 }
 
 /// Reads all files, in order.
@@ -73,6 +82,7 @@ pub fn read(format: Format, files: &[&Path], names: &Names) -> Result<Read, Stri
         };
         let read = read.map_err(|message| format!("{}: {message}", file.display()))?;
         all.completions.extend(read.completions);
+        all.left_out += read.left_out;
         all.notes.extend(read.notes.into_iter().map(|note| format!("{}: {note}", file.display())));
     }
     number(&mut all.completions);

@@ -112,6 +112,26 @@ fn a_sample_that_failed_is_an_error_and_missing_numbers_are_absent() {
 }
 
 #[test]
+fn what_cannot_be_read_is_counted_whatever_its_format_calls_it_and_other_notes_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let left_out = |format: Format, name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let read = read(format, &[&path], &Names::default()).unwrap();
+        (read.left_out, read.notes.len())
+    };
+    let log =
+        r#"{"samples": [{"id": 1}, {"id": 2, "output": {"choices": [{"message": {"content": "x"}}]}}]}"#;
+    assert_eq!(left_out(Format::Inspect, "log.json", log), (1, 1));
+    // The note of an unknown field names the file, and that is all it says of rows.
+    let line = r#"{"problem_id": 1, "gold": "2", "answer": "2", "colour": "red"}"#;
+    assert_eq!(left_out(Format::Jsonl, "a: row 1.jsonl", line), (0, 1));
+    let (read, others) =
+        (raw(Format::Jsonl, "plain.jsonl"), raw(Format::LmEval, &format!("samples_gsm8k_{DATE}.jsonl")));
+    assert_eq!((read.left_out, others.left_out, others.notes.len()), (1, 0, 1));
+}
+
+#[test]
 fn plain_lines_are_graded_beside_the_verdict_they_bring() {
     let read = raw(Format::Jsonl, "plain.jsonl");
     assert!(read.notes[0].contains("row 13") && read.notes[0].contains("left out"), "{:?}", read.notes);
