@@ -80,6 +80,7 @@ pub(crate) fn write(path: &Path, prices: &[String]) -> Result<Vec<Row>> {
         title: format!("{}: accuracy and its cost", sweep.name),
         command: manifest.provenance.get("command").cloned().unwrap_or_default(),
         conditions: all_conditions(&manifest),
+        policy: sweep.policy,
         activity: [activity(path, sweep, observations.len())?, damage::sentences(path, &observations)?]
             .concat(),
         notes: vec![sweep.why.trim().to_owned()],

@@ -27,7 +27,7 @@ use crate::cell_tables::{answers_per_price, price_unit, way_name};
 use crate::escape;
 use crate::figures::{Figure, Topic, models};
 use crate::plot;
-use crate::report_md::{Report, budget, economy_summary, economy_table, meaning, way_label};
+use crate::report_md::{Report, at_the_cap, budget, economy_summary, economy_table, meaning, way_label};
 use crate::rounding::{amount, grouped, share, significant};
 use crate::row::Row;
 use crate::table::{Column, Table};
@@ -92,6 +92,7 @@ struct Context<'a> {
     economy: Option<Table>,
     economy_summary: String,
     activity: &'a [String],
+    at_the_cap: &'static str,
     reading: Vec<(String, &'static str)>,
     conditions: &'a [(String, String)],
     command: &'a str,
@@ -179,6 +180,7 @@ fn context<'a>(page: &Page<'a>) -> Context<'a> {
         economy: Some(economy_table(&report.economy)).filter(|table| !table.rows.is_empty()),
         economy_summary: economy_summary(&report.economy),
         activity: &report.activity,
+        at_the_cap: at_the_cap(report.policy),
         reading: reading(rows),
         conditions: &report.conditions,
         command: &report.command,
