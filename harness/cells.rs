@@ -15,7 +15,7 @@ use crate::price::{Price, Usage};
 use crate::row::{Economy, PerProblem, Priced, Row};
 use crate::slice::{Completion, Slice};
 use crate::statistics::{
-    CostOfPass, Estimate, Level, cost_of_pass, cost_per_correct, is_reliable, mean_share,
+    CostOfPass, Estimate, Level, cost_of_pass, cost_per_correct, is_reliable, mean, mean_share,
 };
 use crate::sweep::{ModelEntry, Sweep, TaskEntry};
 
@@ -120,10 +120,6 @@ fn ratio(costs: &[f64], correct: Option<&[f64]>) -> Option<Estimate> {
 
 fn share(completion: &Completion, outcome: Outcome) -> f64 {
     f64::from(u8::from(completion.outcome == outcome))
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 /// What each model and task cost to sample, against its cells one by one.

@@ -62,23 +62,29 @@ pub fn read_energy(run: &Path) -> Result<Vec<LoggedWindow>, RunError> {
     json_lines::read(&run.join("energy.jsonl"))
 }
 
-/// Watts of each model on each task: joules over seconds of its valid windows, the meters added up. Absent where no
-/// window is valid.
+/// Watts of each model on each task: of each meter joules over seconds of its valid windows, the meters added up. Absent
+/// unless every meter that was read has a valid window: a part of the watts would pass for all of them.
 pub fn mean_watts(windows: &[LoggedWindow]) -> BTreeMap<(String, String), f64> {
-    let mut sums: BTreeMap<(&str, &str, &str), (f64, f64)> = BTreeMap::new();
+    let mut meters: BTreeMap<(&str, &str), BTreeMap<&str, (f64, f64)>> = BTreeMap::new();
     for LoggedWindow { model, task, window } in windows {
+        let sum = meters.entry((model, task)).or_default().entry(&window.meter).or_default();
         if let (true, Some(joules)) = (window.energy_valid, window.joules) {
-            let sum = sums.entry((model, task, &window.meter)).or_default();
             *sum = (sum.0 + joules, sum.1 + window.seconds);
         }
     }
-    let mut watts = BTreeMap::new();
-    for ((model, task, _), (joules, seconds)) in sums {
-        if seconds > 0.0 {
-            *watts.entry((model.to_owned(), task.to_owned())).or_default() += joules / seconds;
-        }
-    }
-    watts
+    let watts = |(joules, seconds): &(f64, f64)| (*seconds > 0.0).then(|| joules / seconds);
+    let of_all = |((model, task), sums): (&(&str, &str), &BTreeMap<&str, (f64, f64)>)| {
+        let sum = sums.values().map(watts).sum::<Option<f64>>()?;
+        Some((((*model).to_owned(), (*task).to_owned()), sum))
+    };
+    meters.iter().filter_map(of_all).collect()
+}
+
+/// Joules of one cut, all its meters together; absent unless those of each can be trusted, and without meters.
+pub fn joules_of_all(windows: &[Window]) -> Option<f64> {
+    let trusted = |window: &Window| window.joules.filter(|_| window.energy_valid);
+    let sum = windows.iter().map(trusted).sum::<Option<f64>>();
+    sum.filter(|_| !windows.is_empty())
 }
 
 /// What the windows of a run say, in sentences for its report.
@@ -123,13 +129,32 @@ mod tests {
         }
     }
 
+    fn logged(meter: &str, joules: f64, reasons: &[&str]) -> LoggedWindow {
+        let window = Window { meter: meter.into(), ..window(joules, reasons) };
+        LoggedWindow { model: "m".into(), task: "t".into(), window }
+    }
+
+    #[test]
+    fn a_meter_without_a_valid_window_leaves_no_watts_of_the_others() {
+        let windows = [logged("rapl", 40.0, &[]), logged("nvml", 900.0, &["throttled"])];
+        assert!(mean_watts(&windows).is_empty());
+        let other = LoggedWindow { task: "u".into(), ..logged("nvml", 10.0, &[]) };
+        let windows = [&windows[..], &[other]].concat();
+        assert_eq!(mean_watts(&windows), BTreeMap::from([(("m".to_owned(), "u".to_owned()), 5.0)]));
+    }
+
+    #[test]
+    fn joules_of_several_meters_are_known_where_those_of_each_are() {
+        let (whole, doubted) = (window(40.0, &[]), window(2.0, &["throttled"]));
+        let unread = Window { joules: None, ..whole.clone() };
+        assert_eq!(joules_of_all(&[whole.clone(), whole.clone()]), Some(80.0));
+        for partial in [vec![whole.clone(), doubted], vec![whole, unread], vec![]] {
+            assert_eq!(joules_of_all(&partial), None);
+        }
+    }
+
     #[test]
     fn the_watts_of_two_meters_add_up_and_windows_that_are_not_valid_do_not_count() {
-        let logged = |meter: &str, joules: f64, reasons: &[&str]| LoggedWindow {
-            model: "m".into(),
-            task: "t".into(),
-            window: Window { meter: meter.into(), ..window(joules, reasons) },
-        };
         let windows = [
             logged("rapl", 40.0, &[]),
             logged("rapl", 60.0, &[]),

@@ -140,6 +140,21 @@ impl Generator {
         }
     }
 
+    /// Whether these problems are variations of the other's; how many either makes does not matter.
+    pub fn varies(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Countdown { numbers, split, seed, perturbation: Some(_), .. },
+                Self::Countdown { numbers: count, split: side, seed: drawn, perturbation: None, .. },
+            ) => (numbers, split, seed) == (count, side, drawn),
+            (
+                Self::WordProblems { seed, perturbation: Some(_), .. },
+                Self::WordProblems { seed: drawn, perturbation: None, .. },
+            ) => seed == drawn,
+            _ => false,
+        }
+    }
+
     /// The name in a task's file.
     pub fn name(&self) -> &'static str {
         match self {

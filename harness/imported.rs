@@ -144,17 +144,6 @@ impl Imported {
     }
 }
 
-/// Numbers the completions of each problem in their order, where the file did not.
-pub(crate) fn number(completions: &mut [Imported]) {
-    let mut next: BTreeMap<(String, String, String), u32> = BTreeMap::new();
-    for completion in completions {
-        let key = (completion.model.clone(), completion.task.clone(), completion.problem.clone());
-        let number = next.entry(key).or_default();
-        completion.trajectory = *number;
-        *number += 1;
-    }
-}
-
 /// Whether a folder holds an imported run.
 pub fn is_imported(run: &Path) -> bool {
     run.join("import.json").is_file()

@@ -66,11 +66,16 @@ pub struct ModelFacts {
 impl ModelFacts {
     /// From a manifest's entry, with what the sweep says in addition. What cannot be read counts as unknown.
     pub fn new(manifest: Option<&serde_json::Value>, said: Option<&Lineage>) -> Self {
-        let mut facts: Self = manifest.and_then(|value| Self::deserialize(value).ok()).unwrap_or_default();
+        let facts: Self = manifest.and_then(|value| Self::deserialize(value).ok()).unwrap_or_default();
+        facts.with(said)
+    }
+
+    /// With what a sweep says, which comes first.
+    pub fn with(mut self, said: Option<&Lineage>) -> Self {
         if let Some(said) = said {
-            facts.lineage = said.clone().or(facts.lineage);
+            self.lineage = said.clone().or(self.lineage);
         }
-        facts
+        self
     }
 
     /// Whether `name` means this model, called `own` in its sweep.

@@ -2,24 +2,27 @@
 //!
 //! A million trajectories are more than a gigabyte of text, of which conclusions need a few hundred bytes each. Reading
 //! them here is one streaming pass: blocks of whole lines, parsed on all cores, texts skipped and never copied.
-//! The same rules hold as for [`crate::run_directory::read_records`]: lines that are not records are left out, and of two
-//! records of one trajectory the first counts. How many lines that were is kept, for reports to say.
+//! The same rules hold as for [`crate::run_directory::read_records`]: lines that are not records are left out (a field is
+//! missing or unknown, or an answer has no time), and of two records of one trajectory the first counts. How many lines that
+//! were is kept, for reports to say. One thing is not seen here: whether a text that is skipped is one.
+
+mod line;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use rayon::prelude::*;
-use serde::Deserialize;
 
 use crate::cell::Budget;
 use crate::outcome::Outcome;
-use crate::record_line;
+use crate::problem::Seeds;
 use crate::run_directory::{RunError, file_error};
-use crate::trajectory::{Answer, Thought, Timing, Trajectory, answered_under};
+use crate::trajectory::{Thought, Trajectory, answered_under};
+
+use line::Observed;
 
 /// Bytes that are read before they are parsed.
 const BLOCK: usize = 16 << 20;
@@ -105,11 +108,18 @@ impl Series {
     }
 }
 
+/// A problem and its trajectories.
+#[derive(Clone, Debug, PartialEq)]
+struct Seen {
+    variant_of: Option<String>,
+    trajectories: Vec<Observation>,
+}
+
 /// The observations of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Observations {
     /// Few, so that looking one up compares a few names.
-    series: Vec<(Series, BTreeMap<String, Vec<Observation>>)>,
+    series: Vec<(Series, BTreeMap<String, Seen>)>,
     count: usize,
     left_out: usize,
 }
@@ -140,7 +150,7 @@ impl Observations {
     /// Of records in memory.
     pub fn of(records: &[Trajectory]) -> Self {
         let mut all = Self::default();
-        records.iter().map(Line::from).for_each(|line| all.add(line.observed()));
+        all.add_all(records.iter().map(Observed::of));
         all.in_order()
     }
 
@@ -164,26 +174,40 @@ impl Observations {
         let Some((_, problems)) = self.series.iter().find(|(series, _)| series.is(model, task, waits)) else {
             return Vec::new();
         };
-        let complete = problems.iter().filter(|(_, trajectories)| trajectories.len() >= at_least);
+        let complete = problems.iter().filter(|(_, seen)| seen.trajectories.len() >= at_least);
         complete
-            .map(|(problem, trajectories)| Sampled { problem, trajectories: trajectories.iter().collect() })
+            .map(|(problem, seen)| Sampled { problem, trajectories: seen.trajectories.iter().collect() })
             .collect()
+    }
+
+    /// Of a task's problems: which is a variation of which.
+    pub fn seeds(&self, task: &str) -> Seeds {
+        let series = self.series.iter().filter(|(series, _)| series.task == task);
+        let problems = series.flat_map(|(_, problems)| problems);
+        problems.map(|(problem, seen)| (problem.clone(), seen.variant_of.clone())).collect()
     }
 
     /// Every trajectory.
     pub fn all(&self) -> impl Iterator<Item = &Observation> {
-        self.series.iter().flat_map(|(_, problems)| problems.values()).flatten()
+        self.series.iter().flat_map(|(_, problems)| problems.values()).flat_map(|seen| &seen.trajectories)
     }
 
     fn add_lines(&mut self, lines: &[u8]) {
         let parsed = lines.par_split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-        let parsed: Vec<Option<Observed>> =
-            parsed.map(Line::read).map(|line| Some(line?.observed())).collect();
-        self.left_out += parsed.iter().filter(|observed| observed.is_none()).count();
-        parsed.into_iter().flatten().for_each(|observed| self.add(observed));
+        let parsed: Vec<Option<Observed>> = parsed.map(Observed::read).collect();
+        self.add_all(parsed.into_iter());
     }
 
-    fn add(&mut self, Observed { model, task, waits, problem, observation }: Observed) {
+    fn add_all<'a>(&mut self, lines: impl Iterator<Item = Option<Observed<'a>>>) {
+        for line in lines {
+            match line {
+                Some(observed) => self.add(observed),
+                None => self.left_out += 1,
+            }
+        }
+    }
+
+    fn add(&mut self, Observed { model, task, waits, problem, variant_of, observation }: Observed) {
         let known = self.series.iter().position(|(series, _)| series.is(&model, &task, waits));
         let at = known.unwrap_or_else(|| {
             let series = Series { model: model.into_owned(), task: task.into_owned(), waits };
@@ -192,14 +216,18 @@ impl Observations {
         });
         let problems = &mut self.series[at].1;
         match problems.get_mut(&*problem) {
-            Some(trajectories) => trajectories.push(observation),
-            None => _ = problems.insert(problem.into_owned(), vec![observation]),
+            Some(seen) => seen.trajectories.push(observation),
+            None => {
+                let seen =
+                    Seen { variant_of: variant_of.map(Cow::into_owned), trajectories: vec![observation] };
+                problems.insert(problem.into_owned(), seen);
+            }
         }
     }
 
     /// Trajectories by number, the first of each.
     fn in_order(mut self) -> Self {
-        for trajectories in self.series.iter_mut().flat_map(|(_, problems)| problems.values_mut()) {
+        for Seen { trajectories, .. } in self.series.iter_mut().flat_map(|(_, p)| p.values_mut()) {
             trajectories.sort_by_key(|observation| observation.trajectory);
             let lines = trajectories.len();
             trajectories.dedup_by_key(|observation| observation.trajectory);
@@ -216,126 +244,11 @@ fn fill(file: &mut File, block: &mut Vec<u8>) -> std::io::Result<bool> {
     Ok(read < BLOCK)
 }
 
-/// The part of a record's line that conclusions need; serde skips the rest.
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(borrow)]
-    model: Cow<'a, str>,
-    #[serde(borrow)]
-    task: Cow<'a, str>,
-    #[serde(borrow)]
-    problem: Cow<'a, str>,
-    trajectory: u32,
-    waits: u32,
-    prompt_tokens: u32,
-    reasoning_tokens: u32,
-    thought: Thought,
-    #[serde(borrow)]
-    answers: Vec<LineAnswer<'a>>,
-    timing: LineTiming,
-}
-
-#[derive(Deserialize)]
-struct LineAnswer<'a> {
-    budget: Budget,
-    reasoning_tokens: u32,
-    answer_tokens: u32,
-    outcome: Outcome,
-    #[serde(borrow, default)]
-    class: Option<Name<'a>>,
-    #[serde(default)]
-    logprob_mean: Option<f64>,
-}
-
-/// Borrowed where the text has no escapes; inside an `Option` serde would copy a bare `Cow`.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-#[derive(Deserialize)]
-struct LineTiming {
-    prompt_s: f64,
-    reasoning_s: Vec<f64>,
-    answer_s: Vec<f64>,
-}
-
-/// A parsed line: whose it is, and what was observed.
-struct Observed<'a> {
-    model: Cow<'a, str>,
-    task: Cow<'a, str>,
-    waits: u32,
-    problem: Cow<'a, str>,
-    observation: Observation,
-}
-
-impl<'a> Line<'a> {
-    /// `None` if it is damaged.
-    fn read(line: &'a [u8]) -> Option<Self> {
-        record_line::is_intact(line).then(|| serde_json::from_slice(line).ok())?
-    }
-
-    fn observed(self) -> Observed<'a> {
-        let seconds = self.timing.reasoning_s.iter().zip(&self.timing.answer_s);
-        let answers =
-            self.answers.iter().zip(seconds).map(|(answer, (reasoning_s, answer_s))| ObservedAnswer {
-                budget: answer.budget,
-                reasoning_tokens: answer.reasoning_tokens,
-                answer_tokens: answer.answer_tokens,
-                outcome: answer.outcome,
-                class: answer.class.as_ref().map(|class| hash(&class.0)),
-                logprob_mean: answer.logprob_mean,
-                reasoning_s: *reasoning_s,
-                answer_s: *answer_s,
-            });
-        let observation = Observation {
-            trajectory: self.trajectory,
-            prompt_tokens: self.prompt_tokens,
-            reasoning_tokens: self.reasoning_tokens,
-            thought: self.thought,
-            prompt_s: self.timing.prompt_s,
-            answers: answers.collect(),
-        };
-        let Self { model, task, waits, problem, .. } = self;
-        Observed { model, task, waits, problem, observation }
-    }
-}
-
-impl<'a> From<&'a Trajectory> for Line<'a> {
-    fn from(record: &'a Trajectory) -> Self {
-        let answer = |answer: &'a Answer| LineAnswer {
-            budget: answer.budget,
-            reasoning_tokens: answer.reasoning_tokens,
-            answer_tokens: answer.answer_tokens,
-            outcome: answer.outcome,
-            class: answer.class.as_deref().map(|class| Name(Cow::Borrowed(class))),
-            logprob_mean: answer.logprob_mean,
-        };
-        let Timing { prompt_s, reasoning_s, answer_s, .. } = record.timing.clone();
-        Self {
-            model: Cow::Borrowed(&record.model),
-            task: Cow::Borrowed(&record.task),
-            problem: Cow::Borrowed(&record.problem),
-            trajectory: record.trajectory,
-            waits: record.waits,
-            prompt_tokens: record.prompt_tokens,
-            reasoning_tokens: record.reasoning_tokens,
-            thought: record.thought,
-            answers: record.answers.iter().map(answer).collect(),
-            timing: LineTiming { prompt_s, reasoning_s, answer_s },
-        }
-    }
-}
-
-/// 64 bits of a class: two of a problem's classes fall together once in 10^17 problems.
-fn hash(class: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    class.hash(&mut hasher);
-    hasher.finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::run_directory::read_records;
+    use crate::trajectory::{Answer, Timing};
 
     fn record(problem: &str, trajectory: u32) -> Trajectory {
         let answer = |budget: Budget, class: Option<&str>| Answer {
@@ -392,6 +305,43 @@ mod tests {
         let problems = read.problems("m \"1\"", "t", 0, 2);
         assert_eq!((read.len(), problems.len(), problems[0].problem), (3, 1, "b"));
         assert_eq!(problems[0].trajectories.iter().map(|t| t.trajectory).collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn a_line_is_an_observation_exactly_where_it_is_a_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trajectories.jsonl");
+        let line = serde_json::to_string(&record("p", 0)).unwrap();
+        for (change, to, is_record) in [
+            ("\"question\":\"q\"", "\"question\":\"q2\"", true),
+            ("\"gold\":\"\",", "", false),
+            ("\"forced\":true,", "", false),
+            ("\"chain_s\":3.0,", "", false),
+            ("\"schema\":", "\"colour\":1,\"schema\":", false),
+            ("\"answer_s\":[0.25,1.0]", "\"answer_s\":[0.25]", false),
+            ("\"reasoning_s\":[0.0,2.0]", "\"reasoning_s\":[0.0,2.0,3.0]", false),
+        ] {
+            assert!(line.contains(change), "{change}");
+            std::fs::write(&path, line.replacen(change, to, 1) + "\n").unwrap();
+            let seen = Observations::read(folder.path()).unwrap();
+            let counts = (seen.len(), seen.left_out(), read_records(folder.path()).unwrap().len());
+            let expected = if is_record { (1, 0, 1) } else { (0, 1, 0) };
+            assert_eq!(counts, expected, "{change} to {to}");
+        }
+    }
+
+    #[test]
+    fn a_variation_keeps_its_original_from_a_file_and_from_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = [
+            record("a", 0),
+            Trajectory { variant_of: Some("a".into()), ..record("a \"2\"", 0) },
+            Trajectory { task: "u".into(), ..record("b", 0) },
+        ];
+        std::fs::write(folder.path().join("trajectories.jsonl"), lines(&records)).unwrap();
+        let expected = Seeds::from([("a".into(), None), ("a \"2\"".into(), Some("a".into()))]);
+        assert_eq!(Observations::read(folder.path()).unwrap().seeds("t"), expected);
+        assert_eq!(Observations::of(&records).seeds("t"), expected);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! A number is only comparable with another if both were measured on the same problems, so a
 //! [`ProblemSet`] carries the sha256 of its canonical JSON lines and every run's manifest repeats it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -20,6 +22,9 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant_of: Option<String>,
 }
+
+/// Ids of problems, each with the problem that it is a variation of.
+pub type Seeds = BTreeMap<String, Option<String>>;
 
 /// Problems in a fixed order, with the hash that pins them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +59,11 @@ impl ProblemSet {
         chosen.truncate(limit);
         chosen.sort_unstable();
         Self::new(chosen.into_iter().map(|i| self.problems[i].clone()).collect())
+    }
+
+    /// Which problem is a variation of which.
+    pub fn seeds(&self) -> Seeds {
+        self.problems.iter().map(|problem| (problem.id.clone(), problem.variant_of.clone())).collect()
     }
 
     /// Lower-case hexadecimal sha256 of the problems as JSON lines.

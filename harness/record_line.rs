@@ -31,7 +31,8 @@ pub(crate) fn record(line: &[u8]) -> Result<Trajectory, String> {
         Seal::Absent => from_slice(line),
         Seal::Broken => return Err("does not fit its checksum".into()),
     };
-    read.map_err(|error| error.to_string())
+    let record: Trajectory = read.map_err(|error| error.to_string())?;
+    if record.is_timed() { Ok(record) } else { Err("has not one time for each answer".into()) }
 }
 
 /// Whether a line's checksum, if it has one, fits; the line may be no record for other reasons.

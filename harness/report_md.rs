@@ -1,17 +1,21 @@
 //! The report of a sweep as Markdown: the answer, the tables with their conditions, what it cost to know, and how
 //! to get it again.
 
-use std::collections::BTreeSet;
+mod reading;
+
 use std::fmt::Write;
 
 use crate::bargain::{Bargain, bargains, tasks};
-use crate::cell::Strategy;
+use crate::cell::Policy;
 use crate::cell_tables::{answers_per_price, groups, price_unit, way_name};
 use crate::claims::table::{ClaimsFile, section};
 use crate::escape;
 use crate::rounding::{ABSENT, amount, grouped, share, significant};
 use crate::row::{Economy, Row};
 use crate::table::{Column, Table, markdown};
+
+use reading::reading;
+pub(crate) use reading::{at_the_cap, meaning, way_label};
 
 /// Columns of strategies in a published accuracy table.
 const STRATEGY_COLUMNS: usize = 7;
@@ -36,6 +40,8 @@ pub struct Report {
     pub conditions: Vec<(String, String)>,
     /// The cells.
     pub rows: Vec<Row>,
+    /// What happened to a thought at its budget.
+    pub policy: Policy,
     /// What the run says on the registered claims.
     pub claims: Option<ClaimsFile>,
     /// What each model and task cost to sample.
@@ -69,7 +75,7 @@ pub fn report_md(report: &Report) -> String {
     text.push_str(&tables(report));
     report.sections.iter().for_each(|section| text.push_str(&section_text(section)));
     text.push_str(&economy(&report.economy));
-    text.push_str(&reading(&report.rows));
+    text.push_str(&reading(report));
     text.push_str(&list("What happened", &report.activity));
     text.push_str(&list("Notes", &report.notes));
     text.push_str(&provenance(report));
@@ -296,41 +302,6 @@ fn economy_row(part: &Economy) -> Vec<String> {
         significant(part.cell_by_cell_device_s),
         times(part.cell_by_cell_device_s, part.grid_device_s),
     ]
-}
-
-fn reading(rows: &[Row]) -> String {
-    let used: BTreeSet<Strategy> = rows.iter().map(|row| row.cell.strategy).collect();
-    let mut text = "\n## How to read it\n\n".to_string();
-    for strategy in used {
-        let _ = writeln!(text, "- **{}**: {}", way_label(strategy), meaning(strategy));
-    }
-    text.push_str(
-        "- **Intervals** cover 95 % and resample problems, not completions. Where two overlap, the paired difference\n  \
-         of the cells decides, not the overlap. The best of many cells is partly luck.\n\
-         - **Budget** caps reasoning tokens; at the cap the thought is closed and an answer is forced. 0 is no thought.\n\
-         - **~** marks an n above half of the trajectories; **–** is a number that does not exist.\n",
-    );
-    text
-}
-
-/// `first`, `maj@n`: a strategy at any n.
-pub(crate) fn way_label(strategy: Strategy) -> String {
-    if strategy == Strategy::First { strategy.to_string() } else { format!("{strategy}@n") }
-}
-
-/// A strategy in words.
-pub(crate) fn meaning(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::First => "one completion, the mean over completions.",
-        Strategy::Maj => "the answer most of n completions agree on; ties are shared.",
-        Strategy::Weighted => "the answer with the largest summed probability under the model.",
-        Strategy::Score => "the completion whose answer the model found most probable.",
-        Strategy::Shortest => "the completion with the fewest tokens, thought and answer together.",
-        Strategy::Verifier => "a completion that the task's verifier accepts; needs a task that has one.",
-        Strategy::Pass => {
-            "whether any of n completions is right: coverage, which takes an oracle to cash in."
-        }
-    }
 }
 
 fn list(title: &str, lines: &[String]) -> String {

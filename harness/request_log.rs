@@ -12,6 +12,7 @@ use crate::json_lines;
 use crate::price::Price;
 use crate::rounding::significant;
 use crate::run_directory::RunError;
+use crate::statistics::quantile;
 
 /// One attempt of one request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -190,13 +191,9 @@ fn charged(attempts: &[&Attempt], prices: &[&Price]) -> String {
 fn percentiles(what: &str, seconds: impl Iterator<Item = f64>) -> String {
     let mut seconds: Vec<f64> = seconds.collect();
     seconds.sort_by(f64::total_cmp);
-    let at = |share: f64| seconds.get(((seconds.len() as f64 * share) as usize).min(seconds.len() - 1));
-    let [Some(p50), Some(p90), Some(p99)] = (match seconds.len() {
-        0 => [None; 3],
-        _ => [0.5, 0.9, 0.99].map(at),
-    }) else {
+    let [Some(p50), Some(p90), Some(p99)] = [0.5, 0.9, 0.99].map(|share| quantile(&seconds, share)) else {
         return String::new();
     };
-    let [p50, p90, p99] = [p50, p90, p99].map(|s| significant(*s));
+    let [p50, p90, p99] = [p50, p90, p99].map(significant);
     format!("{what} p50 {p50}, p90 {p90}, p99 {p99} s")
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::model_shape::ModelShape;
 use crate::nnls::non_negative_least_squares;
 use crate::roofline::{Bound, Rates, Traffic};
+use crate::statistics::quantile;
 use crate::step::{Load, Step};
 use crate::step_cost::{Energy, StepCost};
 
@@ -239,10 +240,8 @@ impl FitError {
     /// Summary of relative errors; `None` if there are none.
     pub fn of(mut errors: Vec<f64>) -> Option<Self> {
         errors.sort_by(f64::total_cmp);
-        let at =
-            |share: f64| Some(*errors.get(((errors.len() as f64 * share) as usize).min(errors.len() - 1))?);
-        let max = *errors.last()?;
-        Some(Self { points: errors.len(), median: at(0.5)?, p90: at(0.9)?, max })
+        let at = |share: f64| quantile(&errors, share);
+        Some(Self { points: errors.len(), median: at(0.5)?, p90: at(0.9)?, max: at(1.0)? })
     }
 }
 

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::built_in_tasks::BUILT_IN;
 use crate::cell::MOST_TOKENS;
 use crate::engine::Job;
+use crate::generator::Generator;
 use crate::judge::Judge;
 use crate::kinship::Originals;
 use crate::problem::{Problem, ProblemSet};
-use crate::source::{Library, Source, Unread};
+use crate::source::{Library, Place, Source, Unread};
 
 /// A problem set, the words around it, and its judge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -157,6 +158,21 @@ impl Task {
             return Err(format!("{} leads out of where a task may read: {remedy}", source.from));
         }
         self.sources.iter().try_for_each(|source| source.from.check())
+    }
+
+    /// Whether its problems are variations of another task's, as its sources say; absent where only the ids can tell.
+    pub fn varies(&self, other: &Self) -> Option<bool> {
+        let is_made_by = |variation: &Generator| {
+            let generator =
+                |source: &Source| matches!(&source.from, Place::Generator(g) if variation.varies(g));
+            other.sources.iter().any(generator)
+        };
+        self.sources.iter().find_map(|source| match (&source.from, source.seed_column()) {
+            (Place::Generator(generator), _) => Some(is_made_by(generator)),
+            // A path of a task's file may stand there too, which is not its name.
+            (_, Some((task, _))) => Some(true).filter(|_| task == other.name),
+            _ => None,
+        })
     }
 
     /// All problems from the first source that can be read, checked against its pin.

@@ -120,6 +120,13 @@ impl Trajectory {
         self.answers.iter().enumerate().find(|(_, answer)| answer.budget == wanted)
     }
 
+    /// Whether every answer has its times; what lacks one is no whole record.
+    pub(crate) fn is_timed(&self) -> bool {
+        [&self.timing.reasoning_s, &self.timing.answer_s]
+            .iter()
+            .all(|times| times.len() == self.answers.len())
+    }
+
     /// The trajectory without what differs from run to run.
     pub fn without_timing(&self) -> Self {
         let timing = Timing { prompt_s: 0.0, chain_s: 0.0, reasoning_s: vec![], answer_s: vec![] };

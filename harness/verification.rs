@@ -15,7 +15,7 @@ use crate::latency_rows::Asked;
 use crate::outcome::Outcome;
 use crate::problem::Problem;
 use crate::sampling::record;
-use crate::statistics::{Estimate, Level, paired_share_difference};
+use crate::statistics::{Estimate, Level, mean, paired_share_difference, quantile};
 use crate::sweep::ModelEntry;
 use crate::task::Task;
 use crate::trajectory::Trajectory;
@@ -144,17 +144,13 @@ pub fn run_alone(
         }
     }
     let runs = 1 + recorded.len() * repeats.max(1);
-    Ok(Alone { trajectories, seconds: seconds.into_iter().map(median).collect(), runs })
+    Ok(Alone { trajectories, seconds: seconds.into_iter().filter_map(median).collect(), runs })
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// Absent without values.
+fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => 0.0,
-        odd if odd % 2 == 1 => values[middle],
-        _ => (values[middle - 1] + values[middle]) / 2.0,
-    }
+    quantile(&values, 0.5)
 }
 
 /// Trajectories of a request as recorded, and as sampled alone.
@@ -177,7 +173,6 @@ pub fn compare(
     let tokens = |side: &dyn Fn(&Pair) -> u64| pairs.iter().map(side).sum();
     let shares = |of: &dyn Fn(&Pair) -> f64| -> Vec<f64> { pairs.iter().map(of).collect() };
     let (before, after) = (shares(&|p| correct(&p.0, budget)), shares(&|p| correct(&p.1, budget)));
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
     CellCheck {
         model: asked.model.clone(),
         task: asked.task.clone(),
@@ -250,7 +245,7 @@ impl Verification {
     pub fn e2e_errors(&self) -> Option<(f64, f64)> {
         let errors: Vec<f64> = self.cells.iter().filter_map(|cell| Some(cell.e2e_error()?.abs())).collect();
         let worst = errors.iter().copied().reduce(f64::max)?;
-        Some((median(errors), worst))
+        Some((median(errors)?, worst))
     }
 }
 

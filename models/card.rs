@@ -130,7 +130,7 @@ pub struct ThinkingCard {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForcedAnswer {
-    /// `qwen`, `s1`, `close`: what a sweep names.
+    /// `qwen`, `s1`, `close`: what it is called. A run uses the first of its model's card.
     pub name: String,
     /// What is appended to the unfinished thinking, closing tag included.
     pub text: String,

@@ -4,14 +4,15 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use isocost_harness::model_facts::Lineage;
+use isocost_harness::model_facts::{self, Lineage};
 use isocost_harness::model_shape::ModelShape;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::card::Card;
 use crate::chat::ChatTemplate;
 use crate::checkpoint::Checkpoint;
-use crate::lineage::lineage;
+use crate::lineage::{self, lineage};
 use crate::load::LoadError;
 use crate::source::Source;
 
@@ -68,6 +69,32 @@ impl ModelFacts {
             hub_id: card.hub_id.clone(),
             lineage: lineage(&source.path, card),
         })
+    }
+}
+
+/// What comparisons need to know of a model on disk; its weights are not read through.
+///
+/// # Errors
+/// [`LoadError`] if a file cannot be read.
+pub fn of_files(source: &Source, checkpoint: &Checkpoint) -> Result<model_facts::ModelFacts, LoadError> {
+    let card = &checkpoint.conversation.card;
+    Ok(model_facts::ModelFacts {
+        family: Some(checkpoint.config.family.clone()),
+        hub_id: Some(card.hub_id.clone()),
+        parameters: Some(checkpoint.weights.parameters()?),
+        shape: Some(checkpoint.config.shape()),
+        lineage: lineage(&source.path, card),
+    })
+}
+
+/// The same of a model whose files are not here, as far as its card says.
+pub fn of_card(card: &Card) -> model_facts::ModelFacts {
+    model_facts::ModelFacts {
+        family: card.architecture.clone(),
+        hub_id: Some(card.hub_id.clone()),
+        parameters: card.parameters.as_ref().map(|count| count.value as u64),
+        shape: None,
+        lineage: lineage::of_card(card),
     }
 }
 

@@ -58,7 +58,8 @@ fn of_training(trained: &Trained) -> Lineage {
     }
 }
 
-fn of_card(card: &Card) -> Lineage {
+/// Of a model whose files are not here.
+pub(crate) fn of_card(card: &Card) -> Lineage {
     let value = |fact: &Option<crate::card::Fact<String>>| fact.as_ref().map(|fact| fact.value.clone());
     let kind = match (&card.thinking, &card.teacher) {
         (None, _) => Kind::Direct,

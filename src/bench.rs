@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use isocost_harness::escape::json;
+use isocost_harness::escape::{json, spreadsheet};
 use isocost_harness::table::{Column, Table};
 use isocost_models::contention::Contention;
 use isocost_models::engine::DType;
@@ -115,27 +115,43 @@ fn print(output: BenchOutput, rows: &[Row], notes: &[String]) -> Result<()> {
             notes.iter().for_each(|note| eprintln!("{note}"));
         }
         BenchOutput::Csv => {
-            println!(
-                "model,test,batch,context,dtype,device,tokens_per_s_median,tokens_per_s_min,tokens_per_s_max,\
-                 bytes_per_s,fraction_of_bandwidth,repeats,shared_context"
-            );
-            rows.iter().for_each(|row| println!("{}", csv(row)));
+            print!("{}", csv(rows)?);
             notes.iter().for_each(|note| eprintln!("{note}"));
         }
     }
     Ok(())
 }
 
-fn csv(row: &Row) -> String {
-    let text = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+fn csv(rows: &[Row]) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for (number, row) in rows.iter().enumerate() {
+        let record = record(row);
+        if number == 0 {
+            writer.write_record(record.iter().map(|(name, _)| *name))?;
+        }
+        writer.write_record(record.iter().map(|(_, value)| value))?;
+    }
+    Ok(String::from_utf8(writer.into_inner().unwrap_or_default())?)
+}
+
+/// A row's columns with their names; names that a spreadsheet would compute are disarmed.
+fn record(row: &Row) -> [(&'static str, String); 13] {
     let Spread { median, min, max } = row.tokens_per_s;
-    let (model, device) = (text(&row.model), text(&row.device));
-    let Row {
-        test, batch, context, dtype, bytes_per_s, fraction_of_bandwidth, repeats, shared_context, ..
-    } = row;
-    format!(
-        "{model},{test},{batch},{context},{dtype},{device},{median},{min},{max},{bytes_per_s},{fraction_of_bandwidth},{repeats},{shared_context}"
-    )
+    [
+        ("model", spreadsheet(&row.model)),
+        ("test", row.test.clone()),
+        ("batch", row.batch.to_string()),
+        ("context", row.context.to_string()),
+        ("dtype", row.dtype.clone()),
+        ("device", spreadsheet(&row.device)),
+        ("tokens_per_s_median", median.to_string()),
+        ("tokens_per_s_min", min.to_string()),
+        ("tokens_per_s_max", max.to_string()),
+        ("bytes_per_s", row.bytes_per_s.to_string()),
+        ("fraction_of_bandwidth", row.fraction_of_bandwidth.to_string()),
+        ("repeats", row.repeats.to_string()),
+        ("shared_context", row.shared_context.to_string()),
+    ]
 }
 
 fn table(rows: &[Row], notes: &[String]) -> Table {
@@ -168,5 +184,35 @@ fn table(rows: &[Row], notes: &[String]) -> Table {
         columns,
         rows: rows.iter().map(entries).collect(),
         footnotes: notes.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_reads_back_whatever_a_model_is_called_and_computes_nothing() {
+        let row = |model: &str| Row {
+            model: model.to_owned(),
+            test: "tg4".into(),
+            batch: 1,
+            context: 64,
+            shared_context: false,
+            dtype: "f32".into(),
+            device: "a, \"b\"".into(),
+            tokens_per_s: Spread { median: 2.0, min: 1.0, max: 3.0 },
+            bytes_per_s: 1e9,
+            fraction_of_bandwidth: 0.5,
+            repeats: 3,
+        };
+        let text = csv(&[row("a \"quoted\", name"), row("=1+1")]).unwrap();
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let names = reader.headers().unwrap().clone();
+        let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+        let of = |row: usize, name: &str| &rows[row][names.iter().position(|known| known == name).unwrap()];
+        assert_eq!(of(0, "model"), "a \"quoted\", name");
+        assert_eq!((of(0, "device"), of(0, "tokens_per_s_max")), ("a, \"b\"", "3"));
+        assert!(!of(1, "model").starts_with('='), "{}", of(1, "model"));
     }
 }

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use isocost_harness::cell::Budget;
 use isocost_harness::claims::evidence::Evidence;
 use isocost_harness::claims::lineup::Lineup;
-use isocost_harness::claims::plan::{ClaimPlan, plan};
+use isocost_harness::claims::plan::{ClaimPlan, plan as planned};
 use isocost_harness::claims::registry::{self, Claim, Scale, claims};
 use isocost_harness::claims::table::{ClaimsFile, SCHEMA, details, summary};
 use isocost_harness::claims::verdict::{Finding, findings};
@@ -18,12 +17,12 @@ use isocost_harness::observation::Observations;
 use isocost_harness::price::Usage;
 use isocost_harness::rounding::{grouped, significant};
 use isocost_harness::run_directory::{Manifest, read_manifest, write_whole};
+use isocost_harness::sampling::TaskInRun;
 use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_harness::table::{Column, terminal};
-use isocost_models::engine::Device;
 
-use crate::{report, workload};
+use crate::{models, plan, report, workload};
 
 /// Where a manifest says which claims were registered before sampling.
 pub(crate) const REGISTERED: &str = "claims_sha256";
@@ -56,7 +55,8 @@ fn check_known(only: Option<&str>) -> Result<()> {
 
 /// Every claim on a run.
 pub(crate) fn verdicts(manifest: &Manifest, observations: &Observations) -> ClaimsFile {
-    let lineup = Lineup::new(&manifest.identity.sweep, &report::known(manifest).models);
+    let models = report::known(manifest).models;
+    let lineup = Lineup::new(&manifest.identity.sweep, &models, |task| observations.seeds(task));
     ClaimsFile {
         schema: SCHEMA,
         registry_sha256: registry::sha256(),
@@ -83,21 +83,20 @@ fn print(file: &ClaimsFile, only: Option<&str>) {
 /// Prints what each claim needs on a sweep, from assumed deviations or those of a pilot run.
 pub(crate) fn plan_claims(sweep: &str, pilot: Option<&Path>, library: &Library) -> Result<ExitCode> {
     let sweep = Sweep::open(sweep)?;
-    let problems = workload::tasks(&sweep, library)?
-        .iter()
-        .map(|task| task.problems.problems().len())
-        .min()
-        .unwrap_or(0);
-    let lineup = Lineup::new(&sweep, &facts(&sweep, library)?);
+    let tasks = workload::tasks(&sweep, library)?;
+    let problems = tasks.iter().map(|task| task.problems.problems().len()).min().unwrap_or(0);
+    let of_task = |name: &str| tasks.iter().find(|known| known.task.name == name);
+    let seeds = |name: &str| of_task(name).map(|known| known.problems.seeds()).unwrap_or_default();
+    let lineup = Lineup::new(&sweep, &facts(&sweep)?, seeds);
     let pilot = pilot.map(Pilot::read).transpose()?;
     let of = |claim: Claim| {
         let found =
             pilot.as_ref().and_then(|pilot| pilot.file.findings.iter().find(|f| f.claim.id == claim.id));
-        plan(&lineup, problems, claim, found)
+        planned(&lineup, problems, claim, found)
     };
     let plans: Vec<ClaimPlan> = claims().into_iter().map(of).collect();
     println!("{}: {problems} problems a task, {} trajectories each", sweep.name, sweep.trajectories());
-    println!("{}", plan_table(&plans, &sweep, &lineup, pilot.as_ref()));
+    println!("{}", plan_table(&plans, &Costs { sweep: &sweep, tasks: &tasks, pilot: pilot.as_ref() }));
     for plan in &plans {
         if let Err(missing) = &plan.comparisons {
             println!("{}: the sweep lacks {missing}", plan.claim.id);
@@ -111,12 +110,12 @@ pub(crate) fn plan_claims(sweep: &str, pilot: Option<&Path>, library: &Library) 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Facts of the sweep's models.
-fn facts(sweep: &Sweep, library: &Library) -> Result<BTreeMap<String, ModelFacts>> {
-    let tasks = workload::tasks(sweep, library)?;
+/// Facts of the sweep's models. Nothing is fetched and no server is asked: a plan may be made anywhere.
+fn facts(sweep: &Sweep) -> Result<BTreeMap<String, ModelFacts>> {
     let of = |model: &ModelEntry| {
-        let value = workload::find(sweep, model, &tasks, &Device::Cpu)?.facts()?;
-        Ok((model.name.clone(), ModelFacts::new(Some(&value), model.facts.as_ref())))
+        let known =
+            if model.server.is_some() { ModelFacts::default() } else { models::facts(&model.source)? };
+        Ok((model.name.clone(), known.with(model.facts.as_ref())))
     };
     sweep.models.iter().map(of).collect()
 }
@@ -145,7 +144,15 @@ impl Pilot {
     }
 }
 
-fn plan_table(plans: &[ClaimPlan], sweep: &Sweep, lineup: &Lineup, pilot: Option<&Pilot>) -> String {
+/// What tokens and dollars are counted by.
+struct Costs<'a> {
+    sweep: &'a Sweep,
+    /// In the sweep's order.
+    tasks: &'a [TaskInRun],
+    pilot: Option<&'a Pilot>,
+}
+
+fn plan_table(plans: &[ClaimPlan], costs: &Costs) -> String {
     let heads = [
         ("claim", ""),
         ("compared", ""),
@@ -157,11 +164,11 @@ fn plan_table(plans: &[ClaimPlan], sweep: &Sweep, lineup: &Lineup, pilot: Option
         ("price", "$"),
     ];
     let columns: Vec<Column> = heads.iter().map(|(title, unit)| Column::number(title, unit)).collect();
-    let rows: Vec<Vec<String>> = plans.iter().map(|plan| plan_row(plan, sweep, lineup, pilot)).collect();
+    let rows: Vec<Vec<String>> = plans.iter().map(|plan| plan_row(plan, costs)).collect();
     terminal(&columns, &rows)
 }
 
-fn plan_row(plan: &ClaimPlan, sweep: &Sweep, lineup: &Lineup, pilot: Option<&Pilot>) -> Vec<String> {
+fn plan_row(plan: &ClaimPlan, costs: &Costs) -> Vec<String> {
     let shown = |effect: f64| match plan.claim.scale {
         Scale::Difference => significant(effect),
         Scale::Ratio => format!("x{}", significant(effect.exp())),
@@ -171,13 +178,14 @@ fn plan_row(plan: &ClaimPlan, sweep: &Sweep, lineup: &Lineup, pilot: Option<&Pil
         format!("{} at {k}", problems.map_or(absent(), |p| p.to_string()))
     };
     let counts: Vec<String> = plan.problems.iter().map(needed).collect();
-    let series = plan.comparisons.as_ref().map(|found| found.series.len()).unwrap_or(0);
-    // The cheapest of the combinations, in trajectories.
-    let cheapest =
-        plan.problems.iter().filter_map(|(k, problems)| Some(u64::from(*k) * (*problems)? as u64)).min();
-    let trajectories = cheapest.map(|count| count * series as u64).filter(|_| series > 0);
-    let tokens = trajectories.map(|count| tokens_of(count, sweep, lineup, pilot));
-    let usd = pilot.zip(sweep.all_prices().next()).zip(trajectories);
+    let series = plan.comparisons.as_ref().map_or(&[][..], |found| &found.series);
+    // The cheapest of the combinations, in trajectories of one series.
+    let all_of =
+        |(k, problems): &(u32, Option<usize>)| Some(u64::from(*k).saturating_mul((*problems)? as u64));
+    let cheapest = plan.problems.iter().filter_map(all_of).min().filter(|_| !series.is_empty());
+    let trajectories = cheapest.map(|count| count.saturating_mul(series.len() as u64));
+    let tokens = cheapest.and_then(|count| costs.tokens(count, series));
+    let usd = costs.pilot.zip(costs.sweep.all_prices().next()).zip(trajectories);
     vec![
         plan.claim.id.clone(),
         plan.comparisons.as_ref().map_or_else(|_| absent(), |found| found.count.to_string()),
@@ -192,18 +200,66 @@ fn plan_row(plan: &ClaimPlan, sweep: &Sweep, lineup: &Lineup, pilot: Option<&Pil
     ]
 }
 
-/// Tokens of so many trajectories: as in the pilot, else at most.
-fn tokens_of(trajectories: u64, sweep: &Sweep, lineup: &Lineup, pilot: Option<&Pilot>) -> String {
-    if let Some(pilot) = pilot {
-        return grouped((trajectories as f64 * pilot.usage.sampled_tokens) as u64);
-    }
-    // Answers of the built-in tasks have at most 16 tokens or so; the pilot knows better.
-    let answers = 16 * sweep.budgets.len() as u64;
-    let longest = lineup.models.iter().filter_map(|model| model.budgets.last()).max();
-    match longest {
-        Some(Budget::Tokens(tokens)) => {
-            format!("<{}", grouped(trajectories * (u64::from(*tokens) + answers)))
+impl Costs<'_> {
+    /// Tokens of so many trajectories of each series (model and task): as in the pilot, else at most. Absent where the
+    /// context is the limit.
+    fn tokens(&self, trajectories: u64, series: &[(usize, usize)]) -> Option<String> {
+        if let Some(pilot) = self.pilot {
+            let count = trajectories as f64 * series.len() as f64;
+            return Some(grouped((count * pilot.usage.sampled_tokens) as u64));
         }
-        _ => "-".into(),
+        let at_most = |&(model, task): &(usize, usize)| {
+            plan::tokens_at_most(self.sweep, &self.sweep.models[model], &self.tasks[task].task)
+        };
+        let of_each: u64 = series.iter().map(at_most).sum::<Option<u64>>()?;
+        Some(format!("<{}", grouped(trajectories.saturating_mul(of_each))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use isocost_harness::model_facts::Kind;
+    use isocost_harness::problem::ProblemSet;
+
+    use super::*;
+
+    fn sweep(models: &str) -> Sweep {
+        let text = format!(
+            "name = \"s\"\nwhy = \"w\"\nseed = 1\nbudgets = [0, 64]\nn = [1]\nstrategies = [\"first\"]\nmodels = [{models}]\n\
+             tasks = [{{ name = \"countdown-3\" }}, {{ name = \"gsm8k\" }}]\n[sampling]\ntemperature = 1.0\n"
+        );
+        Sweep::parse("s", &text).unwrap()
+    }
+
+    #[test]
+    fn tokens_are_at_most_those_of_each_models_budgets_and_each_tasks_answers() {
+        let sweep = sweep(
+            "{ name = \"a\", source = \"a\" }, { name = \"b\", source = \"b\", budgets = [0] }, { name = \"c\", source = \"c\", budgets = [\"max\"] }",
+        );
+        let in_run = |entry: &isocost_harness::sweep::TaskEntry| TaskInRun {
+            task: entry.task().unwrap(),
+            problems: ProblemSet::new(vec![]),
+        };
+        let tasks: Vec<TaskInRun> = sweep.tasks.iter().map(in_run).collect();
+        let costs = Costs { sweep: &sweep, tasks: &tasks, pilot: None };
+        assert_eq!(costs.tokens(10, &[(0, 0)]), Some(format!("<{}", grouped(10 * (64 + 2 * 24)))));
+        assert_eq!(
+            costs.tokens(10, &[(0, 1), (1, 1)]),
+            Some(format!("<{}", grouped(10 * (64 + 2 * 1024 + 1024))))
+        );
+        assert_eq!(costs.tokens(10, &[(0, 0), (2, 0)]), None, "a thought that only the context ends");
+        assert!(costs.tokens(u64::MAX, &[(0, 0)]).is_some());
+    }
+
+    #[test]
+    fn a_model_that_is_not_here_is_known_by_its_card_and_a_server_is_not_asked() {
+        let sweep = sweep(
+            "{ name = \"a\", source = \"hub:deepseek-ai/DeepSeek-R1-Distill-Qwen-7B@none\" }, \
+             { name = \"b\", source = \"http://127.0.0.1:9/v1\", budgets = [\"max\"], server = { model = \"m\" }, facts = { kind = \"direct\" } }",
+        );
+        let facts = facts(&sweep).unwrap();
+        assert_eq!(facts["a"].lineage.kind, Some(Kind::Distilled));
+        assert!(facts["a"].parameters.is_some_and(|count| count > 7_000_000_000));
+        assert_eq!(facts["b"].lineage.kind, Some(Kind::Direct));
     }
 }

@@ -227,7 +227,8 @@ pub(crate) enum Command {
     /// Several completions of one problem are its trajectories. They are graded by this program; what the other tool said
     /// stands beside it, and disagreements are counted. Formats: lm-eval (samples_*.jsonl), lighteval (details_*.parquet),
     /// inspect (eval logs in JSON), jsonl (lines of {"problem_id", "gold", "completion" or "answer" or "correct"}, and
-    /// where known "model", "task", "sample", "complete", "score", "reasoning_tokens", "answer_tokens", "seconds", "usd").
+    /// where known "model", "task", "sample" (its number among the problem's, from 0), "complete", "score",
+    /// "reasoning_tokens", "answer_tokens" (the completion's tokens are known where both are), "seconds", "usd").
     #[command(
         after_help = "Example:\n  isocost import --format jsonl answers.jsonl --out results/runs/theirs && isocost report results/runs/theirs"
     )]

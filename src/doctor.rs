@@ -14,7 +14,7 @@ use isocost_models::checkpoint::Checkpoint;
 use isocost_models::device::{self, DeviceChoice};
 use isocost_models::engine::Device;
 use isocost_models::memory::{bytes, free_bytes};
-use isocost_models::meter::meters;
+use isocost_models::meter::{Absent, Kind, Why, meters};
 use isocost_models::source::Source;
 use serde::Serialize;
 
@@ -158,23 +158,23 @@ fn gpu(name: &'static str, is_built: bool, choice: DeviceChoice) -> Check {
 fn energy() -> Vec<Check> {
     let (there, absent) = meters();
     let there = there.iter().map(|meter| Check::ok("energy", meter.name()));
-    let absent = absent.into_iter().filter(|absent| !absent.reason.contains("not a Mac"));
+    let absent = absent.into_iter().filter(|absent| absent.why != Why::OtherSystem);
     let absent = absent.map(|absent| {
-        let remedy = match &absent.meter {
-            meter if meter.contains("RAPL") && absent.reason.contains("ermission") => {
-                "let this user read it: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
-            }
-            meter if meter.contains("RAPL") => {
-                "none on this machine (virtual machines have none): joules of the CPU stay absent"
-            }
-            meter if meter.contains("NVML") => {
-                "only for NVIDIA GPUs: install the driver, and nvidia-smi shows them"
-            }
-            _ => "joules stay absent",
-        };
-        Check::missing("energy", format!("{}: {}", absent.meter, absent.reason), remedy)
+        Check::missing("energy", format!("{}: {}", absent.meter, absent.reason), unmetered(&absent))
     });
     there.chain(absent).collect()
+}
+
+/// What to do about a meter that is absent.
+fn unmetered(absent: &Absent) -> &'static str {
+    match (absent.meter, absent.why) {
+        (Kind::Rapl, Why::Forbidden) => {
+            "let this user read it: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
+        }
+        (Kind::Rapl, _) => "none on this machine (virtual machines have none): joules of the CPU stay absent",
+        (Kind::Nvidia, _) => "only for NVIDIA GPUs: install the driver, and nvidia-smi shows them",
+        (Kind::Apple, _) => "joules stay absent",
+    }
 }
 
 fn bundled_models() -> Check {
@@ -322,6 +322,12 @@ fn in_words(examination: &Examination) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_remedy_for_a_meter_follows_from_why_it_is_absent_and_not_from_words() {
+        let of = |why| unmetered(&Absent { meter: Kind::Rapl, why, reason: "in another language".into() });
+        assert!(of(Why::Forbidden).contains("chmod") && !of(Why::Missing).contains("chmod"));
+    }
 
     #[test]
     fn what_is_missing_has_a_remedy_and_nothing_needed_is_broken_where_tests_run() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use isocost_harness::energy::append_energy;
-use isocost_models::meter::{Watch, meters};
+use isocost_models::meter::{Watch, Why, meters};
 use serde_json::json;
 
 use crate::log;
@@ -23,7 +23,7 @@ pub(crate) fn start_meters() -> Watch {
         log::event("energy", json!({ "meter": meter }), || format!("energy: {meter}"));
     }
     if meters.is_empty() {
-        let here = absent.iter().filter(|absent| !absent.reason.contains("not a Mac"));
+        let here = absent.iter().filter(|absent| absent.why != Why::OtherSystem);
         let reasons: Vec<String> = here.map(|a| format!("{}: {}", a.meter, a.reason)).collect();
         log::say(&format!("energy is not measured ({})", reasons.join("; ")));
     }

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use isocost_harness::model_facts::ModelFacts;
 use isocost_harness::table::{Column, Table};
 use isocost_models::bundled;
 use isocost_models::card::{Card, Fact, ForcedAnswer, SamplingCard, ThinkingCard, Training};
 use isocost_models::chat::OffSwitch;
 use isocost_models::checkpoint::Checkpoint;
 use isocost_models::engine::Device;
+use isocost_models::facts;
 use isocost_models::memory::bytes;
 use isocost_models::source::Source;
 
+use crate::log;
 use crate::progress::Downloads;
 
 /// Prints the bundled models, those with a card, and those in the hub's cache.
@@ -115,6 +118,19 @@ pub(crate) fn export(model: &str, file: &Path) -> Result<()> {
     isocost_models::export::gguf(&Downloads::resolve(model)?, file)?;
     println!("{}", file.display());
     Ok(())
+}
+
+/// What comparisons need to know of a model: from its files if they are here, else from its card.
+pub(crate) fn facts(name: &str) -> Result<ModelFacts> {
+    if let Some(source) = on_this_machine(name)? {
+        return Ok(facts::of_files(&source, &open(&source)?)?);
+    }
+    let without_revision = name.split('@').next().unwrap_or(name);
+    let card = Card::for_model(without_revision).ok();
+    if card.is_none() {
+        log::say(&format!("{name}: is not here and has no card, so what it is stays unknown"));
+    }
+    Ok(card.map(|card| facts::of_card(&card)).unwrap_or_default())
 }
 
 /// The model's files, unless they would have to be fetched.

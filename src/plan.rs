@@ -9,6 +9,7 @@ use isocost_harness::engine::{Engine, Job};
 use isocost_harness::sampling::TaskInRun;
 use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
+use isocost_harness::task::Task;
 use isocost_models::device::{self, DeviceChoice};
 use isocost_models::engine::Device;
 
@@ -83,13 +84,19 @@ fn predict(
 ) -> Result<Prediction> {
     let series = sweep.series(model).len() as u64;
     let trajectories = task.problems.problems().len() as u64 * u64::from(sweep.trajectories()) * series;
-    let answers = sweep.budgets(model).len() as u64 * u64::from(task.task.answer_tokens);
-    let tokens_at_most = match sweep.budgets(model).last() {
-        Some(Budget::Tokens(longest)) => Some(trajectories * (u64::from(*longest) + answers)),
-        _ => None,
-    };
+    let tokens_at_most = tokens_at_most(sweep, model, &task.task).map(|tokens| trajectories * tokens);
     let expected = engine.map(|engine| pilot(engine, sweep, model, task, trajectories)).transpose()?;
     Ok(Prediction { trajectories, tokens_at_most, expected })
+}
+
+/// Most tokens of one trajectory: the longest thought, and an answer at every budget. Absent where the context is the limit.
+pub(crate) fn tokens_at_most(sweep: &Sweep, model: &ModelEntry, task: &Task) -> Option<u64> {
+    let budgets = sweep.budgets(model);
+    let answers = budgets.len() as u64 * u64::from(task.answer_tokens);
+    match budgets.last() {
+        Some(Budget::Tokens(longest)) => Some(u64::from(*longest) + answers),
+        _ => None,
+    }
 }
 
 /// Tokens and seconds of all trajectories, scaled up from a few.

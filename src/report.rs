@@ -80,6 +80,7 @@ pub(crate) fn write(path: &Path, prices: &[String]) -> Result<Vec<Row>> {
         title: format!("{}: accuracy and its cost", sweep.name),
         command: manifest.provenance.get("command").cloned().unwrap_or_default(),
         conditions: all_conditions(&manifest),
+        policy: sweep.policy,
         activity: [activity(path, sweep, observations.len())?, damage::sentences(path, &observations)?]
             .concat(),
         notes: vec![sweep.why.trim().to_owned()],
@@ -279,10 +280,22 @@ fn all_conditions(manifest: &Manifest) -> Vec<(String, String)> {
         if let Some(budgets) = facts.get("budgets").and_then(|text| text.as_str()) {
             conditions.push((format!("budgets of {model}"), budgets.to_owned()));
         }
-        let hash = facts.pointer("/weights_sha256/0").and_then(|hash| hash.as_str()).unwrap_or("unknown");
-        conditions.push((format!("weights of {model}"), format!("sha256 {hash}")));
+        conditions.push((format!("weights of {model}"), weights(facts)));
     }
     conditions
+}
+
+/// The hash of a model's weights; of several files the first, and how many there are.
+fn weights(facts: &serde_json::Value) -> String {
+    let hashes = facts.get("weights_sha256").and_then(|list| list.as_array()).map_or(&[][..], Vec::as_slice);
+    match hashes {
+        [] => "sha256 unknown".into(),
+        [one] => format!("sha256 {}", one.as_str().unwrap_or("unknown")),
+        [first, ..] => {
+            let first = first.as_str().unwrap_or("unknown");
+            format!("sha256 {first}, of the first of {} files; manifest.json has all", hashes.len())
+        }
+    }
 }
 
 fn activity(path: &Path, sweep: &Sweep, records: usize) -> Result<Vec<String>> {
@@ -321,4 +334,17 @@ fn activity(path: &Path, sweep: &Sweep, records: usize) -> Result<Vec<String>> {
 pub(crate) fn contention(share: f64) -> String {
     let warning = if share > 0.05 { ": these seconds are not those of an idle machine" } else { "" };
     format!("Others took {:.1} % of the processors' time meanwhile{warning}.", 100.0 * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_one_of_several_weight_files_is_not_given_for_all() {
+        let of = |hashes: &[&str]| weights(&json!({ "weights_sha256": hashes }));
+        assert_eq!(of(&["ab"]), "sha256 ab");
+        assert_eq!(of(&["ab", "cd", "ef"]), "sha256 ab, of the first of 3 files; manifest.json has all");
+        assert_eq!(weights(&json!({ "served_as": "m" })), "sha256 unknown");
+    }
 }

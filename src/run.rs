@@ -1,5 +1,6 @@
 //! `run`: sweep, models, records, tables.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -7,10 +8,10 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
-use anyhow::Result;
-use isocost_harness::engine::Engine;
+use anyhow::{Result, bail};
+use isocost_harness::engine::{Engine, EngineError};
 use isocost_harness::run_directory::{Manifest, RunDirectory, read_records};
-use isocost_harness::sampling::{TaskInRun, sample_task};
+use isocost_harness::sampling::{SamplingError, TaskInRun, sample_task};
 use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_harness::trajectory::Trajectory;
@@ -35,6 +36,8 @@ struct Sampling<'a> {
     device: Device,
     progress: Progress,
     interrupted: Arc<AtomicBool>,
+    /// What servers would not do, however often they were asked: a line for each task.
+    lacking: RefCell<Vec<String>>,
     /// Where the run is in a store.
     copies: &'a WorkingCopies,
 }
@@ -54,7 +57,8 @@ pub(crate) fn run(args: &RunArgs, library: &Library, copies: &WorkingCopies) -> 
     let mut run = RunDirectory::open(&out, &manifest)?;
     let progress = Progress::new(&sweep, &tasks);
     greet(&progress, &sweep, &run);
-    let sampling = Sampling { args, sweep, tasks, device, progress, interrupted: interrupt_flag()?, copies };
+    let (interrupted, lacking) = (interrupt_flag()?, RefCell::default());
+    let sampling = Sampling { args, sweep, tasks, device, progress, interrupted, lacking, copies };
     let flow = sampling.models(models, &mut run)?;
     let done = run.len();
     drop(run);
@@ -122,24 +126,50 @@ impl Sampling<'_> {
     ) -> Result<ControlFlow<()>> {
         for task in &self.tasks {
             energy.begin();
-            let mut unwritten = Ok(());
-            let flow = sample_task(engine, run, &self.sweep, model, task, &mut |record| {
+            let (mut unwritten, mut recorded) = (Ok(()), 0);
+            let sampled = sample_task(engine, run, &self.sweep, model, task, &mut |record| {
+                recorded += 1;
                 line.record(record);
                 unwritten = energy.tick(&model.name, &task.task.name);
-                let is_stopped = self.interrupted.load(Ordering::SeqCst) || self.copies.is_lost();
-                if unwritten.is_err() || is_stopped {
+                if unwritten.is_err() || self.is_stopped() {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
                 }
-            })?;
+            });
+            let lacks = matches!(&sampled, Err(SamplingError::Engine(EngineError::Server { .. })));
+            let flow = self.noted(&model.name, &task.task.name, sampled)?;
             unwritten?;
             energy.end(&model.name, &task.task.name)?;
             if flow.is_break() {
                 return Ok(flow);
             }
+            // A server that does nothing at all is not asked for the other tasks.
+            if lacks && recorded == 0 {
+                break;
+            }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.interrupted.load(Ordering::SeqCst) || self.copies.is_lost()
+    }
+
+    /// What a server would not do is noted, and the run goes on; every other failure ends it.
+    fn noted(
+        &self,
+        model: &str,
+        task: &str,
+        sampled: Result<ControlFlow<()>, SamplingError>,
+    ) -> Result<ControlFlow<()>> {
+        match sampled {
+            Err(SamplingError::Engine(failure @ EngineError::Server { .. })) => {
+                self.lacking.borrow_mut().push(format!("{model} on {task}: {failure}"));
+                Ok(if self.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            }
+            done => Ok(done?),
+        }
     }
 
     /// The line of a model, which hears of the engine's steps; `earlier` records are counted first.
@@ -163,6 +193,12 @@ impl Sampling<'_> {
     /// Says what comes next, or reports where all is there.
     fn conclude(&self, flow: ControlFlow<()>, done: usize, out: &Path) -> Result<ExitCode> {
         let args = self.args;
+        let lacking = self.lacking.take();
+        if done == 0 && !lacking.is_empty() {
+            bail!(lacking.join("; "));
+        }
+        lacking.iter().for_each(|line| self.progress.say(line));
+        let code = if lacking.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         if flow.is_break() {
             let again = command_line::again(out, args.out.is_some());
             self.progress.say(&format!("stopped with {done} trajectories recorded; go on with: {again}"));
@@ -170,11 +206,14 @@ impl Sampling<'_> {
         }
         if let Some(shard) = args.shard {
             let merge = format!("isocost merge {} ... --out DIR", out.display());
-            self.progress.say(&format!("shard {shard} is done: {done} trajectories; once all are: {merge}"));
-            return Ok(ExitCode::SUCCESS);
+            let is_done = format!("shard {shard} is done: {done} trajectories; once all are: {merge}");
+            if lacking.is_empty() {
+                self.progress.say(&is_done);
+            }
+            return Ok(code);
         }
         report::report(out, &[])?;
-        Ok(ExitCode::SUCCESS)
+        Ok(code)
     }
 }
 

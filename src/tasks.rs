@@ -8,7 +8,7 @@ use isocost_harness::judge::Judge;
 use isocost_harness::problem::ProblemSet;
 use isocost_harness::source::Library;
 use isocost_harness::table::{Column, Table};
-use isocost_harness::task::Task;
+use isocost_harness::task::{Task, TaskError};
 
 use crate::fetch::Network;
 use crate::log;
@@ -22,6 +22,7 @@ pub(crate) fn library(folder: Option<PathBuf>) -> Library<'static> {
 /// Lists the built-in tasks.
 pub(crate) fn list(library: &Library) -> Result<()> {
     let tasks = Task::names().map(Task::open).collect::<Result<Vec<_>, _>>()?;
+    let (rows, broken): (Vec<_>, Vec<_>) = tasks.iter().map(|task| row(task, library)).unzip();
     let table = Table {
         caption: format!("{} built-in tasks", tasks.len()),
         columns: vec![
@@ -30,23 +31,31 @@ pub(crate) fn list(library: &Library) -> Result<()> {
             Column::text("judged as"),
             Column::text("from"),
         ],
-        rows: tasks.iter().map(|task| row(task, library)).collect(),
-        footnotes: vec![
+        rows,
+        footnotes: [
             "–: not in the data folder; taken from the hub's cache or fetched when it is needed".into(),
             "isocost tasks show NAME prints a task's file, isocost tasks preview NAME its prompts".into(),
-        ],
+        ]
+        .into_iter()
+        .chain(broken.into_iter().flatten())
+        .collect(),
     };
     print!("{}", table.terminal());
     Ok(())
 }
 
-fn row(task: &Task, library: &Library) -> Vec<String> {
+/// A task's line, and what is wrong with its problems if they are here and cannot be used.
+fn row(task: &Task, library: &Library) -> (Vec<String>, Option<String>) {
     let is_here = task.sources.iter().any(|source| source.is_at_hand(library));
-    let count = is_here.then(|| task.problems(library).ok()).flatten().map(|set| set.problems().len());
+    let (count, broken) = match is_here.then(|| task.problems(library)) {
+        None | Some(Err(TaskError::Absent { .. })) => ("–".into(), None),
+        Some(Ok(set)) => (set.problems().len().to_string(), None),
+        Some(Err(error)) => ("!".into(), Some(format!("!: {}", visible(&error.to_string())))),
+    };
     let from = task.sources.first().map_or(String::new(), |source| source.from.to_string());
     let from: String =
         if from.chars().count() > 48 { from.chars().take(47).chain(['…']).collect() } else { from };
-    vec![task.name.clone(), count.map_or("–".into(), |count| count.to_string()), judged_as(&task.judge), from]
+    (vec![task.name.clone(), count, judged_as(&task.judge), from], broken)
 }
 
 fn judged_as(judge: &Judge) -> String {
@@ -99,4 +108,28 @@ pub(crate) fn subset(task: &Task, limit: Option<usize>, seed: u64, library: &Lib
 /// Lines as they are, whatever else is in them made visible.
 fn shown(text: &str) -> String {
     text.lines().map(visible).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_data_file_is_not_listed_as_one_that_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = Library { folder: Some(folder.path().to_owned()), fetch: None };
+        let text = "name = \"t\"\nwhy = \"w\"\nlicence = \"MIT\"\nanswer_tokens = 9\n[judge.answer]\nanswer_type = \"number\"\n\
+                    [[sources]]\nfrom = { path = \"t.csv\" }\nfields = { question = \"q\", gold = \"a\" }\n";
+        let task = Task::parse("t", text).unwrap();
+        let listed = |file: Option<&str>| {
+            file.iter().for_each(|text| std::fs::write(folder.path().join("t.csv"), text).unwrap());
+            let (row, broken) = row(&task, &library);
+            (row[1].clone(), broken)
+        };
+        assert_eq!(listed(None), ("–".into(), None));
+        assert_eq!(listed(Some("q,a\n1+1?,2\n")), ("1".into(), None));
+        let (count, broken) = listed(Some("q,b\n1+1?,2\n"));
+        let broken = broken.unwrap();
+        assert!(count == "!" && broken.contains("t.csv") && broken.contains("row 1"), "{broken}");
+    }
 }

@@ -43,10 +43,8 @@ pub(crate) fn comparisons(lineup: &Lineup) -> Result<Vec<Comparison>, Missing> {
 
 /// Originals with their perturbed tasks.
 fn task_pairs(lineup: &Lineup) -> Vec<(usize, usize)> {
-    let perturbed = (0..lineup.tasks.len()).filter(|&t| !lineup.tasks[t].variants.is_empty());
-    let pairs = perturbed.flat_map(|p| lineup.original_tasks().map(move |original| (original, p)));
-    // An original's name begins its variation's, as countdown-3 does countdown-3-perturbed.
-    pairs.filter(|&(o, p)| lineup.tasks[p].name.starts_with(&lineup.tasks[o].name)).collect()
+    let of = |perturbed: usize| lineup.tasks[perturbed].originals.iter().map(move |o| (*o, perturbed));
+    (0..lineup.tasks.len()).flat_map(of).collect()
 }
 
 /// A model that learnt without a teacher: of the same size if there is one, else the nearest.

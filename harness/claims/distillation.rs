@@ -6,7 +6,7 @@ use super::fewer_tokens::ratio_at_equal_accuracy;
 use super::lineup::{Comparison, Lineup};
 use super::measured::{Measured, columns};
 use crate::model_facts::Kind;
-use crate::statistics::{Level as Confidence, paired_share_difference};
+use crate::statistics::{Level as Confidence, mean, paired_share_difference};
 
 pub(crate) fn comparisons(lineup: &Lineup) -> Result<Vec<Comparison>, Missing> {
     let teacher = |student: usize| lineup.called(lineup.models[student].facts.lineage.teacher.as_deref()?);
@@ -47,10 +47,6 @@ fn gain_over_its_size(evidence: &Evidence, student: usize, task: usize) -> Optio
     let gain = paired_share_difference(&own.accuracy, &peers.accuracy, Confidence::default()).ok()?;
     let name = &lineup.models[peer].name;
     Some(format!("over {name} of its size {:+.2} [{:+.2}, {:+.2}]", gain.value, gain.ci_low, gain.ci_high))
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::lineup::{Comparison, Lineup};
 use super::log_linear::points;
 use super::measured::{Measured, columns};
 use crate::model_facts::Kind;
-use crate::statistics::log_cost_ratio;
+use crate::statistics::{log_cost_ratio, mean, shared_range};
 
 pub(crate) fn comparisons(lineup: &Lineup) -> Result<Vec<Comparison>, Missing> {
     let thinkers: Vec<usize> = lineup.thinkers(2).collect();
@@ -44,10 +44,11 @@ pub(crate) fn ratio_at_equal_accuracy(
     let split = left.len();
     let statistic = move |m: &[f64]| log_cost_ratio(&points(&m[..split]), &points(&m[split..]));
     let measured = Measured::statistic(stratum, &[left, right].concat(), statistic)?;
-    match measured.estimate() {
-        Err(_) => Err("the two curves have no range of accuracy in common".into()),
-        Ok(_) => Ok(measured),
+    let means = |columns: &[&[f64]]| points(&columns.iter().map(|column| mean(column)).collect::<Vec<_>>());
+    if shared_range(&[&means(left), &means(right)]).is_none() {
+        return Err("the two curves have no range of accuracy in common".into());
     }
+    measured.estimate().map(|_| measured)
 }
 
 #[cfg(test)]
@@ -71,6 +72,21 @@ mod tests {
         assert_eq!(verdict_of("fewer-tokens", &shortened(0.5, 60)), Supported);
         assert_eq!(verdict_of("fewer-tokens", &shortened(1.3, 120)), Contradicted);
         assert_eq!(verdict_of("fewer-tokens", &shortened(0.88, 8)), Inconclusive);
+    }
+
+    #[test]
+    fn what_has_no_ratio_says_why() {
+        let why = |left: [&[f64]; 4], right: [&[f64]; 4]| {
+            super::ratio_at_equal_accuracy("t", &left, &right).err().unwrap_or_default()
+        };
+        let (few, many): (&[f64], &[f64]) = (&[10.0, 12.0, 11.0], &[90.0, 80.0, 85.0]);
+        let (low, high): (&[f64], &[f64]) = (&[0.0, 0.1, 0.2], &[0.8, 0.9, 0.7]);
+        let apart = why([few, many, low, low], [few, many, high, high]);
+        assert!(apart.contains("no range of accuracy in common"), "{apart}");
+        let one = |column: &'static [f64]| &column[..1];
+        let lone = [one(&[10.0]), one(&[90.0]), one(&[0.1]), one(&[0.8])];
+        let single = why(lone, lone);
+        assert!(!single.is_empty() && !single.contains("in common"), "{single}");
     }
 
     #[test]

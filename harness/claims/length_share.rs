@@ -8,7 +8,7 @@ use super::evidence::Evidence;
 use super::lineup::{Comparison, Lineup};
 use super::measured::Measured;
 use crate::cell::Budget;
-use crate::statistics::{Level, paired_share_difference};
+use crate::statistics::{Level, mean, paired_share_difference};
 
 /// A gain whose interval begins below this cannot be split.
 const LEAST_GAIN: f64 = 0.05;
@@ -46,10 +46,6 @@ pub(crate) fn measure(evidence: &Evidence, comparison: &Comparison) -> Result<Me
         mean(&unthinking.accuracy) - mean(&direct.accuracy)
     );
     Ok(Measured::statistic(&evidence.lineup.tasks[task].name, &columns, share)?.noting(note))
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::cell::{Budget, Strategy};
 use crate::model_facts::{Kind, ModelFacts};
-use crate::source::Library;
-use crate::sweep::Sweep;
+use crate::problem::Seeds;
+use crate::sweep::{Sweep, TaskEntry};
 use crate::task::Task;
 
 /// Models whose parameters differ by less than this factor count as one size.
@@ -44,6 +44,14 @@ pub struct TaskFacts {
     pub choice: Option<Strategy>,
     /// Of each of its problems that is a variation: the original.
     pub variants: BTreeMap<String, String>,
+    /// Indices of the tasks that have the originals.
+    pub originals: Vec<usize>,
+}
+
+/// What is known of a task before it is compared.
+struct Known {
+    task: Option<Task>,
+    seeds: Seeds,
 }
 
 /// One test of a claim: models and tasks by index, the one that the claim is about first.
@@ -58,16 +66,25 @@ pub struct Comparison {
 }
 
 impl Lineup {
-    /// Of a sweep, with what is known of its models.
-    pub fn new(sweep: &Sweep, facts: &BTreeMap<String, ModelFacts>) -> Self {
+    /// Of a sweep, with what is known of its models and of each task's problems.
+    pub fn new(
+        sweep: &Sweep,
+        facts: &BTreeMap<String, ModelFacts>,
+        problems: impl Fn(&str) -> Seeds,
+    ) -> Self {
         let contestant = |model: &crate::sweep::ModelEntry| Contestant {
             name: model.name.clone(),
             budgets: sweep.budgets(model).to_vec(),
             facts: facts.get(&model.name).cloned().unwrap_or_default(),
         };
+        // A run of an older program says a task's name only, which is all that is known of one that is not built in.
+        let known = |entry: &TaskEntry| Known { task: entry.task().ok(), seeds: problems(&entry.name) };
+        let known: Vec<Known> = sweep.tasks.iter().map(known).collect();
+        let task =
+            |(at, entry): (usize, &TaskEntry)| TaskFacts::new(&entry.name, at, &known, &sweep.strategies);
         Self {
             models: sweep.models.iter().map(contestant).collect(),
-            tasks: sweep.tasks.iter().map(|task| TaskFacts::new(&task.name, &sweep.strategies)).collect(),
+            tasks: sweep.tasks.iter().enumerate().map(task).collect(),
             n: sweep.n.clone(),
             trajectories: sweep.trajectories(),
         }
@@ -129,7 +146,11 @@ impl Lineup {
         let on_all =
             |group: &Vec<usize>| self.original_tasks().map(|task| self.on(task, group)).collect::<Vec<_>>();
         let all: Vec<Comparison> = groups.iter().flat_map(on_all).collect();
-        if all.is_empty() { Err(missing.to_owned()) } else { Ok(all) }
+        match all.is_empty() {
+            false => Ok(all),
+            true if groups.is_empty() => Err(missing.to_owned()),
+            true => Err("a task whose problems are not variations (`variant_of`) of others".into()),
+        }
     }
 }
 
@@ -150,14 +171,110 @@ impl Contestant {
 }
 
 impl TaskFacts {
-    fn new(name: &str, strategies: &[Strategy]) -> Self {
-        let task = Task::open(name).ok();
-        let verifies = task.as_ref().is_some_and(|task| task.judge.verifies());
+    fn new(name: &str, at: usize, known: &[Known], strategies: &[Strategy]) -> Self {
+        let verifies = known[at].task.as_ref().is_some_and(|task| task.judge.verifies());
         let is_usable = |s: &Strategy| strategies.contains(s) && (*s != Strategy::Verifier || verifies);
         let choice = [Strategy::Verifier, Strategy::Maj, Strategy::Weighted].into_iter().find(is_usable);
-        let problems = task.and_then(|task| task.problems(&Library::default()).ok());
-        let problems = problems.iter().flat_map(|set| set.problems());
-        let variants = problems.filter_map(|p| Some((p.id.clone(), p.variant_of.clone()?))).collect();
-        Self { name: name.to_owned(), choice, variants }
+        let variants = known[at].variants().map(|(id, original)| (id.to_owned(), original.to_owned()));
+        let has_originals = |other: &usize| known[at].varies(&known[*other]);
+        Self {
+            name: name.to_owned(),
+            choice,
+            variants: variants.collect(),
+            originals: (0..known.len()).filter(has_originals).collect(),
+        }
+    }
+}
+
+impl Known {
+    /// Problems that are variations, with their originals.
+    fn variants(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.seeds.iter().filter_map(|(id, original)| Some((id.as_str(), original.as_deref()?)))
+    }
+
+    /// Whether problems are variations of another task's: as its file says, else if they share ids.
+    fn varies(&self, other: &Self) -> bool {
+        let said = self.task.as_ref().zip(other.task.as_ref()).and_then(|(task, other)| task.varies(other));
+        let shares = || self.variants().any(|(_, original)| other.seeds.contains_key(original));
+        self.variants().next().is_some() && other.variants().next().is_none() && said.unwrap_or_else(shares)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A lineup of tasks that are given as the rest of their files, each with its problems and their originals.
+    fn lineup(tasks: &[(&str, &str, &[(&str, Option<&str>)])]) -> Lineup {
+        let definition = |(name, rest, _): &(&str, &str, _)| {
+            let text =
+                format!("name = \"{name}\"\nwhy = \"w\"\nlicence = \"MIT\"\nanswer_tokens = 9\n{rest}");
+            let definition = Some(Task::parse(name, &text).unwrap());
+            TaskEntry { name: (*name).to_owned(), problems: None, definition }
+        };
+        let sweep =
+            Sweep { tasks: tasks.iter().map(definition).collect(), ..Sweep::open("quickstart").unwrap() };
+        let seeds = |(_, _, seeds): &(_, _, &[(&str, Option<&str>)])| {
+            seeds.iter().map(|(id, of)| ((*id).to_owned(), of.map(str::to_owned))).collect::<Seeds>()
+        };
+        let of = |name: &str| tasks.iter().find(|task| task.0 == name).map(seeds).unwrap_or_default();
+        Lineup::new(&sweep, &BTreeMap::new(), of)
+    }
+
+    fn from_file(variant_of: &str) -> String {
+        format!(
+            "[judge.answer]\nanswer_type = \"number\"\n[[sources]]\nfrom = {{ path = \"absent.csv\" }}\n\
+             fields = {{ question = \"q\", gold = \"a\"{variant_of} }}"
+        )
+    }
+
+    fn countdown(seed: u32, perturbation: &str) -> String {
+        format!(
+            "judge = \"countdown\"\n[[sources]]\n[sources.from.generator.countdown]\nnumbers = 3\n\
+             split = \"evaluation\"\nproblems = 9\nseed = {seed}\n{perturbation}"
+        )
+    }
+
+    #[test]
+    fn a_task_of_ones_own_is_known_by_the_sweep_and_its_verifier_chooses() {
+        let lineup = lineup(&[("mine", &countdown(1, ""), &[]), ("other", &from_file(""), &[])]);
+        let choices: Vec<_> = lineup.tasks.iter().map(|task| task.choice).collect();
+        assert_eq!(choices, [Some(Strategy::Verifier), Some(Strategy::Maj)]);
+    }
+
+    #[test]
+    fn variations_are_paired_with_the_task_that_their_file_names_or_else_by_ids() {
+        let like = from_file(", variant_of = { task = \"gsm8k\", like = \"q\" }");
+        let column = from_file(", variant_of = \"seed\"");
+        let lineup = lineup(&[
+            ("gsm8k", &from_file(""), &[("g1", None)]),
+            ("svamp", &from_file(""), &[("s1", None)]),
+            ("gsm-plus", &like, &[("p1", Some("g1")), ("p2", None)]),
+            ("renamed", &column, &[("r1", Some("s1"))]),
+            ("lone", &column, &[("l1", Some("elsewhere"))]),
+        ]);
+        let originals: Vec<_> = lineup.tasks.iter().map(|task| task.originals.as_slice()).collect();
+        assert_eq!(originals, [&[][..], &[], &[0], &[1], &[]]);
+        assert_eq!(lineup.original_tasks().collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn generated_variations_are_those_of_their_seed_though_all_seeds_use_the_same_ids() {
+        let (one, two, changed) =
+            (countdown(1, ""), countdown(2, ""), countdown(2, "perturbation = \"numbers\""));
+        let lineup = lineup(&[
+            ("one", &one, &[("c3-0000", None)]),
+            ("two", &two, &[("c3-0000", None)]),
+            ("changed", &changed, &[("c3-0000-numbers", Some("c3-0000"))]),
+        ]);
+        assert_eq!(lineup.tasks[2].originals, [1]);
+    }
+
+    #[test]
+    fn a_sweep_of_variations_alone_is_told_what_it_lacks() {
+        let column = from_file(", variant_of = \"seed\"");
+        let lineup = lineup(&[("lone", &column, &[("l1", Some("elsewhere"))])]);
+        assert!(lineup.on_every_task(&[vec![0]], "a model").unwrap_err().contains("not variations"));
+        assert_eq!(lineup.on_every_task(&[], "a model").unwrap_err(), "a model");
     }
 }

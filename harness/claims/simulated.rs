@@ -165,7 +165,7 @@ impl Run {
         let mut tasks = vec![task(TASK)];
         if self.models.iter().any(|model| model.perturbed.is_some()) {
             let variants = (0..self.problems).map(|i| (format!("v{i:05}"), format!("p{i:05}"))).collect();
-            tasks.push(TaskFacts { variants, ..task(PERTURBED) });
+            tasks.push(TaskFacts { variants, originals: vec![0], ..task(PERTURBED) });
         }
         let models = self.models.iter().map(contestant).collect();
         Lineup { models, tasks, n: self.n.clone(), trajectories: self.trajectories }

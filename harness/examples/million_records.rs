@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
     let observations = timed("reading", || Observations::read(&folder))?;
     let rows = timed("cells", || rows(sweep, &observations, &known));
     let economy = timed("economy", || economy(sweep, &observations));
-    let lineup = Lineup::new(sweep, &known.models);
+    let lineup = Lineup::new(sweep, &known.models, |task| observations.seeds(task));
     let evidence = timed("evidence", || Evidence::new(&lineup, &observations));
     let found = timed("claims", || findings(&evidence));
     let text = timed("csv", || cells_csv(&rows) + &prices_csv(&rows));

@@ -23,7 +23,7 @@ pub(super) fn read(path: &Path, names: &Names) -> Result<Read, String> {
     for (number, sample) in samples.iter().enumerate() {
         match completion(sample, &model) {
             Ok(completion) => read.completions.push(Imported { task: task.clone(), ..completion }),
-            Err(reason) => read.notes.push(format!("sample {}: {reason}: left out", number + 1)),
+            Err(reason) => read.leave_out(&format!("sample {}", number + 1), &reason),
         }
     }
     Ok(read)

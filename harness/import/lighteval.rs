@@ -18,7 +18,7 @@ pub(super) fn read(path: &Path, names: &Names) -> Result<Read, String> {
     for (number, row) in data_file::rows(path)?.iter().enumerate() {
         match completions(row, number, named.as_deref(), names) {
             Ok(completions) => read.completions.extend(completions),
-            Err(reason) => read.notes.push(format!("row {}: {reason}: left out", number + 1)),
+            Err(reason) => read.leave_out(&format!("row {}", number + 1), &reason),
         }
     }
     Ok(read)

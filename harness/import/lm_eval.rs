@@ -21,7 +21,7 @@ pub(super) fn read(path: &Path, names: &Names) -> Result<Read, String> {
     for (number, row) in rows.iter().enumerate().filter(|(_, row)| row.get("filter") == filter.as_ref()) {
         match completions(row, &task, names) {
             Ok(completions) => read.completions.extend(completions),
-            Err(reason) => read.notes.push(format!("row {}: {reason}: left out", number + 1)),
+            Err(reason) => read.leave_out(&format!("row {}", number + 1), &reason),
         }
     }
     let others = rows.iter().filter(|row| row.get("filter") != filter.as_ref()).count();

@@ -1,19 +1,21 @@
 //! Completions sampled by other tools, read from the files that those tools write.
 //!
 //! Each format has a file here that turns its rows into [`Imported`] completions and grades nothing. Contract: several
-//! completions of one problem are its trajectories; a row that cannot be read is reported with its place and left out.
+//! completions of one problem are its trajectories, numbered as the file says or else in their order; a row that cannot be
+//! read is reported with its place and left out.
 
 mod inspect;
 mod jsonl;
 mod lighteval;
 mod lm_eval;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::grader::{Conventions, extract};
-use crate::imported::{Imported, number};
+use crate::imported::Imported;
 
 /// A format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +58,74 @@ pub struct Read {
     pub completions: Vec<Imported>,
     /// Rows that were left out, and other things to know, a line each.
     pub notes: Vec<String>,
+    /// Rows that were left out because they cannot be read.
+    pub left_out: usize,
+    /// Of completions that the file numbers: which number, and where it says so.
+    said: BTreeMap<usize, (u32, String)>,
+}
+
+impl Read {
+    fn leave_out(&mut self, place: &str, reason: &str) {
+        self.notes.push(format!("{place}: {reason}: left out"));
+        self.left_out += 1;
+    }
+
+    /// Takes over what was read of `file`, whose name then stands before every place.
+    fn add(&mut self, file: &Path, read: Self) {
+        let place = |what: String| format!("{}: {what}", file.display());
+        let before = self.completions.len();
+        let said = read.said.into_iter();
+        self.said.extend(said.map(|(at, (sample, row))| (before + at, (sample, place(row)))));
+        self.completions.extend(read.completions);
+        self.notes.extend(read.notes.into_iter().map(place));
+        self.left_out += read.left_out;
+    }
+
+    /// Numbers the completions of each problem as their files do, and the others in their order with what is left.
+    fn number(&mut self) -> Result<(), String> {
+        let taken = self.numbered_by_files()?;
+        let mut free: BTreeMap<Key, u32> = BTreeMap::new();
+        let others = self.completions.iter_mut().enumerate().filter(|(at, _)| !self.said.contains_key(at));
+        for (_, completion) in others {
+            let key = key(completion);
+            let next = free.entry(key.clone()).or_default();
+            while taken.get(&key).is_some_and(|taken| taken.contains(next)) {
+                *next += 1;
+            }
+            completion.trajectory = *next;
+            *next += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes over the numbers that files say; of each problem, which are taken.
+    fn numbered_by_files(&mut self) -> Result<BTreeMap<Key, BTreeSet<u32>>, String> {
+        let mut taken: BTreeMap<Key, BTreeSet<u32>> = BTreeMap::new();
+        for (at, (sample, place)) in &self.said {
+            let completion = &mut self.completions[*at];
+            completion.trajectory = *sample;
+            if !taken.entry(key(completion)).or_default().insert(*sample) {
+                let problem = &completion.problem;
+                return Err(format!(
+                    "{place}: problem {problem} has a `sample` {sample} already: leave one out"
+                ));
+            }
+        }
+        Ok(taken)
+    }
+}
+
+/// Model, task and problem: whose trajectories are numbered together.
+type Key = (String, String, String);
+
+fn key(completion: &Imported) -> Key {
+    (completion.model.clone(), completion.task.clone(), completion.problem.clone())
 }
 
 /// Reads all files, in order.
 ///
 /// # Errors
-/// A file that cannot be read at all, in one line that names it.
+/// A file that cannot be read at all, or that numbers two completions of a problem alike, in one line that names it.
 pub fn read(format: Format, files: &[&Path], names: &Names) -> Result<Read, String> {
     let mut all = Read::default();
     for file in files {
@@ -71,11 +135,9 @@ pub fn read(format: Format, files: &[&Path], names: &Names) -> Result<Read, Stri
             Format::Inspect => inspect::read(file, names),
             Format::Jsonl => jsonl::read(file, names),
         };
-        let read = read.map_err(|message| format!("{}: {message}", file.display()))?;
-        all.completions.extend(read.completions);
-        all.notes.extend(read.notes.into_iter().map(|note| format!("{}: {note}", file.display())));
+        all.add(file, read.map_err(|message| format!("{}: {message}", file.display()))?);
     }
-    number(&mut all.completions);
+    all.number()?;
     Ok(all)
 }
 

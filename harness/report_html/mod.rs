@@ -10,6 +10,7 @@
 mod answer;
 mod claims;
 mod script_data;
+mod topics;
 mod trajectories;
 
 use std::collections::BTreeMap;
@@ -25,15 +26,16 @@ use crate::bargain::tasks;
 use crate::cell::Strategy;
 use crate::cell_tables::{answers_per_price, price_unit, way_name};
 use crate::escape;
-use crate::figures::{Figure, Topic, models};
+use crate::figures::{Figure, models};
 use crate::plot;
-use crate::report_md::{Report, budget, economy_summary, economy_table, meaning, way_label};
+use crate::report_md::{Report, at_the_cap, budget, economy_summary, economy_table, meaning, way_label};
 use crate::rounding::{amount, grouped, share, significant};
 use crate::row::Row;
 use crate::table::{Column, Table};
 use answer::{Answer, answer};
 use claims::ClaimView;
 use script_data::json;
+use topics::{TopicView, topics};
 
 pub use trajectories::Embedded;
 
@@ -92,6 +94,7 @@ struct Context<'a> {
     economy: Option<Table>,
     economy_summary: String,
     activity: &'a [String],
+    at_the_cap: &'static str,
     reading: Vec<(String, &'static str)>,
     conditions: &'a [(String, String)],
     command: &'a str,
@@ -103,31 +106,6 @@ struct Context<'a> {
     carried: String,
     recorded: String,
     choice: &'a str,
-}
-
-/// Pictures and tables of one topic.
-#[derive(Serialize)]
-struct TopicView<'a> {
-    id: &'static str,
-    title: &'static str,
-    lead: &'static str,
-    /// Why there is nothing, and what to do about it.
-    absent: &'static str,
-    figures: Vec<FigureView<'a>>,
-    /// Beside the pictures: a table for each task and model, and remarks.
-    waited: &'a [Waited],
-    remarks: &'a [String],
-    tables: &'a [Table],
-}
-
-#[derive(Serialize)]
-struct FigureView<'a> {
-    name: &'a str,
-    task: Option<&'a str>,
-    model: Option<&'a str>,
-    title: &'a str,
-    description: &'a str,
-    caption: &'a str,
 }
 
 /// The page as HTML.
@@ -179,6 +157,7 @@ fn context<'a>(page: &Page<'a>) -> Context<'a> {
         economy: Some(economy_table(&report.economy)).filter(|table| !table.rows.is_empty()),
         economy_summary: economy_summary(&report.economy),
         activity: &report.activity,
+        at_the_cap: at_the_cap(report.policy),
         reading: reading(rows),
         conditions: &report.conditions,
         command: &report.command,
@@ -222,90 +201,9 @@ fn facts(page: &Page) -> Vec<(String, String)> {
     facts
 }
 
-fn topics<'a>(report: &'a Report, figures: &'a [Figure], waiting: &'a [Waited]) -> Vec<TopicView<'a>> {
-    let shown = |topics: &[Topic]| {
-        figures.iter().filter(|figure| topics.contains(&figure.topic)).map(figure_view).collect::<Vec<_>>()
-    };
-    let checked = report.sections.iter().find(|section| section.title == CHECKED);
-    let checked = checked.map_or(&[][..], |section| &section.tables);
-    vec![
-        TopicView {
-            id: "cost",
-            title: "What accuracy costs",
-            lead: "Every cell of the sweep by what it costs and what it reaches, and what thinking longer adds.",
-            absent: "No cell has an accuracy.",
-            figures: shown(&[Topic::Plane, Topic::Tokens]),
-            waited: &[],
-            remarks: &[],
-            tables: &[],
-        },
-        TopicView {
-            id: "split",
-            title: "Thinking longer or sampling more",
-            lead: "The same money can buy one long thought or several short ones.",
-            absent: "Needs a model with at least two budgets and a strategy that chooses among n completions.",
-            figures: shown(&[Topic::Grid, Topic::Serial]),
-            waited: &[],
-            remarks: &[],
-            tables: &[],
-        },
-        TopicView {
-            id: "waiting",
-            title: "Waiting",
-            lead: "What a user waits, with the percentiles that are felt.",
-            absent: "The run has no surface. `isocost verify RUN` measures one, and this section appears.",
-            figures: shown(&[Topic::Waiting]),
-            waited: waiting,
-            remarks: &[],
-            tables: &[],
-        },
-        TopicView {
-            id: "device",
-            title: "The device",
-            lead: "What a step costs, and how near it comes to what the device can do.",
-            absent: "The run has no surface. `isocost verify RUN` measures one, and this section appears.",
-            figures: shown(&[Topic::Device]),
-            waited: &[],
-            remarks: &[],
-            tables: &[],
-        },
-        TopicView {
-            id: "checked",
-            title: CHECKED,
-            lead: "Cells run again by themselves, against what the one pass recorded and the surface predicted.",
-            absent: "The run was not verified. `isocost verify RUN` runs some of its cells alone and compares.",
-            figures: shown(&[Topic::Predicted]),
-            waited: &[],
-            remarks: checked.first().map_or(&[][..], |table| &table.footnotes),
-            tables: checked,
-        },
-        TopicView {
-            id: "economy",
-            title: "What it took",
-            lead: "",
-            absent: "",
-            figures: shown(&[Topic::Economy]),
-            waited: &[],
-            remarks: &[],
-            tables: &[],
-        },
-    ]
-}
-
 /// What charts show, by name.
 fn charts(figures: &[Figure]) -> BTreeMap<&str, serde_json::Value> {
     figures.iter().map(|figure| (figure.name.as_str(), figure.picture.description())).collect()
-}
-
-fn figure_view(figure: &Figure) -> FigureView<'_> {
-    FigureView {
-        name: &figure.name,
-        task: figure.task.as_deref(),
-        model: figure.model.as_deref(),
-        title: figure.picture.title(),
-        description: figure.picture.subtitle(),
-        caption: &figure.caption,
-    }
 }
 
 fn reading(rows: &[Row]) -> Vec<(String, &'static str)> {

@@ -94,7 +94,7 @@ fn percentile(
 ) -> Result<(f64, f64), Undefined> {
     let draws = sorted_draws(bootstrap.draw_means(data, statistic))?;
     let tail = bootstrap.level.alpha() / 2.0;
-    Ok((quantile(&draws, tail), quantile(&draws, 1.0 - tail)))
+    Ok((quantile_of_draws(&draws, tail), quantile_of_draws(&draws, 1.0 - tail)))
 }
 
 fn bca(
@@ -112,7 +112,7 @@ fn bca(
     let skew = leave_one_out(data, statistic).map_or(0.0, |values| acceleration(&values));
     let z = critical::normal(bootstrap.level);
     let adjusted = |z: f64| critical::normal_cdf(bias + (bias + z) / (1.0 - skew * (bias + z)).max(0.05));
-    Ok((quantile(&draws, adjusted(-z)), quantile(&draws, adjusted(z))))
+    Ok((quantile_of_draws(&draws, adjusted(-z)), quantile_of_draws(&draws, adjusted(z))))
 }
 
 /// Efron's acceleration: a sixth of the skewness of the jackknife values, sign reversed.
@@ -140,7 +140,7 @@ fn studentised(
     };
     let pivots = sorted_draws(bootstrap.draw(data.problems(), pivot))?;
     let tail = bootstrap.level.alpha() / 2.0;
-    Ok((value - quantile(&pivots, 1.0 - tail) * se, value - quantile(&pivots, tail) * se))
+    Ok((value - quantile_of_draws(&pivots, 1.0 - tail) * se, value - quantile_of_draws(&pivots, tail) * se))
 }
 
 /// Step of the numerical gradient for each column: small against its standard error, never 0.
@@ -202,9 +202,9 @@ pub(crate) fn sorted_draws(draws: Vec<Option<f64>>) -> Result<Vec<f64>, Undefine
     Ok(values)
 }
 
-/// Quantile of ascending values at `(n + 1) p`, interpolated (Davison and Hinkley 1997, section 2.4). The
+/// Quantile of ascending draws at `(n + 1) p`, interpolated (Davison and Hinkley 1997, section 2.4). The
 /// values are not empty; infinite ones are kept apart from finite neighbours.
-pub(crate) fn quantile(sorted: &[f64], p: f64) -> f64 {
+pub(crate) fn quantile_of_draws(sorted: &[f64], p: f64) -> f64 {
     let place = (p * (sorted.len() + 1) as f64 - 1.0).clamp(0.0, (sorted.len() - 1) as f64);
     let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     if below == above { below } else { below + (above - below) * place.fract() }
@@ -272,9 +272,9 @@ mod tests {
     fn quantiles_sit_at_their_place() {
         let values: Vec<f64> = (1..=1999).map(f64::from).collect();
         assert!(
-            (quantile(&values, 0.025) - 50.0).abs() < 1e-9
-                && (quantile(&values, 0.975) - 1950.0).abs() < 1e-9
+            (quantile_of_draws(&values, 0.025) - 50.0).abs() < 1e-9
+                && (quantile_of_draws(&values, 0.975) - 1950.0).abs() < 1e-9
         );
-        assert_eq!(quantile(&[1.0, f64::INFINITY], 0.99), f64::INFINITY);
+        assert_eq!(quantile_of_draws(&[1.0, f64::INFINITY], 0.99), f64::INFINITY);
     }
 }

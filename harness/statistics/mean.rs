@@ -11,6 +11,11 @@
 use super::critical;
 use super::estimate::{Estimate, Level, Undefined};
 
+/// The mean of some numbers, without an interval; 0 of none, so ask only where there is one for each problem.
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
 /// Mean and unbiased variance of a list.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Moments {

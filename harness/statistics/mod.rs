@@ -11,7 +11,7 @@
 //! 3. **Absent is absent.** What the data cannot say is an [`Undefined`] with its reason, or an open end of an
 //!    [`OpenEstimate`]; never NaN and never 0.
 //!
-//! Reading order: [`estimate`], [`proportion`], [`mean`], [`paired`] (closed forms); [`votes`] and the
+//! Reading order: [`estimate`], [`proportion`], [`mod@mean`], [`paired`] (closed forms); [`votes`] and the
 //! strategies built on it; [`summaries`], [`resample`] and [`interval`] (everything that is a function of means over
 //! problems); [`ratio`], [`log_fit`], [`reach`], [`shift`], [`pareto`], [`strata`] (what is concluded); [`power`], [`mod@holm`] (what could
 //! have been concluded).
@@ -42,6 +42,7 @@ pub mod pass_at_k;
 pub mod percentile;
 pub mod power;
 pub mod proportion;
+pub mod quantile;
 pub mod rank;
 pub mod ratio;
 pub mod reach;
@@ -64,7 +65,7 @@ pub use interval::{Method, estimate_from_means};
 pub use isotonic::isotonic;
 pub use log_fit::{LogLine, slope_per_decade, slope_per_decade_by};
 pub use majority::{majority_at_n, majority_is_exact};
-pub use mean::mean_over_problems;
+pub use mean::{mean, mean_over_problems};
 pub use paired::{paired_difference, paired_p_value, paired_share_difference, unpaired_difference};
 pub use pareto::{CrossFitted, OnFront, PricedCell, cross_fitted_front, pareto_front};
 pub use pass_at_k::pass_at_k;
@@ -75,6 +76,7 @@ pub use power::{
 pub use proportion::{
     Tally, accuracy, accuracy_on_these_problems, clopper_pearson, mean_share, shares, wilson,
 };
+pub use quantile::quantile;
 pub use rank::{kendall, reversals, spearman};
 pub use ratio::{cost_per_correct, cost_per_correct_by};
 pub use reach::{CostRatio, CostToReach, Crossing, cost_ratio, cost_to_reach, cost_to_reach_by_draws};

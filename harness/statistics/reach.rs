@@ -14,7 +14,7 @@
 use super::critical;
 use super::curve::{Curve, Point, points_of};
 use super::estimate::{Level, OpenEstimate, Undefined};
-use super::interval::quantile;
+use super::interval::quantile_of_draws;
 use super::isotonic::isotonic;
 use super::mean::Moments;
 use super::proportion::score_interval;
@@ -175,7 +175,7 @@ fn open_quantiles(mut draws: Vec<f64>, level: Level) -> (Option<f64>, Option<f64
     }
     draws.sort_by(f64::total_cmp);
     let tail = level.alpha() / 2.0;
-    (finite(quantile(&draws, tail)), finite(quantile(&draws, 1.0 - tail)))
+    (finite(quantile_of_draws(&draws, tail)), finite(quantile_of_draws(&draws, 1.0 - tail)))
 }
 
 /// Steps per segment between two budgets at which the test is inverted.

@@ -12,7 +12,7 @@
 
 use super::curve::{Curve, Point, points_of};
 use super::estimate::{Estimate, Undefined};
-use super::interval::quantile;
+use super::interval::quantile_of_draws;
 use super::log_fit::LogLine;
 use super::resample::Bootstrap;
 use serde::{Deserialize, Serialize};
@@ -157,7 +157,7 @@ fn identified(
     let mut ceilings: Vec<f64> = fitted.iter().map(|(_, fit)| fit.ceiling).collect();
     ceilings.sort_by(f64::total_cmp);
     let tail = bootstrap.level.alpha() / 2.0;
-    let (low, high) = (quantile(&ceilings, tail), quantile(&ceilings, 1.0 - tail));
+    let (low, high) = (quantile_of_draws(&ceilings, tail), quantile_of_draws(&ceilings, 1.0 - tail));
     Estimate::finite(here.ceiling, low.min(here.ceiling), high.max(here.ceiling), problems)
         .map_or(Ceiling::NotIdentified, Ceiling::Identified)
 }

@@ -112,6 +112,68 @@ fn a_sample_that_failed_is_an_error_and_missing_numbers_are_absent() {
 }
 
 #[test]
+fn what_cannot_be_read_is_counted_whatever_its_format_calls_it_and_other_notes_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let left_out = |format: Format, name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let read = read(format, &[&path], &Names::default()).unwrap();
+        (read.left_out, read.notes.len())
+    };
+    let log =
+        r#"{"samples": [{"id": 1}, {"id": 2, "output": {"choices": [{"message": {"content": "x"}}]}}]}"#;
+    assert_eq!(left_out(Format::Inspect, "log.json", log), (1, 1));
+    // The note of an unknown field names the file, and that is all it says of rows.
+    let line = r#"{"problem_id": 1, "gold": "2", "answer": "2", "colour": "red"}"#;
+    assert_eq!(left_out(Format::Jsonl, "a: row 1.jsonl", line), (0, 1));
+    let (read, others) =
+        (raw(Format::Jsonl, "plain.jsonl"), raw(Format::LmEval, &format!("samples_gsm8k_{DATE}.jsonl")));
+    assert_eq!((read.left_out, others.left_out, others.notes.len()), (1, 0, 1));
+}
+
+/// Plain lines in files, each with further fields.
+fn plain(files: &[&[&str]]) -> Result<Read, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |(number, lines): (usize, &&[&str])| {
+        let line =
+            |rest: &&str| format!("{{\"problem_id\": \"p\", \"gold\": \"2\", \"answer\": \"2\"{rest}}}\n");
+        let path = folder.path().join(format!("{number}.jsonl"));
+        std::fs::write(&path, lines.iter().map(line).collect::<String>()).unwrap();
+        path
+    };
+    let paths: Vec<PathBuf> = files.iter().enumerate().map(path).collect();
+    read(Format::Jsonl, &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>(), &Names::default())
+}
+
+#[test]
+fn plain_lines_are_numbered_as_they_say_and_a_number_that_is_taken_is_refused_by_its_row() {
+    let sample = |number: u32| format!(", \"sample\": {number}");
+    let numbers = |read: Read| read.completions.iter().map(|c| c.trajectory).collect::<Vec<_>>();
+    let (zero, one, five) = (sample(0), sample(1), sample(5));
+    assert_eq!(numbers(plain(&[&[&five, "", &one], &["", &zero]]).unwrap()), [5, 2, 1, 3, 0]);
+    let message = plain(&[&[&one, &zero], &[&five, &one]]).unwrap_err();
+    assert!(message.contains("1.jsonl: row 2: problem p has a `sample` 1 already"), "{message}");
+    let read = plain(&[&[", \"sample\": -1", ", \"sample\": \"first\"", ", \"sample\": null"]]).unwrap();
+    assert_eq!((read.left_out, read.completions.len()), (2, 1));
+}
+
+#[test]
+fn tokens_of_a_plain_line_are_known_where_thought_and_answer_are_and_no_count_overflows() {
+    let read = plain(&[&[
+        ", \"answer_tokens\": 5",
+        ", \"reasoning_tokens\": 7",
+        ", \"answer_tokens\": 5, \"reasoning_tokens\": 7",
+        ", \"answer_tokens\": 5, \"reasoning_tokens\": 0, \"usd\": 0.25",
+        ", \"answer_tokens\": 18446744073709551615, \"reasoning_tokens\": 1",
+    ]])
+    .unwrap();
+    let tokens: Vec<_> = read.completions.iter().map(|c| c.sampled_tokens).collect();
+    assert_eq!(tokens, [None, None, Some(12), Some(5)]);
+    assert_eq!(read.completions[3].usd, Some(0.25));
+    assert_eq!((read.left_out, read.notes.len()), (1, 1), "{:?}", read.notes);
+}
+
+#[test]
 fn plain_lines_are_graded_beside_the_verdict_they_bring() {
     let read = raw(Format::Jsonl, "plain.jsonl");
     assert!(read.notes[0].contains("row 13") && read.notes[0].contains("left out"), "{:?}", read.notes);

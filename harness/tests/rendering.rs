@@ -3,7 +3,7 @@
 mod synthetic;
 
 use isocost_harness::card::{Card, card};
-use isocost_harness::cell::{Budget, Strategy};
+use isocost_harness::cell::{Budget, Policy, Strategy};
 use isocost_harness::cell_record::COLUMNS;
 use isocost_harness::cell_tables::groups;
 use isocost_harness::cells_csv::cells_csv;
@@ -92,6 +92,20 @@ fn the_report_says_the_answer_first() {
 #[test]
 fn a_report_of_nothing_says_so() {
     insta::assert_snapshot!(report_md(&Report { title: "Nothing".to_string(), ..Report::default() }));
+}
+
+#[test]
+fn a_run_that_truncates_is_not_said_to_force_answers() {
+    let truncated = Report { policy: Policy::Truncate, ..report(rows()) };
+    for text in [report_md(&truncated), page_with(&truncated, "{}")] {
+        assert!(
+            text.contains("the completion ends without an answer") && !text.contains("an answer is forced")
+        );
+        assert!(!text.contains("an answer was forced"));
+    }
+    assert!(
+        page_with(&report(rows()), "{}").contains("at the cap the thought is closed and an answer is forced")
+    );
 }
 
 #[test]
@@ -211,11 +225,14 @@ fn figure(rows: &[Row], name: &str) -> Figure {
 }
 
 fn page_of(rows: &[Row]) -> String {
-    let report = report(rows.to_vec());
-    let (figures, trajectories) = (figures_of(rows), Embedded::default());
+    page_with(&report(rows.to_vec()), "")
+}
+
+fn page_with(report: &Report, trajectories: &str) -> String {
+    let trajectories = Embedded { data: trajectories.to_owned(), ..Embedded::default() };
     let page = Page {
-        report: &report,
-        figures: &figures,
+        report,
+        figures: &figures_of(&report.rows),
         waiting: &[],
         trajectories: &trajectories,
         manifest: "{}",

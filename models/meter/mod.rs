@@ -9,6 +9,7 @@ pub mod nvml;
 pub mod rapl;
 mod watch;
 
+use std::fmt;
 use std::path::Path;
 
 pub use watch::Watch;
@@ -38,29 +39,64 @@ pub struct Reading {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Absent {
     /// Which.
-    pub meter: String,
-    /// Why.
+    pub meter: Kind,
+    /// What kind of reason there is.
+    pub why: Why,
+    /// The reason in words.
     pub reason: String,
+}
+
+/// Kinds of meters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The counters of NVIDIA's driver.
+    Nvidia,
+    /// The counters of processors' packages.
+    Rapl,
+    /// Those of Apple's processors.
+    Apple,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nvidia => "NVIDIA GPU (NVML)",
+            Self::Rapl => "CPU (RAPL)",
+            Self::Apple => "Apple silicon",
+        })
+    }
+}
+
+/// Why a meter is not there: what can be done about it depends on that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Only other systems have it.
+    OtherSystem,
+    /// It is there, and this user may not read it.
+    Forbidden,
+    /// The machine has none, or what reads it is lacking.
+    Missing,
 }
 
 /// All meters of this machine, and those that are absent.
 pub fn meters() -> (Vec<Box<dyn Meter>>, Vec<Absent>) {
     let (mut meters, mut absent) = (Vec::new(), Vec::new());
-    let mut add = |name: &str, found: Result<Vec<Box<dyn Meter>>, String>| match found {
+    let mut add = |found: Result<Vec<Box<dyn Meter>>, Absent>| match found {
         Ok(found) => meters.extend(found),
-        Err(reason) => absent.push(Absent { meter: name.into(), reason }),
+        Err(missing) => absent.push(missing),
     };
-    add("NVIDIA GPU (NVML)", nvml::meters());
-    add("CPU (RAPL)", rapl::meters(Path::new(rapl::SYSFS)));
-    add("Apple silicon", Err(apple().into()));
+    add(nvml::meters().map_err(|reason| Absent { meter: Kind::Nvidia, why: Why::Missing, reason }));
+    add(rapl::meters(Path::new(rapl::SYSFS)));
+    add(Err(apple()));
     (meters, absent)
 }
 
 /// Why there is no meter for Apple silicon.
-fn apple() -> &'static str {
-    if cfg!(target_os = "macos") {
-        "its counters can only be read by root (`sudo powermetrics`)"
+fn apple() -> Absent {
+    let (why, reason) = if cfg!(target_os = "macos") {
+        (Why::Forbidden, "its counters can only be read by root (`sudo powermetrics`)")
     } else {
-        "this is not a Mac"
-    }
+        (Why::OtherSystem, "this is not a Mac")
+    };
+    Absent { meter: Kind::Apple, why, reason: reason.into() }
 }

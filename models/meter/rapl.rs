@@ -4,10 +4,10 @@
 //! that is after about 20 minutes, so it is read often and every step back is one turn. Since 2020 only root may
 //! read it (CVE-2020-8694). Memory is a part of its own on servers and counted with its package.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use super::{Meter, Reading};
+use super::{Absent, Kind, Meter, Reading, Why};
 
 /// Where Linux shows the counters.
 pub const SYSFS: &str = "/sys/class/powercap";
@@ -29,14 +29,18 @@ struct Rapl {
 ///
 /// # Errors
 /// Why there is none.
-pub fn meters(sysfs: &Path) -> Result<Vec<Box<dyn Meter>>, String> {
-    let entries = fs::read_dir(sysfs).map_err(|_| format!("{} is not there", sysfs.display()))?;
+pub fn meters(sysfs: &Path) -> Result<Vec<Box<dyn Meter>>, Absent> {
+    let missing = |what: &str| {
+        let reason = format!("{} {what}", sysfs.display());
+        Absent { meter: Kind::Rapl, why: Why::Missing, reason }
+    };
+    let entries = fs::read_dir(sysfs).map_err(|_| missing("is not there"))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|p| counts(p)).collect();
     paths.sort();
     if paths.is_empty() {
-        return Err(format!("{} holds no package counters", sysfs.display()));
+        return Err(missing("holds no package counters"));
     }
-    let domains = paths.into_iter().map(Domain::open).collect::<Result<_, _>>()?;
+    let domains = paths.into_iter().map(Domain::open).collect::<io::Result<_>>().map_err(unread)?;
     Ok(vec![Box::new(Rapl { domains })])
 }
 
@@ -46,19 +50,27 @@ fn counts(path: &Path) -> bool {
     name.trim().starts_with("package-") || name.trim() == "dram"
 }
 
-fn number(path: &Path) -> Result<u64, String> {
-    let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    text.trim().parse().map_err(|_| format!("{}: `{}` is not a count", path.display(), text.trim()))
+/// A counter that cannot be read, with the path in its words.
+fn unread(error: io::Error) -> Absent {
+    let why = if error.kind() == io::ErrorKind::PermissionDenied { Why::Forbidden } else { Why::Missing };
+    Absent { meter: Kind::Rapl, why, reason: error.to_string() }
+}
+
+fn number(path: &Path) -> io::Result<u64> {
+    let failed = |kind, what: String| io::Error::new(kind, format!("{}: {what}", path.display()));
+    let text = fs::read_to_string(path).map_err(|e| failed(e.kind(), e.to_string()))?;
+    let text = text.trim();
+    text.parse().map_err(|_| failed(io::ErrorKind::InvalidData, format!("`{text}` is not a count")))
 }
 
 impl Domain {
-    fn open(path: PathBuf) -> Result<Self, String> {
+    fn open(path: PathBuf) -> io::Result<Self> {
         let last_uj = number(&path.join("energy_uj"))?;
         let range_uj = number(&path.join("max_energy_range_uj"))?;
         Ok(Self { path, range_uj, last_uj, joules: 0.0 })
     }
 
-    fn read(&mut self) -> Result<f64, String> {
+    fn read(&mut self) -> io::Result<f64> {
         let now_uj = number(&self.path.join("energy_uj"))?;
         let turned = if now_uj < self.last_uj { self.range_uj } else { 0 };
         self.joules += (now_uj + turned).saturating_sub(self.last_uj) as f64 * 1e-6;
@@ -73,7 +85,8 @@ impl Meter for Rapl {
     }
 
     fn read(&mut self) -> Result<Reading, String> {
-        let joules = self.domains.iter_mut().map(Domain::read).sum::<Result<f64, String>>()?;
+        let joules = self.domains.iter_mut().map(Domain::read).sum::<io::Result<f64>>();
+        let joules = joules.map_err(|error| error.to_string())?;
         Ok(Reading { joules, doubts: vec![] })
     }
 }
@@ -123,7 +136,11 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_absent_with_the_reason() {
         let sysfs = tempfile::tempdir().unwrap();
-        let reason = |path: &Path| meters(path).err().unwrap();
+        let reason = |path: &Path| {
+            let absent = meters(path).err().unwrap();
+            assert_eq!((absent.meter, absent.why), (Kind::Rapl, Why::Missing), "{absent:?}");
+            absent.reason
+        };
         assert!(reason(&sysfs.path().join("none")).contains("is not there"));
         assert!(reason(sysfs.path()).contains("no package counters"));
         let package = zone(sysfs.path(), "intel-rapl:0", "package-0", 1);
@@ -131,5 +148,12 @@ mod tests {
         assert!(reason(sysfs.path()).contains("energy_uj"));
         fs::write(package.join("energy_uj"), "many").unwrap();
         assert!(reason(sysfs.path()).contains("`many` is not a count"));
+    }
+
+    #[test]
+    fn a_counter_that_only_root_may_read_is_there_and_forbidden() {
+        // Tests may run as root, who may read everything.
+        assert_eq!(unread(io::ErrorKind::PermissionDenied.into()).why, Why::Forbidden);
+        assert_eq!(unread(io::ErrorKind::NotFound.into()).why, Why::Missing);
     }
 }

@@ -64,6 +64,23 @@ fn attempts_end_and_what_was_had_is_kept() {
 }
 
 #[test]
+fn what_one_request_lacks_for_good_costs_itself_only_and_the_rest_is_reported() {
+    let server = FakeServer::start();
+    server.next(&[Trouble::Refuses]);
+    let other = "\n[[tasks]]\nname = \"countdown-3-permuted\"\nproblems = 2\n";
+    let text = sweep(&[server.url()], CONTINUED, BUDGETS) + other;
+    let folder = folder_with("served.toml", &text);
+    let output = watched(folder.path());
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("m on countdown-3: 1 of 8 trajectories could not be had"), "{said}");
+    assert_eq!(records(&folder.path().join("out")).len(), 7 + 4);
+    assert!(report(folder.path()).contains("11 trajectories recorded"), "{}", report(folder.path()));
+    succeeds(&watched(folder.path()));
+    assert_eq!(records(&folder.path().join("out")).len(), 8 + 4);
+}
+
+#[test]
 fn requests_are_shared_out_and_a_broken_server_is_avoided() {
     let (one, two) = (FakeServer::start(), FakeServer::start());
     let folder = folder_with("served.toml", &sweep(&[one.url(), two.url()], CONTINUED, BUDGETS));

@@ -1,6 +1,6 @@
 //! Rows of a sweep that was never run: smooth curves with the shape of real ones.
 
-use isocost_harness::cell::{Budget, Cell, Strategy};
+use isocost_harness::cell::{Budget, Cell, Policy, Strategy};
 use isocost_harness::report_md::{Figure, Report};
 use isocost_harness::row::{Economy, PerProblem, Priced, Row};
 use isocost_harness::statistics::Estimate;
@@ -72,6 +72,7 @@ pub(crate) fn report(rows: Vec<Row>) -> Report {
             ("temperature".to_string(), "1.0".to_string()),
         ],
         rows,
+        policy: Policy::default(),
         claims: None,
         economy: economy.collect(),
         activity: vec!["resumed once, after 40 of 200 problems".to_string()],
