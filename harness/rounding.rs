@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn estimate(value: f64, ci_low: f64, ci_high: f64) -> Estimate {
-        Estimate { value, ci_low, ci_high, n: 100 }
+        Estimate { value, ci_low, ci_high, n: 100, df: None }
     }
 
     #[test]

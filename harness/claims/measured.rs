@@ -1,5 +1,7 @@
 //! What a claim's file hands over: a statistic of per-problem numbers, or an interval that it made itself.
 
+use std::collections::BTreeMap;
+
 use super::evidence::Level;
 use crate::statistics::{Estimate, Level as Confidence, Part, Summaries, mean_of_statistics};
 
@@ -113,27 +115,44 @@ pub fn mean(measured: &[&Measured]) -> Result<Estimate, String> {
     mean_of_statistics(&parts, Confidence::default()).map_err(|why| why.to_string())
 }
 
+/// What the intervals of one stratum add up to.
+#[derive(Default)]
+struct Reach {
+    below: f64,
+    above: f64,
+    n: usize,
+    df: Option<f64>,
+}
+
 /// Mean of intervals by the method of variance estimates recovery (Zou and Donner 2008): distances to the ends add up
 /// like standard errors. Within a stratum they are added plainly, as if one could be told from the other.
 fn mean_of_intervals(intervals: &[(String, Estimate)]) -> Result<Estimate, String> {
-    let mut strata: Vec<(&str, f64, f64, usize)> = Vec::new();
+    let mut strata: BTreeMap<&str, Reach> = BTreeMap::new();
     for (stratum, e) in intervals {
-        let (below, above) = (e.value - e.ci_low, e.ci_high - e.value);
-        match strata.iter_mut().find(|known| known.0 == stratum) {
-            Some(known) => (known.1, known.2) = (known.1 + below, known.2 + above),
-            None => strata.push((stratum, below, above, e.n)),
-        }
+        let known = strata.entry(stratum).or_insert(Reach { n: e.n, ..Reach::default() });
+        known.below += e.value - e.ci_low;
+        known.above += e.ci_high - e.value;
+        known.df = known.df.into_iter().chain(e.df).reduce(f64::min);
     }
     let count = intervals.len() as f64;
     let value = intervals.iter().map(|(_, e)| e.value).sum::<f64>() / count;
-    let squares = |distance: fn(&(&str, f64, f64, usize)) -> f64| {
-        strata.iter().map(|s| distance(s).powi(2)).sum::<f64>().sqrt() / count
+    let squares = |distance: fn(&Reach) -> f64| {
+        strata.values().map(|s| distance(s).powi(2)).sum::<f64>().sqrt() / count
     };
-    let (below, above) = (squares(|s| s.1), squares(|s| s.2));
-    let n = strata.iter().map(|s| s.3).sum();
-    let estimate = Estimate { value, ci_low: value - below, ci_high: value + above, n };
+    let (below, above) = (squares(|s| s.below), squares(|s| s.above));
+    let n = strata.values().map(|s| s.n).sum();
+    let df = freedom(strata.values());
+    let estimate = Estimate { value, ci_low: value - below, ci_high: value + above, n, df };
     let is_finite = [value, below, above].iter().all(|x| x.is_finite());
     if is_finite { Ok(estimate) } else { Err("no comparison has a number".into()) }
+}
+
+/// Welch and Satterthwaite's, by the widths; absent where no interval is Student's.
+fn freedom<'a>(strata: impl Iterator<Item = &'a Reach> + Clone) -> Option<f64> {
+    let square = |s: &Reach| (s.below + s.above).powi(2);
+    let all: f64 = strata.clone().map(square).sum();
+    let by_freedom: f64 = strata.filter_map(|s| Some(square(s).powi(2) / s.df?)).sum();
+    (by_freedom > 0.0).then(|| all * all / by_freedom)
 }
 
 /// A curve's columns: the costs of its levels, then their accuracies.
@@ -147,7 +166,8 @@ mod tests {
     use super::*;
 
     fn interval(stratum: &str, value: f64, reach: f64) -> Measured {
-        Measured::interval(stratum, Estimate { value, ci_low: value - reach, ci_high: value + reach, n: 10 })
+        let (ci_low, ci_high) = (value - reach, value + reach);
+        Measured::interval(stratum, Estimate { value, ci_low, ci_high, n: 10, df: Some(9.0) })
     }
 
     #[test]
@@ -158,6 +178,9 @@ mod tests {
         let c = interval("x", 1.0, 0.4);
         assert!((mean(&[&a, &c]).unwrap().ci_high - 0.9).abs() < 1e-12);
         assert_eq!((mean_of_two.n, mean(&[&a, &c]).unwrap().n), (20, 10));
+        // By hand: (16 + 9)^2 / (16^2 / 9 + 9^2 / 9).
+        assert!((mean_of_two.df.unwrap() - 625.0 * 9.0 / 337.0).abs() < 1e-9);
+        assert!((mean(&[&a, &c]).unwrap().df.unwrap() - 9.0).abs() < 1e-9);
     }
 
     #[test]

@@ -162,6 +162,6 @@ fn shown(claim: &Claim, e: &Estimate) -> Estimate {
         value: claim.shown(e.value),
         ci_low: claim.shown(e.ci_low),
         ci_high: claim.shown(e.ci_high),
-        n: e.n,
+        ..*e
     }
 }

@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_strip_holds_the_interval_and_the_threshold_on_the_claimed_scale() {
-        let estimate = Estimate { value: 4.0, ci_low: 2.0, ci_high: 8.0, n: 9 };
+        let estimate = Estimate { value: 4.0, ci_low: 2.0, ci_high: 8.0, n: 9, df: None };
         let strip = Strip::of(&estimate, 1.0, Direction::Above, Scale::Ratio).unwrap();
         assert!(0.0 < strip.threshold && strip.threshold < strip.low && strip.high < 100.0, "{strip:?}");
         assert!((strip.value * 2.0 - strip.low - strip.high).abs() < 0.2, "{strip:?}");

@@ -17,6 +17,9 @@ pub struct Estimate {
     pub ci_high: f64,
     /// Number of problems (clusters) behind it, not of trajectories.
     pub n: usize,
+    /// Degrees of freedom of a t interval, for p-values; absent where the interval is none. Not in files.
+    #[serde(skip)]
+    pub df: Option<f64>,
 }
 
 impl Estimate {
@@ -40,13 +43,20 @@ impl Estimate {
     /// # Errors
     /// [`Undefined::NotFinite`] where `f` overflows.
     pub fn map_increasing(&self, f: impl Fn(f64) -> f64) -> Result<Self, Undefined> {
-        Self::finite(f(self.value), f(self.ci_low), f(self.ci_high), self.n)
+        let mapped = Self::finite(f(self.value), f(self.ci_low), f(self.ci_high), self.n)?;
+        Ok(Self { df: self.df, ..mapped })
     }
 
     /// Checks that all three numbers are finite.
     pub(crate) fn finite(value: f64, ci_low: f64, ci_high: f64, n: usize) -> Result<Self, Undefined> {
         let all_finite = value.is_finite() && ci_low.is_finite() && ci_high.is_finite();
-        if all_finite { Ok(Self { value, ci_low, ci_high, n }) } else { Err(Undefined::NotFinite) }
+        if all_finite { Ok(Self { value, ci_low, ci_high, n, df: None }) } else { Err(Undefined::NotFinite) }
+    }
+
+    /// A t interval: `value` and what it reaches to either side, checked as in [`Estimate::finite`].
+    pub(crate) fn student(value: f64, reach: f64, n: usize, df: f64) -> Result<Self, Undefined> {
+        let estimate = Self::finite(value, value - reach, value + reach, n)?;
+        Ok(Self { df: Some(df), ..estimate })
     }
 }
 
@@ -82,7 +92,7 @@ impl OpenEstimate {
     /// The closed estimate, if value and both ends exist.
     pub fn closed(&self) -> Option<Estimate> {
         let (value, ci_low, ci_high) = (self.value?, self.ci_low?, self.ci_high?);
-        Some(Estimate { value, ci_low, ci_high, n: self.n })
+        Some(Estimate { value, ci_low, ci_high, n: self.n, df: None })
     }
 }
 

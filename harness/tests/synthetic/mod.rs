@@ -144,7 +144,7 @@ fn per_problem(accuracy: f64, seconds: f64) -> PerProblem {
 }
 
 fn around(value: f64) -> Estimate {
-    Estimate { value, ci_low: value * 0.88, ci_high: value * 1.15, n: PROBLEMS }
+    Estimate { value, ci_low: value * 0.88, ci_high: value * 1.15, n: PROBLEMS, df: None }
 }
 
 fn chosen(single: f64, n: u32, strategy: Strategy) -> f64 {
@@ -161,5 +161,5 @@ fn wilson(p: f64) -> Estimate {
     let (n, z) = (PROBLEMS as f64, 1.96);
     let centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
     let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    Estimate { value: p, ci_low: centre - half, ci_high: centre + half, n: PROBLEMS }
+    Estimate { value: p, ci_low: centre - half, ci_high: centre + half, n: PROBLEMS, df: None }
 }
