@@ -52,6 +52,7 @@ mod skew;
 pub mod strata;
 mod subsets;
 pub mod summaries;
+pub mod unseen;
 pub mod votes;
 pub mod weighted;
 
@@ -83,5 +84,6 @@ pub use saturation::{Ceiling, Logistic, Saturation, saturation};
 pub use shift::{cost_at, log_cost_ratio, shared_range};
 pub use strata::{Part, mean_of_statistics};
 pub use summaries::Summaries;
+pub use unseen::{Bounds, hardly_varies, with_unseen};
 pub use votes::{Strategy, Subsets, Vote, is_reliable, strategy_accuracy, strategy_per_problem};
 pub use weighted::weighted_at_n;

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use statrs::distribution::{Beta, ContinuousCDF};
 
 /// Below so many problems' worth of right or of wrong answers their spread is not known: the textbooks' `n p >= 5`.
-const RARE: f64 = 5.0;
+pub(crate) const RARE: f64 = 5.0;
 
 /// The outcomes of one problem in one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
