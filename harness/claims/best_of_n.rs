@@ -39,8 +39,9 @@ mod tests {
     fn many_short_thoughts_win_where_longer_ones_add_nothing_and_lose_where_only_length_solves() {
         let flat = Run::new(40, 16).model("search", |_, tokens| if tokens < 20.0 { 0.02 } else { 0.3 });
         assert_eq!(verdict_of("best-of-n", &flat), Supported);
-        // Serial: nothing below 400 tokens, so n short thoughts buy nothing.
-        let serial = Run::new(40, 16).model("serial", |_, tokens| if tokens < 200.0 { 0.0 } else { 0.95 });
+        // Serial: nothing below 400 tokens, so n short thoughts buy nothing. That holds on each problem seen, and 200 of
+        // them leave less than the threshold to those not seen.
+        let serial = Run::new(200, 16).model("serial", |_, tokens| if tokens < 200.0 { 0.0 } else { 0.95 });
         assert_eq!(verdict_of("best-of-n", &serial), Contradicted);
     }
 
