@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use crate::row::Row;
-use crate::statistics::Estimate;
+use crate::statistics::Interval;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +119,9 @@ pub fn record(row: &Row) -> [Value; COLUMNS.len()] {
     ]
 }
 
-fn numbers(estimate: Option<&Estimate>) -> [Value; 3] {
+fn numbers(estimate: Option<&impl Interval>) -> [Value; 3] {
     estimate.map_or([Value::Null, Value::Null, Value::Null], |estimate| {
-        [estimate.value, estimate.ci_low, estimate.ci_high].map(Value::from)
+        let (value, low, high) = estimate.parts();
+        [value.into(), low.into(), high.into()]
     })
 }

@@ -59,7 +59,7 @@ pub mod weighted;
 pub use best_of_n::{best_of_n, shortest_at_n};
 pub use cost_of_pass::{CostOfPass, cost_of_pass};
 pub use curve::{Curve, Point};
-pub use estimate::{Estimate, Level, OpenEstimate, Undefined};
+pub use estimate::{Estimate, Interval, Level, OpenAbove, OpenEstimate, Undefined};
 pub use holm::holm;
 pub use interval::{Method, estimate_from_means};
 pub use isotonic::isotonic;
