@@ -26,22 +26,33 @@ pub fn supported_decimals(half_width: f64) -> Option<i32> {
 /// A share as `0.71 [0.66, 0.76]`: two or three decimals, as the interval supports.
 pub fn share(estimate: Option<&Estimate>) -> String {
     let Some(e) = estimate else { return ABSENT.to_string() };
-    bracketed([e.value, e.ci_low, e.ci_high], |decimals| decimals.clamp(2, 3), 1.0)
+    bracketed([e.value, e.ci_low, e.ci_high], |decimals| decimals.clamp(2, 3), None)
 }
 
 /// An amount as `12.3 [11.1, 13.9]` after multiplication by `scale`; one of uncertain magnitude as `0.42 [0.03, 2200]`, one
 /// without an upper end as `0.42 [0.03, ∞)`.
 pub fn amount(estimate: Option<&impl Interval>, scale: f64) -> String {
+    written(estimate, scale, None)
+}
+
+/// As [`amount`]; an end that rounding would put on the threshold or beyond it has the digits that show its side.
+pub fn amount_beside(estimate: Option<&Estimate>, threshold: f64) -> String {
+    written(estimate, 1.0, Some(threshold))
+}
+
+fn written(estimate: Option<&impl Interval>, scale: f64, beside: Option<f64>) -> String {
     match estimate.map(Interval::parts) {
         Some((value, low, Some(high))) if low > 0.0 && high / low >= MAGNITUDES && high.is_finite() => {
-            let [value, low, high] = [value, low, high].map(|number| two_digits(number * scale));
-            format!("{value} [{low}, {high}]")
+            let [low, high] = [low, high].map(|end| telling(end * scale, two_digits(end * scale), beside));
+            format!("{} [{low}, {high}]", two_digits(value * scale))
         }
         Some((value, low, None)) if value > 0.0 && low >= 0.0 && value.is_finite() => {
             let [value, low] = [value, low].map(|number| two_digits(number * scale));
             format!("{value} [{low}, ∞)")
         }
-        Some((value, low, Some(high))) => bracketed([value, low, high], |decimals| decimals, scale),
+        Some((value, low, Some(high))) => {
+            bracketed([value, low, high].map(|number| number * scale), |decimals| decimals, beside)
+        }
         _ => ABSENT.to_string(),
     }
 }
@@ -68,6 +79,16 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// A p-value: `0.19`, `0.012`, `<0.001`.
+pub fn probability(p: f64) -> String {
+    match p {
+        p if !p.is_finite() => ABSENT.to_string(),
+        p if p < 0.001 => "<0.001".to_string(),
+        p if p < 0.1 => format!("{p:.3}"),
+        p => format!("{p:.2}"),
+    }
+}
+
 /// A whole number in groups of three, with thin separators: `12,345`.
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
@@ -82,8 +103,7 @@ pub fn grouped(count: u64) -> String {
 }
 
 /// Value, lower and upper end.
-fn bracketed(numbers: [f64; 3], limit: impl Fn(i32) -> i32, scale: f64) -> String {
-    let numbers = numbers.map(|number| number * scale);
+fn bracketed(numbers: [f64; 3], limit: impl Fn(i32) -> i32, beside: Option<f64>) -> String {
     if numbers.iter().any(|number| !number.is_finite()) {
         return ABSENT.to_string();
     }
@@ -93,8 +113,18 @@ fn bracketed(numbers: [f64; 3], limit: impl Fn(i32) -> i32, scale: f64) -> Strin
     };
     let decimals = limit(decimals);
     let first_digit = if value > 0.0 && low >= 0.0 { -value.log10().floor() as i32 } else { decimals };
-    let [low, high] = [low, high].map(|number| at(number, decimals));
+    let [low, high] = [low, high].map(|end| telling(end, at(end, decimals), beside));
     format!("{} [{low}, {high}]", at(value, decimals.max(first_digit)))
+}
+
+/// The text of an end, or one with as many digits as it takes to lie on its side of the threshold.
+fn telling(end: f64, text: String, beside: Option<f64>) -> String {
+    let Some(threshold) = beside.filter(|threshold| *threshold != end) else { return text };
+    let shows = |text: &String| {
+        text.parse().is_ok_and(|shown: f64| shown != threshold && (shown > threshold) == (end > threshold))
+    };
+    let longer = (1..=15).map(|decimals| at(end, decimals));
+    if shows(&text) { text } else { longer.into_iter().find(shows).unwrap_or(text) }
 }
 
 /// A number that is not negative to two significant digits, or its magnitude where it has many.
@@ -153,6 +183,22 @@ mod tests {
     fn an_amount_of_uncertain_magnitude_has_digits_at_both_ends() {
         assert_eq!(amount(Some(&estimate(0.42, 0.03, 2200.0)), 1.0), "0.42 [0.030, 2200]");
         assert_eq!(amount(Some(&estimate(3.2, 0.1, 5.1e23)), 1.0), "3.2 [0.10, 5e23]");
+    }
+
+    #[test]
+    fn an_end_beside_a_threshold_shows_its_side() {
+        let beside = |e: Estimate, threshold| amount_beside(Some(&e), threshold);
+        assert_eq!(beside(estimate(1.16, 1.0027, 1.341), 1.0), "1.16 [1.003, 1.34]");
+        assert_eq!(beside(estimate(1.16, 0.9996, 1.341), 1.0), "1.16 [0.9996, 1.34]");
+        assert_eq!(beside(estimate(0.01, -0.02, 0.01996), 0.02), "0.010 [-0.020, 0.01996]");
+        assert_eq!(beside(estimate(8.0, 1.0002, 400.0), 1.0), "8.0 [1.0002, 400]");
+        assert_eq!(beside(estimate(1.16, 1.0, 1.341), 1.0), "1.16 [1.00, 1.34]");
+        assert_eq!(beside(estimate(2.0, 1.5, 2.5), 1.0), amount(Some(&estimate(2.0, 1.5, 2.5)), 1.0));
+    }
+
+    #[test]
+    fn a_p_value_is_never_nothing() {
+        assert_eq!([0.19, 0.0123, 1e-89, 1.0].map(probability), ["0.19", "0.012", "<0.001", "1.00"]);
     }
 
     #[test]
