@@ -238,7 +238,10 @@ fn populations() -> Vec<(Population, Vec<(usize, usize)>)> {
         (Population::new("Beta(0.145, 0.36)", &[Part::Beta(1.0, 0.145, 0.36)]), wide.clone()),
         (Population::new("Beta(2, 2)", &[Part::Beta(1.0, 2.0, 2.0)]), wide),
         (
-            Population::new("Beta(8, 2), 5 % impossible", &[Part::Beta(0.95, 8.0, 2.0), Part::Equal(0.05, 0.0)]),
+            Population::new(
+                "Beta(8, 2), 5 % impossible",
+                &[Part::Beta(0.95, 8.0, 2.0), Part::Equal(0.05, 0.0)],
+            ),
             skewed.clone(),
         ),
         (
