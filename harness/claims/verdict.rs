@@ -94,8 +94,8 @@ pub struct ComparisonFinding {
 impl Finding {
     /// Whether the verdict would not stand once all claims tested on the run are counted.
     pub fn is_lost_after_holm(&self) -> bool {
-        let is_decided = matches!(self.verdict, Verdict::Supported | Verdict::Contradicted);
-        is_decided && self.p_value_holm.is_some_and(|p| p > Level::default().alpha())
+        let is_open = matches!(self.verdict, Verdict::Inconclusive | Verdict::NotTestable);
+        !is_open && self.p_value_holm.is_some_and(|p| p > Level::default().alpha())
     }
 
     /// The verdict as it is printed, with its mark.
