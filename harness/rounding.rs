@@ -123,8 +123,9 @@ fn telling(end: f64, text: String, beside: Option<f64>) -> String {
     let shows = |text: &String| {
         text.parse().is_ok_and(|shown: f64| shown != threshold && (shown > threshold) == (end > threshold))
     };
-    let longer = (1..=15).map(|decimals| at(end, decimals));
-    if shows(&text) { text } else { longer.into_iter().find(shows).unwrap_or(text) }
+    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len() as i32);
+    let mut longer = (decimals + 1..=15).map(|decimals| at(end, decimals));
+    if shows(&text) { text } else { longer.find(shows).unwrap_or(text) }
 }
 
 /// A number that is not negative to two significant digits, or its magnitude where it has many.
