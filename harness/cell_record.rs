@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use crate::row::Row;
-use crate::statistics::Estimate;
+use crate::statistics::Interval;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub fn record(row: &Row) -> [Value; COLUMNS.len()] {
     let [flop, flop_low, flop_high] = numbers(row.flop_per_correct.as_ref());
     let [joules, joules_low, joules_high] = numbers(row.joules_per_correct.as_ref());
     let pass = row.cost_of_pass_usd.as_ref();
-    let [pass_usd, pass_low, pass_high] = numbers(pass.map(|pass| &pass.shrunk));
+    let [pass_usd, pass_low, pass_high] = numbers(pass.and_then(|pass| pass.shrunk.as_ref()));
     let [never, never_low, never_high] = numbers(pass.map(|pass| &pass.never_solved));
     let price = row.prices.first();
     [
@@ -119,8 +119,9 @@ pub fn record(row: &Row) -> [Value; COLUMNS.len()] {
     ]
 }
 
-fn numbers(estimate: Option<&Estimate>) -> [Value; 3] {
+fn numbers(estimate: Option<&impl Interval>) -> [Value; 3] {
     estimate.map_or([Value::Null, Value::Null, Value::Null], |estimate| {
-        [estimate.value, estimate.ci_low, estimate.ci_high].map(Value::from)
+        let (value, low, high) = estimate.parts();
+        [value.into(), low.into(), high.into()]
     })
 }

@@ -15,7 +15,7 @@ use crate::price::{Price, Usage};
 use crate::row::{Economy, PerProblem, Priced, Row};
 use crate::slice::{Completion, Slice};
 use crate::statistics::{
-    CostOfPass, Estimate, Level, cost_of_pass, cost_per_correct, is_reliable, mean, mean_share,
+    CostOfPass, Level, OpenAbove, cost_of_pass, cost_per_correct, is_reliable, mean, mean_share,
 };
 use crate::sweep::{ModelEntry, Sweep, TaskEntry};
 
@@ -104,7 +104,7 @@ fn row(sweep: &Sweep, slice: &Slice, series: &SeriesFacts, cell: &Cell) -> Row {
     }
 }
 
-fn priced(price: &Price, usd: &[f64], per_correct: impl Fn(&[f64]) -> Option<Estimate>) -> Priced {
+fn priced(price: &Price, usd: &[f64], per_correct: impl Fn(&[f64]) -> Option<OpenAbove>) -> Priced {
     Priced { price: price.label().to_owned(), usd_mean: mean(usd), usd_per_correct: per_correct(usd) }
 }
 
@@ -114,7 +114,7 @@ fn cost_of_a_pass(slice: &Slice, cell: &Cell, usd: &[f64]) -> Option<CostOfPass>
     is_single.then(|| cost_of_pass(usd, &slice.tallies(), Level::default()).ok()).flatten()
 }
 
-fn ratio(costs: &[f64], correct: Option<&[f64]>) -> Option<Estimate> {
+fn ratio(costs: &[f64], correct: Option<&[f64]>) -> Option<OpenAbove> {
     cost_per_correct(costs, correct?, Level::default()).ok()
 }
 

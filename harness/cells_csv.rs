@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cell_record::{self, COLUMNS, Kind};
 use crate::escape::spreadsheet;
 use crate::row::{Priced, Row};
-use crate::statistics::Estimate;
+use crate::statistics::Interval;
 
 /// The header of `prices.csv`: every cell at every price.
 pub const PRICE_COLUMNS: [&str; 11] = [
@@ -81,9 +81,9 @@ fn price_record(row: &Row, priced: &Priced) -> [String; 11] {
     ]
 }
 
-fn numbers(estimate: Option<&Estimate>) -> [String; 3] {
-    match estimate {
-        Some(estimate) => [estimate.value, estimate.ci_low, estimate.ci_high].map(number),
+fn numbers(estimate: Option<&impl Interval>) -> [String; 3] {
+    match estimate.map(Interval::parts) {
+        Some((value, low, high)) => [number(value), number(low), high.map_or(String::new(), number)],
         None => [const { String::new() }; 3],
     }
 }

@@ -1,7 +1,7 @@
 //! What accuracy is paid with: dollars, joules or device seconds.
 
 use crate::row::Row;
-use crate::statistics::Estimate;
+use crate::statistics::OpenAbove;
 
 /// What accuracy is paid with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Currency {
     }
 
     /// What a correct answer costs in a cell (ratio of sums).
-    pub fn per_correct(self, row: &Row) -> Option<&Estimate> {
+    pub fn per_correct(self, row: &Row) -> Option<&OpenAbove> {
         match self {
             Self::Dollars => row.usd_per_correct(),
             Self::Joules => row.joules_per_correct.as_ref(),

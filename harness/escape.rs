@@ -107,6 +107,7 @@ pub fn latex(text: &str) -> String {
             '[' | ']' | '*' | '-' => shown.extend(['{', character, '}']),
             '–' => shown.push_str("--"),
             '×' => shown.push_str("\\texttimes{}"),
+            '∞' => shown.push_str("$\\infty$"),
             '·' => shown.push_str("\\textperiodcentered{}"),
             other => shown.push(other),
         }
@@ -174,6 +175,7 @@ mod tests {
         assert_eq!(latex("a_b & 50% #1 {$x^2$}"), r"a\_b \& 50\% \#1 \{\$x\textasciicircum{}2\$\}");
         assert_eq!(latex(r"\input{/etc/passwd}"), r"\textbackslash{}input\{/etc/passwd\}");
         assert_eq!(latex("[0.1] --"), "{[}0.1{]} {-}{-}");
+        assert_eq!(latex("[2, ∞)"), r"{[}2, $\infty$)");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use crate::imported::{Imported, series};
 use crate::outcome::Outcome;
 use crate::rounding::{self, significant};
 use crate::statistics::{
-    Estimate, Level, Strategy, Subsets, Vote, cost_per_correct, is_reliable, mean_share, strategy_per_problem,
+    Estimate, Interval, Level, OpenAbove, Strategy, Subsets, Vote, cost_per_correct, is_reliable, mean_share,
+    strategy_per_problem,
 };
 use crate::table::{Column, Table};
 
@@ -32,7 +33,7 @@ pub struct Row {
     /// Mean dollars for a problem.
     pub usd: Option<f64>,
     /// Dollars per correct answer (ratio of sums).
-    pub usd_per_correct: Option<Estimate>,
+    pub usd_per_correct: Option<OpenAbove>,
 }
 
 /// One model on one task.
@@ -282,6 +283,17 @@ pub fn markdown(groups: &[Group], conditions: &[(String, String)]) -> String {
     text
 }
 
+/// A number of a CSV file; what is absent is empty.
+fn number(value: Option<f64>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+/// An estimate with its ends.
+fn ends(estimate: Option<&impl Interval>) -> String {
+    let parts = estimate.map(Interval::parts);
+    [parts.map(|e| e.0), parts.map(|e| e.1), parts.and_then(|e| e.2)].map(number).join(",")
+}
+
 /// The rows as CSV, in full precision; what is absent is empty.
 pub fn csv(groups: &[Group]) -> String {
     let mut text = "model,task,strategy,n,reliable,problems,trajectories,accuracy,accuracy_low,accuracy_high,tokens_mean,\
@@ -290,10 +302,6 @@ pub fn csv(groups: &[Group]) -> String {
     for group in groups {
         let names = [&group.model, &group.task].map(|name| quoted(&escape::spreadsheet(name))).join(",");
         for row in &group.rows {
-            let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
-            let of = |e: Option<&Estimate>| {
-                [e.map(|e| e.value), e.map(|e| e.ci_low), e.map(|e| e.ci_high)].map(number).join(",")
-            };
             let _ = writeln!(
                 text,
                 "{names},{},{},{},{},{},{},{},{},{},{}",
@@ -302,11 +310,11 @@ pub fn csv(groups: &[Group]) -> String {
                 row.reliable,
                 group.problems,
                 group.trajectories,
-                of(row.accuracy.as_ref()),
+                ends(row.accuracy.as_ref()),
                 number(row.tokens),
                 number(row.seconds),
                 number(row.usd),
-                of(row.usd_per_correct.as_ref())
+                ends(row.usd_per_correct.as_ref())
             );
         }
     }

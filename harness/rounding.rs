@@ -5,7 +5,7 @@
 //! 354, one when they lie between 355 and 949, else two after rounding up. An amount that is not zero keeps one digit
 //! all the same. What is absent or not finite is a dash.
 
-use crate::statistics::Estimate;
+use crate::statistics::{Estimate, Interval};
 
 /// Ends of an interval so far apart have no decimal place in common: each has digits of its own.
 const MAGNITUDES: f64 = 100.0;
@@ -25,17 +25,35 @@ pub fn supported_decimals(half_width: f64) -> Option<i32> {
 
 /// A share as `0.71 [0.66, 0.76]`: two or three decimals, as the interval supports.
 pub fn share(estimate: Option<&Estimate>) -> String {
-    bracketed(estimate, |decimals| decimals.clamp(2, 3), 1.0)
+    let Some(e) = estimate else { return ABSENT.to_string() };
+    bracketed([e.value, e.ci_low, e.ci_high], |decimals| decimals.clamp(2, 3), None)
 }
 
-/// An amount as `12.3 [11.1, 13.9]` after multiplication by `scale`; one of uncertain magnitude as `0.42 [0.03, 2200]`.
-pub fn amount(estimate: Option<&Estimate>, scale: f64) -> String {
-    match estimate {
-        Some(e) if e.ci_low > 0.0 && e.ci_high / e.ci_low >= MAGNITUDES && e.ci_high.is_finite() => {
-            let [value, low, high] = [e.value, e.ci_low, e.ci_high].map(|number| two_digits(number * scale));
-            format!("{value} [{low}, {high}]")
+/// An amount as `12.3 [11.1, 13.9]` after multiplication by `scale`; one of uncertain magnitude as `0.42 [0.03, 2200]`, one
+/// without an upper end as `0.42 [0.03, ∞)`.
+pub fn amount(estimate: Option<&impl Interval>, scale: f64) -> String {
+    written(estimate, scale, None)
+}
+
+/// As [`amount`]; an end that rounding would put on the threshold or beyond it has the digits that show its side.
+pub fn amount_beside(estimate: Option<&Estimate>, threshold: f64) -> String {
+    written(estimate, 1.0, Some(threshold))
+}
+
+fn written(estimate: Option<&impl Interval>, scale: f64, beside: Option<f64>) -> String {
+    match estimate.map(Interval::parts) {
+        Some((value, low, Some(high))) if low > 0.0 && high / low >= MAGNITUDES && high.is_finite() => {
+            let [low, high] = [low, high].map(|end| telling(end * scale, two_digits(end * scale), beside));
+            format!("{} [{low}, {high}]", two_digits(value * scale))
         }
-        _ => bracketed(estimate, |decimals| decimals, scale),
+        Some((value, low, None)) if value > 0.0 && low >= 0.0 && value.is_finite() => {
+            let [value, low] = [value, low].map(|number| two_digits(number * scale));
+            format!("{value} [{low}, ∞)")
+        }
+        Some((value, low, Some(high))) => {
+            bracketed([value, low, high].map(|number| number * scale), |decimals| decimals, beside)
+        }
+        _ => ABSENT.to_string(),
     }
 }
 
@@ -61,6 +79,16 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// A p-value: `0.19`, `0.012`, `<0.001`.
+pub fn probability(p: f64) -> String {
+    match p {
+        p if !p.is_finite() => ABSENT.to_string(),
+        p if p < 0.001 => "<0.001".to_string(),
+        p if p < 0.1 => format!("{p:.3}"),
+        p => format!("{p:.2}"),
+    }
+}
+
 /// A whole number in groups of three, with thin separators: `12,345`.
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
@@ -74,9 +102,8 @@ pub fn grouped(count: u64) -> String {
     text
 }
 
-fn bracketed(estimate: Option<&Estimate>, limit: impl Fn(i32) -> i32, scale: f64) -> String {
-    let Some(estimate) = estimate else { return ABSENT.to_string() };
-    let numbers = [estimate.value, estimate.ci_low, estimate.ci_high].map(|number| number * scale);
+/// Value, lower and upper end.
+fn bracketed(numbers: [f64; 3], limit: impl Fn(i32) -> i32, beside: Option<f64>) -> String {
     if numbers.iter().any(|number| !number.is_finite()) {
         return ABSENT.to_string();
     }
@@ -86,12 +113,26 @@ fn bracketed(estimate: Option<&Estimate>, limit: impl Fn(i32) -> i32, scale: f64
     };
     let decimals = limit(decimals);
     let first_digit = if value > 0.0 && low >= 0.0 { -value.log10().floor() as i32 } else { decimals };
-    let [low, high] = [low, high].map(|number| at(number, decimals));
+    let [low, high] = [low, high].map(|end| telling(end, at(end, decimals), beside));
     format!("{} [{low}, {high}]", at(value, decimals.max(first_digit)))
 }
 
-/// A positive number to two significant digits, or its magnitude where it has many.
+/// The text of an end, or one with as many digits as it takes to lie on its side of the threshold.
+fn telling(end: f64, text: String, beside: Option<f64>) -> String {
+    let Some(threshold) = beside.filter(|threshold| *threshold != end) else { return text };
+    let shows = |text: &String| {
+        text.parse().is_ok_and(|shown: f64| shown != threshold && (shown > threshold) == (end > threshold))
+    };
+    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len() as i32);
+    let mut longer = (decimals + 1..=15).map(|decimals| at(end, decimals));
+    if shows(&text) { text } else { longer.find(shows).unwrap_or(text) }
+}
+
+/// A number that is not negative to two significant digits, or its magnitude where it has many.
 fn two_digits(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
     let exponent = value.log10().floor() as i32;
     if exponent < 6 { at(value, 1 - exponent) } else { format!("{value:.0e}") }
 }
@@ -112,9 +153,10 @@ fn at(value: f64, decimals: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::OpenAbove;
 
     fn estimate(value: f64, ci_low: f64, ci_high: f64) -> Estimate {
-        Estimate { value, ci_low, ci_high, n: 100 }
+        Estimate { value, ci_low, ci_high, n: 100, df: None }
     }
 
     #[test]
@@ -142,6 +184,29 @@ mod tests {
     fn an_amount_of_uncertain_magnitude_has_digits_at_both_ends() {
         assert_eq!(amount(Some(&estimate(0.42, 0.03, 2200.0)), 1.0), "0.42 [0.030, 2200]");
         assert_eq!(amount(Some(&estimate(3.2, 0.1, 5.1e23)), 1.0), "3.2 [0.10, 5e23]");
+    }
+
+    #[test]
+    fn an_end_beside_a_threshold_shows_its_side() {
+        let beside = |e: Estimate, threshold| amount_beside(Some(&e), threshold);
+        assert_eq!(beside(estimate(1.16, 1.0027, 1.341), 1.0), "1.16 [1.003, 1.34]");
+        assert_eq!(beside(estimate(1.16, 0.9996, 1.341), 1.0), "1.16 [0.9996, 1.34]");
+        assert_eq!(beside(estimate(0.01, -0.02, 0.01996), 0.02), "0.010 [-0.020, 0.01996]");
+        assert_eq!(beside(estimate(8.0, 1.0002, 400.0), 1.0), "8.0 [1.0002, 400]");
+        assert_eq!(beside(estimate(1.16, 1.0, 1.341), 1.0), "1.16 [1.00, 1.34]");
+        assert_eq!(beside(estimate(2.0, 1.5, 2.5), 1.0), amount(Some(&estimate(2.0, 1.5, 2.5)), 1.0));
+    }
+
+    #[test]
+    fn a_p_value_is_never_nothing() {
+        assert_eq!([0.19, 0.0123, 1e-89, 1.0].map(probability), ["0.19", "0.012", "<0.001", "1.00"]);
+    }
+
+    #[test]
+    fn an_interval_without_an_upper_end_says_so() {
+        let open = |value, ci_low| OpenAbove { value, ci_low, ci_high: None, n: 9 };
+        assert_eq!(amount(Some(&open(0.0042, 0.0003)), 1000.0), "4.2 [0.30, ∞)");
+        assert_eq!(amount(Some(&open(12.0, 0.0)), 1.0), "12 [0, ∞)");
     }
 
     #[test]

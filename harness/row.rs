@@ -1,7 +1,7 @@
 //! A row of the result table: one cell with everything measured and estimated for it.
 
 use crate::cell::Cell;
-use crate::statistics::{CostOfPass, Estimate};
+use crate::statistics::{CostOfPass, Estimate, OpenAbove};
 
 /// One cell of the grid with its numbers. What does not exist is absent, never 0.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,19 +27,19 @@ pub struct Row {
     /// Mean device seconds a problem takes at this n: the prompt once, then n completions.
     pub device_s_mean: f64,
     /// Device seconds per correct answer.
-    pub device_s_per_correct: Option<Estimate>,
+    pub device_s_per_correct: Option<OpenAbove>,
     /// What each problem cost and how often it was right, in the order of the problems' ids; for comparisons of cells.
     pub per_problem: PerProblem,
     /// Sampled tokens per correct answer (ratio of sums).
-    pub tokens_per_correct: Option<Estimate>,
+    pub tokens_per_correct: Option<OpenAbove>,
     /// Mean floating-point operations a problem takes at this n; absent if the model's shape is unknown.
     pub flop_mean: Option<f64>,
     /// Floating-point operations per correct answer.
-    pub flop_per_correct: Option<Estimate>,
+    pub flop_per_correct: Option<OpenAbove>,
     /// Mean joules a problem takes at this n; absent without a meter.
     pub joules_mean: Option<f64>,
     /// Joules per correct answer.
-    pub joules_per_correct: Option<Estimate>,
+    pub joules_per_correct: Option<OpenAbove>,
     /// Dollars at each of the sweep's prices, in their order.
     pub prices: Vec<Priced>,
     /// Cost of retrying until a correct answer, averaged over problems, in dollars at the first price; of single
@@ -85,12 +85,12 @@ pub struct Priced {
     /// Mean dollars a problem takes at this n.
     pub usd_mean: f64,
     /// Dollars per correct answer (ratio of sums); absent without a correct answer.
-    pub usd_per_correct: Option<Estimate>,
+    pub usd_per_correct: Option<OpenAbove>,
 }
 
 impl Row {
     /// Dollars per correct answer at the sweep's first price.
-    pub fn usd_per_correct(&self) -> Option<&Estimate> {
+    pub fn usd_per_correct(&self) -> Option<&OpenAbove> {
         self.prices.first()?.usd_per_correct.as_ref()
     }
 }

@@ -157,7 +157,7 @@ mod tests {
             seconds: 12.0,
             tokens_per_s: Some(123_456.7),
             row_use: Some(0.937),
-            accuracy: Some(Estimate { value: 0.62, ci_low: 0.55, ci_high: 0.7, n: 24 }),
+            accuracy: Some(Estimate { value: 0.62, ci_low: 0.55, ci_high: 0.7, n: 24, df: None }),
             usd: Some(0.000412),
             left_s: Some(3723.0),
         }

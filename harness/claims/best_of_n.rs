@@ -27,8 +27,7 @@ pub(crate) fn measure(evidence: &Evidence, comparison: &Comparison) -> Result<Me
     let facts = &evidence.lineup.tasks[task];
     let strategy = facts.choice.map_or("", |strategy| strategy.name());
     let measured = Measured::statistic(&facts.name, &[&difference], |m| Some(m[0]))?;
-    // Where the same single thoughts are the best choice of both, the difference is 0 by construction.
-    Ok(measured.allowing_no_spread().noting(format!("{strategy}; {note}")))
+    Ok(measured.bounded(0..1, -1.0, 1.0).noting(format!("{strategy}; {note}")))
 }
 
 #[cfg(test)]
@@ -40,9 +39,18 @@ mod tests {
     fn many_short_thoughts_win_where_longer_ones_add_nothing_and_lose_where_only_length_solves() {
         let flat = Run::new(40, 16).model("search", |_, tokens| if tokens < 20.0 { 0.02 } else { 0.3 });
         assert_eq!(verdict_of("best-of-n", &flat), Supported);
-        // Serial: nothing below 400 tokens, so n short thoughts buy nothing.
-        let serial = Run::new(40, 16).model("serial", |_, tokens| if tokens < 200.0 { 0.0 } else { 0.95 });
+        // Serial: nothing below 400 tokens, so n short thoughts buy nothing. That holds on each problem seen, and 200 of
+        // them leave less than the threshold to those not seen.
+        let serial = Run::new(200, 16).model("serial", |_, tokens| if tokens < 200.0 { 0.0 } else { 0.95 });
         assert_eq!(verdict_of("best-of-n", &serial), Contradicted);
+    }
+
+    #[test]
+    fn three_problems_that_all_agree_leave_it_open() {
+        for chance in [0.0, 1.0] {
+            let run = Run::new(3, 8).model("a", move |_, _| chance);
+            assert_eq!(verdict_of("best-of-n", &run), Inconclusive);
+        }
     }
 
     #[test]

@@ -93,6 +93,7 @@ fn with_models(over_problems: Estimate, left_out: &[f64]) -> Result<Estimate, Mi
     Ok(Estimate {
         ci_low: value - below.hypot(over_models),
         ci_high: value + above.hypot(over_models),
+        df: over_problems.df.into_iter().chain(spread.df).reduce(f64::min),
         ..over_problems
     })
 }

@@ -45,7 +45,8 @@ pub(crate) fn measure(evidence: &Evidence, comparison: &Comparison) -> Result<Me
         gain.ci_high,
         mean(&unthinking.accuracy) - mean(&direct.accuracy)
     );
-    Ok(Measured::statistic(&evidence.lineup.tasks[task].name, &columns, share)?.noting(note))
+    let measured = Measured::statistic(&evidence.lineup.tasks[task].name, &columns, share)?;
+    Ok(measured.bounded(0..3, 0.0, 1.0).noting(note))
 }
 
 #[cfg(test)]

@@ -20,7 +20,11 @@ pub(crate) fn measure(evidence: &Evidence, comparison: &Comparison) -> Result<Me
     let columns = columns(levels, |level| &level.reasoning_tokens);
     let stratum = &evidence.lineup.tasks[task].name;
     let measured =
-        Measured::statistic(stratum, &columns, |m| LogLine::fit(&points(m)).map(|line| line.slope))?;
+        Measured::statistic(stratum, &columns, |m| LogLine::fit(&points(m)).map(|line| line.slope))?.bounded(
+            levels.len()..columns.len(),
+            0.0,
+            1.0,
+        );
     let (costs, accuracies) = columns.split_at(levels.len());
     let owned = |columns: &[&[f64]]| columns.iter().map(|column| column.to_vec()).collect::<Vec<_>>();
     let shape = Curve::new(&owned(costs), &owned(accuracies)).ok().and_then(|curve| shape(&curve));

@@ -1,7 +1,14 @@
 //! What a claim's file hands over: a statistic of per-problem numbers, or an interval that it made itself.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use super::evidence::Level;
-use crate::statistics::{Estimate, Level as Confidence, Part, Summaries, mean_of_statistics};
+use crate::statistics::{
+    Bounds, Estimate, Level as Confidence, Part, Summaries, hardly_varies, mean_of_statistics, with_unseen,
+};
+
+const NO_SPREAD: &str = "no spread over problems";
 
 /// A statistic of column means.
 pub type Statistic = Box<dyn Fn(&[f64]) -> Option<f64> + Send + Sync>;
@@ -24,8 +31,8 @@ pub enum Value {
         data: Summaries,
         /// What is computed of the columns' means.
         statistic: Statistic,
-        /// Whether a number that no problem changes is exact, and not an accident of few problems.
-        may_be_exact: bool,
+        /// What bounds it where few problems vary; without them a number that no problem changes has no interval.
+        bounds: Option<Bounds>,
     },
     /// An interval of the claim's own making, on the scale of the computation.
     Interval {
@@ -48,7 +55,7 @@ impl Measured {
     ) -> Result<Self, String> {
         let data = Summaries::from_columns(columns).map_err(|why| why.to_string())?;
         let (stratum, statistic) = (stratum.to_owned(), Box::new(statistic));
-        let value = Value::Statistic { stratum, data, statistic, may_be_exact: false };
+        let value = Value::Statistic { stratum, data, statistic, bounds: None };
         Ok(Self { value, note: None })
     }
 
@@ -57,10 +64,10 @@ impl Measured {
         Self { value: Value::Interval { stratum: stratum.to_owned(), estimate }, note: None }
     }
 
-    /// For a statistic that may be the same on every problem by construction.
-    pub fn allowing_no_spread(mut self) -> Self {
-        if let Value::Statistic { may_be_exact, .. } = &mut self.value {
-            *may_be_exact = true;
+    /// With the range of the values in some columns, for where few problems or none vary.
+    pub fn bounded(mut self, columns: Range<usize>, least: f64, most: f64) -> Self {
+        if let Value::Statistic { bounds, .. } = &mut self.value {
+            *bounds = Some(Bounds { columns, least, most });
         }
         self
     }
@@ -77,17 +84,45 @@ impl Measured {
     pub fn estimate(&self) -> Result<Estimate, String> {
         match &self.value {
             Value::Interval { estimate, .. } => Ok(*estimate),
-            Value::Statistic { stratum, data, statistic, may_be_exact } => {
+            Value::Statistic { stratum, data, statistic, bounds } => {
                 let part = Part { stratum, data, statistic };
                 let found = mean_of_statistics(&[part], Confidence::default());
-                let estimate = found.map_err(|why| why.to_string())?;
-                if *may_be_exact || estimate.ci_high > estimate.ci_low {
-                    Ok(estimate)
-                } else {
-                    Err("no spread over problems".into())
+                let seen = found.map_err(|why| why.to_string())?;
+                match bounds {
+                    Some(bounds) if hardly_varies(data, statistic) => {
+                        let found = with_unseen(seen, data, statistic, bounds, Confidence::default());
+                        found.ok_or_else(|| NO_SPREAD.into())
+                    }
+                    _ if seen.ci_high > seen.ci_low => Ok(seen),
+                    _ => Err(NO_SPREAD.into()),
                 }
             }
         }
+    }
+
+    /// What the joint jackknife can take; absent where the interval is made otherwise.
+    fn part(&self) -> Option<Part<'_>> {
+        match &self.value {
+            Value::Statistic { data, statistic, bounds, .. }
+                if bounds.is_some() && hardly_varies(data, statistic) =>
+            {
+                None
+            }
+            Value::Statistic { stratum, data, statistic, .. } => Some(Part { stratum, data, statistic }),
+            Value::Interval { .. } => None,
+        }
+    }
+
+    fn problems(&self) -> usize {
+        match &self.value {
+            Value::Statistic { data, .. } => data.problems(),
+            Value::Interval { estimate, .. } => estimate.n,
+        }
+    }
+
+    fn stratum(&self) -> &str {
+        let (Value::Statistic { stratum, .. } | Value::Interval { stratum, .. }) = &self.value;
+        stratum
     }
 }
 
@@ -96,44 +131,68 @@ impl Measured {
 /// # Errors
 /// Why there is none.
 pub fn mean(measured: &[&Measured]) -> Result<Estimate, String> {
-    let part = |measured: &&'_ Measured| match &measured.value {
-        Value::Statistic { .. } => None,
-        Value::Interval { stratum, estimate } => Some((stratum.clone(), *estimate)),
-    };
-    let intervals: Vec<(String, Estimate)> = measured.iter().filter_map(part).collect();
-    if !intervals.is_empty() {
-        return mean_of_intervals(&intervals);
+    let parts: Vec<Part> = measured.iter().filter_map(|one| one.part()).collect();
+    let jackknife = || mean_of_statistics(&parts, Confidence::default()).map_err(|why| why.to_string());
+    if parts.len() == measured.len() {
+        return jackknife();
     }
-    let mut parts = Vec::new();
-    for one in measured {
-        if let Value::Statistic { stratum, data, statistic, .. } = &one.value {
-            parts.push(Part { stratum, data, statistic });
-        }
+    let mut groups = Vec::new();
+    if !parts.is_empty() {
+        groups.push(Group { stratum: None, weight: parts.len() as f64, estimate: jackknife()? });
     }
-    mean_of_statistics(&parts, Confidence::default()).map_err(|why| why.to_string())
+    for one in measured.iter().filter(|one| one.part().is_none()) {
+        groups.push(Group { stratum: Some(one.stratum()), weight: 1.0, estimate: one.estimate()? });
+    }
+    let joint = mean_of_groups(&groups)?;
+    let sizes: BTreeMap<&str, usize> = measured.iter().map(|one| (one.stratum(), one.problems())).collect();
+    Ok(Estimate { n: sizes.values().sum(), ..joint })
+}
+
+/// Comparisons with one interval.
+struct Group<'a> {
+    /// Absent for those of the joint jackknife, whose strata are in its interval.
+    stratum: Option<&'a str>,
+    /// How many they are.
+    weight: f64,
+    estimate: Estimate,
+}
+
+/// What the intervals of one stratum add up to.
+#[derive(Default)]
+struct Reach {
+    below: f64,
+    above: f64,
+    df: Option<f64>,
 }
 
 /// Mean of intervals by the method of variance estimates recovery (Zou and Donner 2008): distances to the ends add up
 /// like standard errors. Within a stratum they are added plainly, as if one could be told from the other.
-fn mean_of_intervals(intervals: &[(String, Estimate)]) -> Result<Estimate, String> {
-    let mut strata: Vec<(&str, f64, f64, usize)> = Vec::new();
-    for (stratum, e) in intervals {
-        let (below, above) = (e.value - e.ci_low, e.ci_high - e.value);
-        match strata.iter_mut().find(|known| known.0 == stratum) {
-            Some(known) => (known.1, known.2) = (known.1 + below, known.2 + above),
-            None => strata.push((stratum, below, above, e.n)),
-        }
+fn mean_of_groups(groups: &[Group]) -> Result<Estimate, String> {
+    let mut strata: BTreeMap<Option<&str>, Reach> = BTreeMap::new();
+    for Group { stratum, weight, estimate: e } in groups {
+        let known = strata.entry(*stratum).or_default();
+        known.below += weight * (e.value - e.ci_low);
+        known.above += weight * (e.ci_high - e.value);
+        known.df = known.df.into_iter().chain(e.df).reduce(f64::min);
     }
-    let count = intervals.len() as f64;
-    let value = intervals.iter().map(|(_, e)| e.value).sum::<f64>() / count;
-    let squares = |distance: fn(&(&str, f64, f64, usize)) -> f64| {
-        strata.iter().map(|s| distance(s).powi(2)).sum::<f64>().sqrt() / count
+    let count: f64 = groups.iter().map(|group| group.weight).sum();
+    let value = groups.iter().map(|group| group.weight * group.estimate.value).sum::<f64>() / count;
+    let squares = |distance: fn(&Reach) -> f64| {
+        strata.values().map(|s| distance(s).powi(2)).sum::<f64>().sqrt() / count
     };
-    let (below, above) = (squares(|s| s.1), squares(|s| s.2));
-    let n = strata.iter().map(|s| s.3).sum();
-    let estimate = Estimate { value, ci_low: value - below, ci_high: value + above, n };
+    let (below, above) = (squares(|s| s.below), squares(|s| s.above));
+    let df = freedom(strata.values());
+    let estimate = Estimate { value, ci_low: value - below, ci_high: value + above, n: 0, df };
     let is_finite = [value, below, above].iter().all(|x| x.is_finite());
     if is_finite { Ok(estimate) } else { Err("no comparison has a number".into()) }
+}
+
+/// Welch and Satterthwaite's, by the widths; absent where no interval is Student's.
+fn freedom<'a>(strata: impl Iterator<Item = &'a Reach> + Clone) -> Option<f64> {
+    let square = |s: &Reach| (s.below + s.above).powi(2);
+    let all: f64 = strata.clone().map(square).sum();
+    let by_freedom: f64 = strata.filter_map(|s| Some(square(s).powi(2) / s.df?)).sum();
+    (by_freedom > 0.0).then(|| all * all / by_freedom)
 }
 
 /// A curve's columns: the costs of its levels, then their accuracies.
@@ -147,7 +206,8 @@ mod tests {
     use super::*;
 
     fn interval(stratum: &str, value: f64, reach: f64) -> Measured {
-        Measured::interval(stratum, Estimate { value, ci_low: value - reach, ci_high: value + reach, n: 10 })
+        let (ci_low, ci_high) = (value - reach, value + reach);
+        Measured::interval(stratum, Estimate { value, ci_low, ci_high, n: 10, df: Some(9.0) })
     }
 
     #[test]
@@ -158,12 +218,42 @@ mod tests {
         let c = interval("x", 1.0, 0.4);
         assert!((mean(&[&a, &c]).unwrap().ci_high - 0.9).abs() < 1e-12);
         assert_eq!((mean_of_two.n, mean(&[&a, &c]).unwrap().n), (20, 10));
+        // By hand: (16 + 9)^2 / (16^2 / 9 + 9^2 / 9).
+        assert!((mean_of_two.df.unwrap() - 625.0 * 9.0 / 337.0).abs() < 1e-9);
+        assert!((mean(&[&a, &c]).unwrap().df.unwrap() - 9.0).abs() < 1e-9);
+    }
+
+    /// The mean of a column.
+    fn of(stratum: &str, column: &[f64]) -> Measured {
+        Measured::statistic(stratum, &[column], |m| Some(m[0])).unwrap()
     }
 
     #[test]
-    fn a_statistic_without_spread_has_no_interval() {
-        let column = [0.5; 10];
-        let flat = Measured::statistic("x", &[&column], |m| Some(m[0])).unwrap();
-        assert!(flat.estimate().unwrap_err().contains("spread"));
+    fn a_statistic_without_spread_has_an_interval_only_if_its_values_have_a_range() {
+        assert!(of("x", &[0.5; 10]).estimate().unwrap_err().contains("spread"));
+        let e = of("x", &[0.0; 3]).bounded(0..1, -1.0, 1.0).estimate().unwrap();
+        assert!((e.ci_high - (1.0 - 0.025f64.cbrt())).abs() < 1e-9 && e.ci_low == -e.ci_high, "{e:?}");
+    }
+
+    #[test]
+    fn a_comparison_on_which_nothing_varies_counts_in_the_mean_and_one_odd_problem_changes_little() {
+        let rises: Vec<f64> = (0..24).map(|i| 0.08 + f64::from(i % 5) / 100.0).collect();
+        let mut odd = [0.0; 24];
+        let rising = of("x", &rises).bounded(0..1, -1.0, 1.0);
+        let with = |other: &[f64]| mean(&[&rising, &of("y", other).bounded(0..1, -1.0, 1.0)]).unwrap();
+        let flat = with(&odd);
+        odd[5] = 1.0 / 16.0;
+        let nearly = with(&odd);
+        assert!((flat.value - rising.estimate().unwrap().value / 2.0).abs() < 1e-12 && flat.n == 48);
+        assert!((nearly.value - flat.value).abs() < 0.002 && (nearly.ci_low - flat.ci_low).abs() < 0.01);
+        assert!(flat.ci_low < 0.0 && flat.ci_high > 0.1, "{flat:?}");
+    }
+
+    #[test]
+    fn comparisons_that_vary_are_left_to_the_joint_jackknife() {
+        let column = |by: usize| (0..20).map(|i| (i * by % 7) as f64 / 7.0).collect::<Vec<_>>();
+        let (a, b) = (of("x", &column(3)), of("x", &column(5)));
+        let joint = mean_of_statistics(&[a.part().unwrap(), b.part().unwrap()], Confidence::default());
+        assert_eq!(mean(&[&a, &b]).unwrap(), joint.unwrap());
     }
 }

@@ -107,6 +107,7 @@ fn lesser(a: &Estimate, b: &Estimate) -> Estimate {
         value: a.value.min(b.value),
         ci_low: a.ci_low.min(b.ci_low),
         ci_high: a.ci_high.min(b.ci_high),
+        df: a.df.into_iter().chain(b.df).reduce(f64::min),
         n: a.n,
     }
 }

@@ -32,7 +32,8 @@ pub(crate) fn measure(evidence: &Evidence, comparison: &Comparison) -> Result<Me
     }
     let (difference, note) = advantage(&small, &large)?;
     let stratum = &evidence.lineup.tasks[task].name;
-    Ok(Measured::statistic(stratum, &[&difference], |m| Some(m[0]))?.noting(note))
+    let measured = Measured::statistic(stratum, &[&difference], |m| Some(m[0]))?;
+    Ok(measured.bounded(0..1, -1.0, 1.0).noting(note))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::registry::{Direction, Scale};
 use super::verdict::{Finding, Verdict};
 use crate::escape;
-use crate::rounding::{ABSENT, amount, significant};
+use crate::rounding::{ABSENT, amount_beside, probability, significant};
 use crate::table::{Column, markdown, terminal};
 
 /// Version of the form of `claims.json`.
@@ -43,7 +43,8 @@ impl ClaimsFile {
     }
 }
 
-const HEADS: [&str; 6] = ["claim", "verdict", "estimate", "threshold", "detectable", "problems"];
+const HEADS: [&str; 7] =
+    ["claim", "verdict", "estimate", "threshold", "p after Holm", "detectable", "problems"];
 
 /// All findings as a table for the terminal.
 pub fn summary(findings: &[Finding]) -> String {
@@ -55,13 +56,17 @@ pub fn summary(findings: &[Finding]) -> String {
 pub fn details(finding: &Finding) -> String {
     let claim = &finding.claim;
     let mut text =
-        format!("{}: {}\n  {}\n", claim.id, finding.verdict.name().to_uppercase(), claim.statement);
-    let [_, _, estimate, threshold, detectable, _] = entries(finding);
+        format!("{}: {}\n  {}\n", claim.id, finding.verdict_with_mark().to_uppercase(), claim.statement);
+    let [_, _, estimate, threshold, p, detectable, _] = entries(finding);
     if finding.estimate.is_some() {
-        let _ = writeln!(text, "  {estimate} {}, claimed {threshold}; detectable {detectable}", claim.unit);
+        let unit = &claim.unit;
+        let _ = writeln!(
+            text,
+            "  {estimate} {unit}, claimed {threshold}; p after Holm {p}; detectable {detectable}"
+        );
     }
     for comparison in &finding.comparisons {
-        let estimate = amount(Some(&comparison.estimate), 1.0);
+        let estimate = amount_beside(Some(&comparison.estimate), claim.threshold);
         let _ = writeln!(text, "    {:44} {estimate:>24}  {}", comparison.name, comparison.verdict.name());
         if let Some(note) = &comparison.note {
             let _ = writeln!(text, "      {note}");
@@ -96,7 +101,8 @@ pub fn section(file: &ClaimsFile) -> String {
     let mut text = format!("\n## Claims\n\n{}\n\n{}", file.registration(), markdown(&columns, &rows));
     text.push_str(
         "\nSupported or contradicted: the 95 % interval lies wholly on one side of the threshold. The estimate is the mean over\n\
-         the run's comparisons; `claims.json` holds each of them, the p-values after Holm, and what each claim cannot show.\n\
+         the run's comparisons; `claims.json` holds each of them and what each claim cannot show. p after Holm: adjusted for all claims\n\
+         tested on the run; a verdict with p above 0.05 is marked, as so many tests find such a one by chance too often.\n\
          Detectable: the distance from the threshold (for ratios the factor) that would be found four times in five.\n",
     );
     for finding in file.findings.iter().filter(|finding| finding.verdict == Verdict::NotTestable) {
@@ -107,7 +113,7 @@ pub fn section(file: &ClaimsFile) -> String {
     text
 }
 
-fn entries(finding: &Finding) -> [String; 6] {
+fn entries(finding: &Finding) -> [String; 7] {
     let claim = &finding.claim;
     let side = match claim.direction {
         Direction::Above => "above",
@@ -119,9 +125,10 @@ fn entries(finding: &Finding) -> [String; 6] {
     });
     [
         claim.id.clone(),
-        finding.verdict.name().to_owned(),
-        amount(finding.estimate.as_ref(), 1.0),
+        finding.verdict_with_mark(),
+        amount_beside(finding.estimate.as_ref(), claim.threshold),
         format!("{side} {}", significant(claim.threshold)),
+        finding.p_value_holm.map_or_else(|| ABSENT.to_owned(), probability),
         detectable.unwrap_or_else(|| ABSENT.to_owned()),
         finding.estimate.map_or_else(|| ABSENT.to_owned(), |estimate| estimate.n.to_string()),
     ]

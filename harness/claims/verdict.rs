@@ -2,7 +2,8 @@
 //!
 //! A claim's number is the mean of its statistic over the run's comparisons (models and tasks), with an interval over
 //! problems. Each comparison also has its own verdict, by the same rule; it is there to be read, not counted. The
-//! p-values of the tested claims are adjusted together (Holm 1979).
+//! p-values of the tested claims are adjusted together (Holm 1979), and a verdict that this adjustment would not leave is
+//! marked.
 
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +91,20 @@ pub struct ComparisonFinding {
     pub note: Option<String>,
 }
 
+impl Finding {
+    /// Whether the verdict would not stand once all claims tested on the run are counted.
+    pub fn is_lost_after_holm(&self) -> bool {
+        let is_open = matches!(self.verdict, Verdict::Inconclusive | Verdict::NotTestable);
+        !is_open && self.p_value_holm.is_some_and(|p| p > Level::default().alpha())
+    }
+
+    /// The verdict as it is printed, with its mark.
+    pub fn verdict_with_mark(&self) -> String {
+        let mark = if self.is_lost_after_holm() { " (not after Holm)" } else { "" };
+        format!("{}{mark}", self.verdict.name())
+    }
+}
+
 /// Every claim of the registry, tested.
 pub fn findings(evidence: &Evidence) -> Vec<Finding> {
     let mut findings: Vec<Finding> = claims().into_iter().map(|claim| finding(evidence, claim)).collect();
@@ -162,6 +177,23 @@ fn shown(claim: &Claim, e: &Estimate) -> Estimate {
         value: claim.shown(e.value),
         ci_low: claim.shown(e.ci_low),
         ci_high: claim.shown(e.ci_high),
-        n: e.n,
+        ..*e
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_that_the_number_of_claims_takes_back_is_marked_and_others_are_not() {
+        let with = |verdict, p_value_holm| {
+            let found = not_testable(claims().remove(0), Vec::new());
+            Finding { verdict, p_value_holm, ..found }.verdict_with_mark()
+        };
+        assert_eq!(with(Verdict::Supported, Some(0.19)), "supported (not after Holm)");
+        assert_eq!(with(Verdict::Contradicted, Some(0.06)), "contradicted (not after Holm)");
+        assert_eq!(with(Verdict::Supported, Some(0.04)), "supported");
+        assert_eq!(with(Verdict::Inconclusive, Some(0.19)), "inconclusive");
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::claims::registry::{Direction, Scale};
 use crate::claims::verdict::{Finding, Verdict};
-use crate::rounding::{amount, significant};
+use crate::rounding::{amount_beside, probability, significant};
 use crate::statistics::Estimate;
 
 /// What the page shows of a finding.
@@ -15,8 +15,11 @@ pub(super) struct ClaimView<'a> {
     /// For style sheets.
     class: &'static str,
     verdict: &'static str,
+    /// What the number of claims tested does to the verdict.
+    mark: Option<&'static str>,
     estimate: Option<String>,
     threshold: String,
+    p_after_holm: Option<String>,
     unit: &'a str,
     statistic: String,
     cannot_show: String,
@@ -55,8 +58,10 @@ impl<'a> ClaimView<'a> {
             statement: &claim.statement,
             class: class(finding.verdict),
             verdict: finding.verdict.name(),
-            estimate: finding.estimate.map(|estimate| amount(Some(&estimate), 1.0)),
+            mark: finding.is_lost_after_holm().then_some("not after Holm"),
+            estimate: finding.estimate.map(|estimate| amount_beside(Some(&estimate), claim.threshold)),
             threshold: format!("{side} {}", plain(claim.threshold)),
+            p_after_holm: finding.p_value_holm.map(probability),
             unit: &claim.unit,
             statistic: words(&claim.statistic),
             cannot_show: words(&claim.cannot_show),
@@ -71,7 +76,7 @@ impl<'a> ClaimView<'a> {
                     name: &found.name,
                     class: class(found.verdict),
                     verdict: found.verdict.name(),
-                    estimate: amount(Some(&found.estimate), 1.0),
+                    estimate: amount_beside(Some(&found.estimate), claim.threshold),
                     note: found.note.as_deref(),
                 })
                 .collect(),
@@ -117,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_strip_holds_the_interval_and_the_threshold_on_the_claimed_scale() {
-        let estimate = Estimate { value: 4.0, ci_low: 2.0, ci_high: 8.0, n: 9 };
+        let estimate = Estimate { value: 4.0, ci_low: 2.0, ci_high: 8.0, n: 9, df: None };
         let strip = Strip::of(&estimate, 1.0, Direction::Above, Scale::Ratio).unwrap();
         assert!(0.0 < strip.threshold && strip.threshold < strip.low && strip.high < 100.0, "{strip:?}");
         assert!((strip.value * 2.0 - strip.low - strip.high).abs() < 0.2, "{strip:?}");

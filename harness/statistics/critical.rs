@@ -29,6 +29,25 @@ pub(crate) fn student(level: Level, df: f64) -> f64 {
     }
 }
 
+/// Two-sided critical value of an interval with these degrees of freedom; normal where it has none.
+pub(crate) fn two_sided(level: Level, df: Option<f64>) -> f64 {
+    df.map_or_else(|| normal(level), |df| student(level, df))
+}
+
+/// Quantile of Student's t, or of the standard normal without degrees of freedom.
+pub(crate) fn quantile(p: f64, df: Option<f64>) -> f64 {
+    match df.map(|df| StudentsT::new(0.0, 1.0, df)) {
+        Some(Ok(t)) => t.inverse_cdf(p),
+        _ => normal_quantile(p),
+    }
+}
+
+/// Two-sided p-value of a t statistic, or of a normal one without degrees of freedom.
+pub(crate) fn two_sided_p_value(statistic: f64, df: Option<f64>) -> Option<f64> {
+    let normal = || (2.0 * normal_cdf(-statistic.abs())).min(1.0);
+    df.map_or_else(|| Some(normal()), |df| student_p_value(statistic, df))
+}
+
 /// Two-sided p-value of a t statistic.
 pub(crate) fn student_p_value(t: f64, df: f64) -> Option<f64> {
     let distribution = StudentsT::new(0.0, 1.0, df).ok()?;

@@ -1,8 +1,8 @@
 //! A number with its uncertainty, or the reason why there is none.
 //!
-//! Contract: every field of an [`Estimate`] is finite and `ci_low <= ci_high`. A quantity that the data bound on
-//! one side only (a cost that some resamplings never reach) is an [`OpenEstimate`]; a quantity that does not
-//! exist is an [`Undefined`].
+//! Contract: every field of an [`Estimate`] is finite and `ci_low <= ci_high`. A ratio that the data may not bound from
+//! above is an [`OpenAbove`]; a quantity that may lie outside what was measured (a cost that some resamplings never reach) is
+//! an [`OpenEstimate`]; a quantity that does not exist is an [`Undefined`].
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,9 @@ pub struct Estimate {
     pub ci_high: f64,
     /// Number of problems (clusters) behind it, not of trajectories.
     pub n: usize,
+    /// Degrees of freedom of a t interval, for p-values; absent where the interval is none. Not in files.
+    #[serde(skip)]
+    pub df: Option<f64>,
 }
 
 impl Estimate {
@@ -40,13 +43,64 @@ impl Estimate {
     /// # Errors
     /// [`Undefined::NotFinite`] where `f` overflows.
     pub fn map_increasing(&self, f: impl Fn(f64) -> f64) -> Result<Self, Undefined> {
-        Self::finite(f(self.value), f(self.ci_low), f(self.ci_high), self.n)
+        let mapped = Self::finite(f(self.value), f(self.ci_low), f(self.ci_high), self.n)?;
+        Ok(Self { df: self.df, ..mapped })
     }
 
     /// Checks that all three numbers are finite.
     pub(crate) fn finite(value: f64, ci_low: f64, ci_high: f64, n: usize) -> Result<Self, Undefined> {
         let all_finite = value.is_finite() && ci_low.is_finite() && ci_high.is_finite();
-        if all_finite { Ok(Self { value, ci_low, ci_high, n }) } else { Err(Undefined::NotFinite) }
+        if all_finite { Ok(Self { value, ci_low, ci_high, n, df: None }) } else { Err(Undefined::NotFinite) }
+    }
+
+    /// A t interval: `value` and what it reaches to either side, checked as in [`Estimate::finite`].
+    pub(crate) fn student(value: f64, reach: f64, n: usize, df: f64) -> Result<Self, Undefined> {
+        let estimate = Self::finite(value, value - reach, value + reach, n)?;
+        Ok(Self { df: Some(df), ..estimate })
+    }
+}
+
+/// A value whose interval may have no upper end: a ratio whose denominator is hardly told from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpenAbove {
+    /// Point estimate, in the unit of the quantity.
+    pub value: f64,
+    /// Lower end of the interval, same unit.
+    pub ci_low: f64,
+    /// Upper end of the interval, same unit; absent when the data do not bound it.
+    pub ci_high: Option<f64>,
+    /// Number of problems (clusters).
+    pub n: usize,
+}
+
+impl OpenAbove {
+    /// Whether the interval contains `x`.
+    pub fn contains(&self, x: f64) -> bool {
+        self.ci_low <= x && self.ci_high.is_none_or(|high| x <= high)
+    }
+}
+
+impl From<Estimate> for OpenAbove {
+    fn from(e: Estimate) -> Self {
+        Self { value: e.value, ci_low: e.ci_low, ci_high: Some(e.ci_high), n: e.n }
+    }
+}
+
+/// What is written as `value [low, high]`.
+pub trait Interval {
+    /// Value, lower end, and the upper end if there is one.
+    fn parts(&self) -> (f64, f64, Option<f64>);
+}
+
+impl Interval for Estimate {
+    fn parts(&self) -> (f64, f64, Option<f64>) {
+        (self.value, self.ci_low, Some(self.ci_high))
+    }
+}
+
+impl Interval for OpenAbove {
+    fn parts(&self) -> (f64, f64, Option<f64>) {
+        (self.value, self.ci_low, self.ci_high)
     }
 }
 
@@ -82,7 +136,7 @@ impl OpenEstimate {
     /// The closed estimate, if value and both ends exist.
     pub fn closed(&self) -> Option<Estimate> {
         let (value, ci_low, ci_high) = (self.value?, self.ci_low?, self.ci_high?);
-        Some(Estimate { value, ci_low, ci_high, n: self.n })
+        Some(Estimate { value, ci_low, ci_high, n: self.n, df: None })
     }
 }
 

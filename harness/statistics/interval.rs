@@ -50,13 +50,18 @@ pub fn estimate_from_means(
         return Err(Undefined::TooFewProblems { have: n, need: 3 });
     }
     let value = statistic(&data.means()).filter(|x| x.is_finite()).ok_or(Undefined::NoValue)?;
+    let mut df = None;
     let (low, high) = match method {
         Method::Percentile => percentile(data, bootstrap, &statistic)?,
         Method::Bca => bca(data, bootstrap, value, &statistic)?,
         Method::Studentised => studentised(data, bootstrap, value, &statistic)?,
-        Method::JackknifeT => jackknife_t(data, bootstrap.level, value, &statistic)?,
+        Method::JackknifeT => {
+            let (reach, freedom) = jackknife_t(data, bootstrap.level, &statistic)?;
+            df = Some(freedom);
+            (value - reach, value + reach)
+        }
     };
-    Estimate::finite(value, low.min(value), high.max(value), n)
+    Ok(Estimate { df, ..Estimate::finite(value, low.min(value), high.max(value), n)? })
 }
 
 /// Statistic values left out one problem at a time; absent if any has no value.
@@ -73,18 +78,22 @@ pub(crate) fn leave_one_out(
     (0..data.problems()).map(without).collect()
 }
 
+/// What the interval reaches to either side, and its degrees of freedom.
 fn jackknife_t(
     data: &Summaries,
     level: Level,
-    value: f64,
     statistic: &impl Fn(&[f64]) -> Option<f64>,
 ) -> Result<(f64, f64), Undefined> {
-    let n = data.problems() as f64;
     let values = leave_one_out(data, statistic)
         .ok_or(Undefined::UnstableDraws { undefined: 1, draws: data.problems() })?;
-    let se = (Moments::of(&values).variance * (n - 1.0) * (n - 1.0) / n).sqrt();
-    let reach = critical::student(level, degrees_of_freedom(&values)) * se;
-    Ok((value - reach, value + reach))
+    Ok(jackknife_reach(&values, level))
+}
+
+/// Of values left out one problem at a time.
+pub(crate) fn jackknife_reach(values: &[f64], level: Level) -> (f64, f64) {
+    let (n, df) = (values.len() as f64, degrees_of_freedom(values));
+    let se = (Moments::of(values).variance * (n - 1.0) * (n - 1.0) / n).sqrt();
+    (critical::student(level, df) * se, df)
 }
 
 fn percentile(

@@ -57,8 +57,8 @@ pub fn mean_over_problems(values: &[f64], level: Level) -> Result<Estimate, Unde
         return Err(Undefined::TooFewProblems { have: n, need: 2 });
     }
     let Moments { mean, variance } = Moments::of(values);
-    let reach = critical::student(level, degrees_of_freedom(values)) * (variance / n as f64).sqrt();
-    Estimate::finite(mean, mean - reach, mean + reach, n)
+    let df = degrees_of_freedom(values);
+    Estimate::student(mean, critical::student(level, df) * (variance / n as f64).sqrt(), n, df)
 }
 
 #[cfg(test)]

@@ -31,9 +31,11 @@ pub fn paired_difference(a: &[f64], b: &[f64], level: Level) -> Result<Estimate,
 pub fn paired_share_difference(a: &[f64], b: &[f64], level: Level) -> Result<Estimate, Undefined> {
     let d = differences(a, b)?;
     let estimate = mean_over_problems(&d, level)?;
-    let (low, high) = match Discordant::of(&d) {
+    let pairs = Discordant::of(&d);
+    let is_student = pairs.is_none() && estimate.ci_high - estimate.ci_low > 1e-9;
+    let (low, high) = match pairs {
         Some(pairs) => pairs.interval(critical::normal(level)),
-        None if estimate.ci_high - estimate.ci_low > 1e-9 => (estimate.ci_low, estimate.ci_high),
+        None if is_student => (estimate.ci_low, estimate.ci_high),
         None => {
             let unseen = clopper_pearson(0, estimate.n, level).map_or(1.0, |(_, high)| high);
             (
@@ -42,7 +44,8 @@ pub fn paired_share_difference(a: &[f64], b: &[f64], level: Level) -> Result<Est
             )
         }
     };
-    Estimate::finite(estimate.value, low.max(-1.0), high.min(1.0), estimate.n)
+    let df = estimate.df.filter(|_| is_student);
+    Ok(Estimate { ci_low: low.max(-1.0), ci_high: high.min(1.0), df, ..estimate })
 }
 
 /// Two-sided p-value of "no difference": McNemar's for matched pairs, else from the paired t statistic. Absent when
@@ -109,8 +112,7 @@ pub fn unpaired_difference(a: &[f64], b: &[f64], level: Level) -> Result<Estimat
     let df = (ea + eb).powi(2)
         / (ea * ea / (a.len() as f64 - 1.0) + eb * eb / (b.len() as f64 - 1.0)).max(f64::MIN_POSITIVE);
     let reach = critical::student(level, df) * (ea + eb).sqrt();
-    let d = left.value - right.value;
-    Estimate::finite(d, d - reach, d + reach, a.len() + b.len())
+    Estimate::student(left.value - right.value, reach, a.len() + b.len(), df)
 }
 
 fn differences(a: &[f64], b: &[f64]) -> Result<Vec<f64>, Undefined> {

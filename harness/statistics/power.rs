@@ -40,21 +40,24 @@ pub fn minimum_detectable_effect(variance: f64, problems: usize, level: Level, p
     (effect.is_finite() && effect > 0.0).then_some(effect)
 }
 
-/// The same, read off the half-width of an interval already computed at this level.
+/// The same, read off the half-width of an interval already computed at this level, with Student's t where it is a t
+/// interval.
 pub fn minimum_detectable_effect_of(estimate: &Estimate, level: Level, power: f64) -> Option<f64> {
-    let se = (estimate.ci_high - estimate.ci_low) / (2.0 * critical::normal(level));
-    let effect = reach(level, power)? * se;
-    (effect.is_finite() && effect > 0.0).then_some(effect)
+    let half = (estimate.ci_high - estimate.ci_low) / 2.0;
+    let is_power = power > 0.0 && power < 1.0;
+    let found = critical::quantile(power, estimate.df) / critical::two_sided(level, estimate.df);
+    let effect = half * (1.0 + found);
+    (is_power && effect.is_finite() && effect > 0.0).then_some(effect)
 }
 
 /// Two-sided p-value of "exactly `threshold`", read off the half-width on the threshold's side of an interval already
-/// computed at this level; absent for an interval without width.
+/// computed at this level, with Student's t where it is a t interval; absent for an interval without width.
 pub fn p_value_of(estimate: &Estimate, threshold: f64, level: Level) -> Option<f64> {
     let distance = estimate.value - threshold;
     let width =
         if distance > 0.0 { estimate.value - estimate.ci_low } else { estimate.ci_high - estimate.value };
-    let z = distance.abs() / width * critical::normal(level);
-    z.is_finite().then(|| (2.0 * critical::normal_cdf(-z)).min(1.0))
+    let statistic = distance.abs() / width * critical::two_sided(level, estimate.df);
+    if statistic.is_finite() { critical::two_sided_p_value(statistic, estimate.df) } else { None }
 }
 
 fn reach(level: Level, power: f64) -> Option<f64> {
@@ -63,6 +66,7 @@ fn reach(level: Level, power: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mean::mean_over_problems;
     use super::*;
 
     #[test]
@@ -81,7 +85,8 @@ mod tests {
     #[test]
     fn the_effect_of_an_interval_is_the_effect_of_its_standard_error() {
         let se = 0.02;
-        let estimate = Estimate { value: 0.0, ci_low: -1.959964 * se, ci_high: 1.959964 * se, n: 100 };
+        let estimate =
+            Estimate { value: 0.0, ci_low: -1.959964 * se, ci_high: 1.959964 * se, n: 100, df: None };
         let got = minimum_detectable_effect_of(&estimate, Level::default(), 0.8).unwrap();
         let direct = minimum_detectable_effect(100.0 * se * se, 100, Level::default(), 0.8).unwrap();
         assert!((got - direct).abs() < 1e-7);
@@ -89,9 +94,31 @@ mod tests {
 
     #[test]
     fn a_threshold_at_the_end_of_an_interval_has_p_five_per_cent() {
-        let estimate = Estimate { value: 1.0, ci_low: 0.5, ci_high: 2.0, n: 30 };
-        let p = |threshold| p_value_of(&estimate, threshold, Level::default()).unwrap();
-        assert!((p(0.5) - 0.05).abs() < 1e-9 && (p(2.0) - 0.05).abs() < 1e-9 && p(1.0) > 0.999);
+        for df in [None, Some(2.0), Some(29.0)] {
+            let estimate = Estimate { value: 1.0, ci_low: 0.5, ci_high: 2.0, n: 30, df };
+            let p = |threshold| p_value_of(&estimate, threshold, Level::default()).unwrap();
+            assert!((p(0.5) - 0.05).abs() < 1e-9 && (p(2.0) - 0.05).abs() < 1e-9 && p(1.0) > 0.999);
+        }
+    }
+
+    #[test]
+    fn the_p_value_of_a_mean_is_that_of_its_t_test() {
+        // By hand: mean 3, standard error 0.7071, t = 4.2426 on 4 degrees of freedom.
+        let e = mean_over_problems(&[1.0, 2.0, 3.0, 4.0, 5.0], Level::default()).unwrap();
+        assert!((p_value_of(&e, 0.0, Level::default()).unwrap() - 0.013236).abs() < 1e-5);
+    }
+
+    #[test]
+    fn three_problems_far_from_a_threshold_are_no_proof_beyond_doubt() {
+        let e = mean_over_problems(&[1.0, 1.1, 0.9], Level::default()).unwrap();
+        assert!(p_value_of(&e, 0.0, Level::default()).is_some_and(|p| p > 1e-3));
+    }
+
+    #[test]
+    fn a_t_interval_says_what_its_own_test_would_find() {
+        let e = Estimate { value: 0.0, ci_low: -4.302653, ci_high: 4.302653, n: 3, df: Some(2.0) };
+        let got = minimum_detectable_effect_of(&e, Level::default(), 0.8).unwrap();
+        assert!((got - (4.302653 + 1.060660)).abs() < 1e-5, "{got}");
     }
 
     #[test]

@@ -14,8 +14,10 @@
 //! a proportion but may be lopsided; then Hall's skewness-corrected t interval is used, never narrower than the
 //! pooled Wilson interval.
 //!
-//! When every trajectory of every problem agrees there is no variance to estimate; then Clopper and Pearson's
-//! exact interval (1934) on the number of *problems* is used.
+//! Where fewer than five problems' worth of answers are right, or wrong, few problems carry the variance and those not
+//! drawn could double it. There the interval also holds Clopper and Pearson's (1934) at `P * mean` of P *problems*
+//! (fractional counts as in Korn and Graubard 1998): no end is tighter than P problems that all agree would allow. Where
+//! they do all agree it is Clopper and Pearson's exact interval.
 //!
 //! Two targets, never to be mixed: [`accuracy`] is about problems *like* these, [`accuracy_on_these_problems`]
 //! about exactly these (only sampling noise; for checking a reproduction).
@@ -26,6 +28,9 @@ use super::mean::Moments;
 use super::skew::skewed_t_interval;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Beta, ContinuousCDF};
+
+/// Below so many problems' worth of right or of wrong answers their spread is not known: the textbooks' `n p >= 5`.
+pub(crate) const RARE: f64 = 5.0;
 
 /// The outcomes of one problem in one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,10 +88,15 @@ pub fn clopper_pearson(correct: usize, n: usize, level: Level) -> Option<(f64, f
     if n == 0 || correct > n {
         return None;
     }
-    let (c, m, tail) = (correct as f64, n as f64, level.alpha() / 2.0);
+    exact_interval(correct as f64, n as f64, level)
+}
+
+/// [`clopper_pearson`] for `c` of `n` where `c` may be fractional.
+fn exact_interval(c: f64, n: f64, level: Level) -> Option<(f64, f64)> {
+    let tail = level.alpha() / 2.0;
     let quantile = |a: f64, b: f64, p: f64| Beta::new(a, b).ok().map(|beta| beta.inverse_cdf(p));
-    let low = if correct == 0 { Some(0.0) } else { quantile(c, m - c + 1.0, tail) };
-    let high = if correct == n { Some(1.0) } else { quantile(c + 1.0, m - c, 1.0 - tail) };
+    let low = if c <= 0.0 { Some(0.0) } else { quantile(c, n - c + 1.0, tail) };
+    let high = if c >= n { Some(1.0) } else { quantile(c + 1.0, n - c, 1.0 - tail) };
     low.zip(high)
 }
 
@@ -103,15 +113,22 @@ pub fn mean_share(values: &[f64], trajectories: usize, level: Level) -> Result<E
     if !values.iter().all(|x| (0.0..=1.0).contains(x)) {
         return Err(Undefined::NotFinite);
     }
-    let mean = Moments::of(values).mean;
+    let (mean, problems) = (Moments::of(values).mean, n as f64);
+    let exact = || exact_interval(mean * problems, problems, level).unwrap_or((0.0, 1.0));
     let (low, high) = if mean == 0.0 || mean == 1.0 {
-        clopper_pearson(if mean == 1.0 { n } else { 0 }, n, level).unwrap_or((0.0, 1.0))
+        exact()
     } else if values.iter().all(|&x| x == 0.0 || x == 1.0) {
-        wilson(mean, n as f64, level)
+        wilson(mean, problems, level)
     } else {
-        share_interval(values, n * trajectories.max(1), level)
+        let own = share_interval(values, n * trajectories.max(1), level);
+        let is_lopsided = problems * mean.min(1.0 - mean) < RARE;
+        if is_lopsided { union(own, exact()) } else { own }
     };
     Estimate::finite(mean, low, high, n)
+}
+
+fn union(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
+    (a.0.min(b.0), a.1.max(b.1))
 }
 
 /// Values in [0, 1], not all 0 or 1, from `total` trajectories.
@@ -164,7 +181,11 @@ pub fn accuracy_on_these_problems(tallies: &[Tally], level: Level) -> Result<Est
 
 #[cfg(test)]
 mod tests {
+    use super::super::pass_at_k;
     use super::*;
+    use proptest::prelude::{prop_assert, proptest};
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
     fn cell(correct: &[usize], trajectories: usize) -> Vec<Tally> {
         correct.iter().map(|&correct| Tally { correct, trajectories }).collect()
@@ -204,8 +225,9 @@ mod tests {
 
     #[test]
     fn more_trajectories_on_equal_problems_narrow_it() {
-        let few = accuracy(&cell(&[1, 2, 1, 3, 2, 1, 2, 3], 4), Level::default()).unwrap();
-        let many = accuracy(&cell(&[31, 32, 31, 33, 32, 31, 32, 33], 64), Level::default()).unwrap();
+        let few = accuracy(&cell(&[1, 2, 1, 3, 2, 1, 2, 3].repeat(2), 4), Level::default()).unwrap();
+        let equal = [31, 32, 31, 33, 32, 31, 32, 33].repeat(2);
+        let many = accuracy(&cell(&equal, 64), Level::default()).unwrap();
         assert!(many.ci_high - many.ci_low < (few.ci_high - few.ci_low) / 2.0);
     }
 
@@ -214,6 +236,52 @@ mod tests {
         let e = accuracy(&cell(&[64; 30], 64), Level::default()).unwrap();
         assert_eq!(e.value, 1.0);
         assert!((e.ci_low - 0.025f64.powf(1.0 / 30.0)).abs() < 1e-9);
+    }
+
+    proptest! {
+        #[test]
+        fn no_end_is_tighter_than_problems_that_all_agree_allow(
+            correct in proptest::collection::vec((0usize..=16, 0usize..4), 1..60),
+        ) {
+            // Three of four problems are as easy as can be: means near 1 are the interesting ones.
+            let counts: Vec<usize> = correct.iter().map(|&(c, easy)| if easy > 0 { 16 } else { c }).collect();
+            let hard: Vec<usize> = counts.iter().map(|c| 16 - c).collect();
+            let of = |counts: &[usize]| accuracy(&cell(counts, 16), Level::default()).unwrap();
+            let (all, none) = (of(&vec![16; counts.len()]), of(&vec![0; counts.len()]));
+            for e in [of(&counts), of(&hard)] {
+                prop_assert!(e.ci_low <= all.ci_low + 1e-12 && e.ci_high >= none.ci_high - 1e-12, "{e:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hair_from_all_correct_is_as_wide_as_all_correct() {
+        let mut values = [1.0; 16];
+        let all = mean_share(&values, 16, Level::default()).unwrap();
+        values[3] = 0.984;
+        let nearly = mean_share(&values, 16, Level::default()).unwrap();
+        assert!(nearly.ci_low < all.ci_low && nearly.ci_low > all.ci_low - 0.01, "{nearly:?}");
+    }
+
+    /// Runs of 16 problems that are often solved and sometimes impossible: pass@8 of 16 is 1 or nearly so on most.
+    #[test]
+    fn easy_problems_with_a_few_impossible_ones_are_covered() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let mut values = || -> Vec<f64> {
+            let chance = [0.6, 0.7, 0.8, 0.9, 0.95];
+            let mut draw = |_| {
+                let impossible = rng.random::<f64>() < 0.05;
+                let p = if impossible { 0.0 } else { chance[rng.random_range(0..5)] };
+                let correct = (0..16).filter(|_| rng.random::<f64>() < p).count();
+                pass_at_k(Tally { correct, trajectories: 16 }, 8).unwrap()
+            };
+            (0..16).map(&mut draw).collect()
+        };
+        let truth =
+            0.95 * [0.6, 0.7, 0.8, 0.9, 0.95].map(|p: f64| 1.0 - (1.0 - p).powi(8)).iter().sum::<f64>() / 5.0;
+        let covers = |_: &usize| mean_share(&values(), 16, Level::default()).unwrap().contains(truth);
+        let covered = (0..1000).filter(covers).count();
+        assert!(covered >= 940, "{covered} of 1000");
     }
 
     #[test]

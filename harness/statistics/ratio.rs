@@ -6,11 +6,10 @@
 //!
 //! The interval is Fieller's (1954): all ratios r for which the mean of `cost - r correct` over problems is not told
 //! from 0 by a t test. It needs no draws and no logarithm, and its coverage with 30 problems is that of the t test.
-//! It is bounded only if the share correct itself is told from 0; where it is not, the jackknife's t interval
-//! on the log scale is given, which is cautious.
+//! It is bounded from above only if the share correct itself is told from 0; where it is not, it has no upper end.
 
 use super::critical;
-use super::estimate::{Estimate, Level, Undefined};
+use super::estimate::{Estimate, Level, OpenAbove, Undefined};
 use super::interval::{Method, estimate_from_means};
 use super::mean::Moments;
 use super::resample::Bootstrap;
@@ -20,18 +19,34 @@ use super::summaries::Summaries;
 /// trajectories). Unit: that of the costs, per correct answer.
 ///
 /// # Errors
-/// [`Undefined::NoCorrectAnswers`], [`Undefined::NotFinite`] for a total cost of 0 or less, and as [`estimate_from_means`].
-pub fn cost_per_correct(costs: &[f64], correct: &[f64], level: Level) -> Result<Estimate, Undefined> {
-    let bootstrap = Bootstrap { level, ..Bootstrap::default() };
-    let cautious = cost_per_correct_by(costs, correct, bootstrap, Method::JackknifeT)?;
-    match fieller(costs, correct, level) {
-        Some((low, high)) => Estimate::finite(cautious.value, low, high, cautious.n),
-        None => Ok(cautious),
+/// [`Undefined::NoCorrectAnswers`], [`Undefined::NotFinite`] for a total cost of 0 or less, [`Undefined::TooFewProblems`] below
+/// three, [`Undefined::UnstableDraws`] where one problem holds all correct answers, and as [`Summaries::from_columns`].
+pub fn cost_per_correct(costs: &[f64], correct: &[f64], level: Level) -> Result<OpenAbove, Undefined> {
+    let means = checked(&Summaries::from_columns(&[costs, correct])?)?;
+    let n = costs.len();
+    if n < 3 {
+        return Err(Undefined::TooFewProblems { have: n, need: 3 });
     }
+    if correct.iter().filter(|share| **share > 0.0).count() < 2 {
+        return Err(Undefined::UnstableDraws { undefined: 1, draws: n });
+    }
+    let value = means[0] / means[1];
+    let (low, high) = fieller(costs, correct, level).ok_or(Undefined::NotFinite)?;
+    Ok(OpenAbove { value, ci_low: low.min(value), ci_high: high.map(|high| high.max(value)), n })
 }
 
-/// Roots of `(C - r S)^2 = t^2 Var(C - r S)`; absent if they do not enclose the ratio from both sides.
-fn fieller(costs: &[f64], correct: &[f64], level: Level) -> Option<(f64, f64)> {
+/// Means of cost and share correct.
+fn checked(data: &Summaries) -> Result<Vec<f64>, Undefined> {
+    let means = data.means();
+    if means[1] <= 0.0 {
+        return Err(Undefined::NoCorrectAnswers);
+    }
+    if means[0] > 0.0 { Ok(means) } else { Err(Undefined::NotFinite) }
+}
+
+/// All `r >= 0` with `(C - r S)^2 <= t^2 Var(C - r S)`: from the smaller root, or 0, to the larger one, which exists only if S is
+/// told from 0. Absent where the lower end is no number.
+fn fieller(costs: &[f64], correct: &[f64], level: Level) -> Option<(f64, Option<f64>)> {
     let n = costs.len() as f64;
     let t = critical::student(level, n - 1.0);
     let (c, s) = (Moments::of(costs), Moments::of(correct));
@@ -42,8 +57,10 @@ fn fieller(costs: &[f64], correct: &[f64], level: Level) -> Option<(f64, f64)> {
     let half = c.mean * s.mean - unexplained(covariance);
     let constant = c.mean * c.mean - unexplained(c.variance);
     let root = (half * half - square * constant).max(0.0).sqrt();
-    let (low, high) = ((half - root) / square, (half + root) / square);
-    (square > 0.0 && low > 0.0 && high.is_finite()).then_some((low, high))
+    // As (half - root) / square, and right where the square vanishes.
+    let low = (constant / (half + root)).max(0.0);
+    let high = Some((half + root) / square).filter(|high| square > 0.0 && high.is_finite());
+    low.is_finite().then_some((low, high))
 }
 
 /// [`cost_per_correct`] with a chosen interval method.
@@ -57,13 +74,7 @@ pub fn cost_per_correct_by(
     method: Method,
 ) -> Result<Estimate, Undefined> {
     let data = Summaries::from_columns(&[costs, correct])?;
-    let means = data.means();
-    if means[1] <= 0.0 {
-        return Err(Undefined::NoCorrectAnswers);
-    }
-    if means[0] <= 0.0 {
-        return Err(Undefined::NotFinite);
-    }
+    checked(&data)?;
     let log_ratio = |m: &[f64]| (m[0] > 0.0 && m[1] > 0.0).then(|| (m[0] / m[1]).ln());
     estimate_from_means(&data, bootstrap, method, log_ratio)?.map_increasing(f64::exp)
 }
@@ -90,7 +101,7 @@ mod tests {
     fn a_ratio_at_an_end_of_the_interval_is_one_that_the_t_test_just_rejects() {
         let (costs, correct) = problems();
         let e = cost_per_correct(&costs, &correct, Level::default()).unwrap();
-        for end in [e.ci_low, e.ci_high] {
+        for end in [e.ci_low, e.ci_high.unwrap()] {
             let excess: Vec<f64> = costs.iter().zip(&correct).map(|(c, s)| c - end * s).collect();
             let mean = Moments::of(&excess);
             let t = mean.mean / (mean.variance / 30.0).sqrt();
@@ -99,13 +110,16 @@ mod tests {
     }
 
     #[test]
-    fn a_share_correct_that_is_hardly_told_from_none_gets_the_cautious_interval() {
+    fn a_share_correct_that_is_hardly_told_from_none_bounds_the_cost_from_below_only() {
         let mut correct = [0.0; 20];
         correct[..2].copy_from_slice(&[1.0, 1.0]);
         let costs: Vec<f64> = (0..20).map(|i| 1.0 + f64::from(i) / 20.0).collect();
-        assert_eq!(fieller(&costs, &correct, Level::default()), None);
         let e = cost_per_correct(&costs, &correct, Level::default()).unwrap();
-        assert!(e.contains(e.value) && e.ci_high > 3.0 * e.value, "{e:?}");
+        assert!(e.ci_high.is_none() && e.ci_low > 0.0 && e.ci_low < e.value && e.contains(1e12), "{e:?}");
+        let excess: Vec<f64> = costs.iter().zip(&correct).map(|(c, s)| c - e.ci_low * s).collect();
+        let mean = Moments::of(&excess);
+        let t = mean.mean / (mean.variance / 20.0).sqrt();
+        assert!((t - critical::student(Level::default(), 19.0)).abs() < 1e-6, "{t}");
     }
 
     #[test]
@@ -129,9 +143,14 @@ mod tests {
 
     #[test]
     fn one_solved_problem_of_ten_is_too_unstable_for_an_interval() {
-        let mut correct = [0.0; 10];
-        correct[0] = 1.0;
-        let got = cost_per_correct(&[1.0; 10], &correct, Level::default());
-        assert!(matches!(got, Err(Undefined::UnstableDraws { .. })), "{got:?}");
+        for n in 3..40 {
+            let mut correct = vec![0.0; n];
+            correct[n / 2] = 0.3;
+            let got = cost_per_correct(&vec![1.0; n], &correct, Level::default());
+            assert!(matches!(got, Err(Undefined::UnstableDraws { .. })), "{got:?}");
+            let jackknife =
+                cost_per_correct_by(&vec![1.0; n], &correct, Bootstrap::default(), Method::JackknifeT);
+            assert!(matches!(jackknife, Err(Undefined::UnstableDraws { .. })), "{jackknife:?}");
+        }
     }
 }

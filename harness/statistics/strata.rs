@@ -67,9 +67,9 @@ fn interval(value: f64, strata: &[(&str, Vec<f64>)], level: Level) -> Result<Est
     let all: f64 = variances.iter().sum();
     let by_freedom: f64 =
         variances.iter().zip(strata).map(|(v, (_, shifts))| v * v / degrees_of_freedom(shifts)).sum();
-    let freedom = if by_freedom > 0.0 { all * all / by_freedom } else { f64::INFINITY };
-    let reach = critical::student(level, freedom.min(1e6)) * all.sqrt();
-    Estimate::finite(value, value - reach, value + reach, strata.iter().map(|(_, shifts)| shifts.len()).sum())
+    let df = if by_freedom > 0.0 { (all * all / by_freedom).min(1e6) } else { 1e6 };
+    let reach = critical::student(level, df) * all.sqrt();
+    Estimate::student(value, reach, strata.iter().map(|(_, shifts)| shifts.len()).sum(), df)
 }
 
 #[cfg(test)]

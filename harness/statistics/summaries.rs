@@ -65,11 +65,15 @@ impl Summaries {
         scale(means, chosen.len());
     }
 
-    /// Mean of each column without one problem, into `means`, from the means of all.
+    /// Mean of each column without one problem, into `means`, from the means of all. What rounding leaves of a column that
+    /// the problem had to itself is 0.
     pub(crate) fn means_without(&self, problem: usize, all: &[f64], means: &mut [f64]) {
         let n = self.problems() as f64;
         for ((mean, all), x) in means.iter_mut().zip(all).zip(self.row(problem)) {
             *mean = all + (all - x) / (n - 1.0);
+            if mean.abs() < 1e-12 * all.abs() {
+                *mean = 0.0;
+            }
         }
     }
 }
@@ -96,6 +100,17 @@ mod tests {
         s.means_without(2, &[3.0, 1.0], &mut means);
         assert_eq!(means, [1.5, 0.5]);
         assert!(s.row(3).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_column_that_one_problem_had_to_itself() {
+        for n in 3..60 {
+            let column: Vec<f64> = (0..n).map(|i| if i == 1 { 0.3 } else { 0.0 }).collect();
+            let s = Summaries::from_columns(&[&column]).unwrap();
+            let mut means = [1.0];
+            s.means_without(1, &s.means(), &mut means);
+            assert_eq!(means, [0.0], "{n}");
+        }
     }
 
     #[test]

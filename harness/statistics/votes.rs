@@ -49,6 +49,9 @@ pub enum Strategy {
     Shortest,
 }
 
+/// More than rounding leaves.
+const HAIR: f64 = 1e-12;
+
 /// Random subsets for what cannot be enumerated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subsets {
@@ -88,11 +91,18 @@ pub fn strategy_per_problem(
             Strategy::BestOfN => best_of_n(votes, n),
             Strategy::Shortest => shortest_at_n(votes, n),
         };
-        // Rounding can leave a share a hair outside [0, 1]; adding 0 turns a negative zero positive.
-        let share = found.map(|share| share.clamp(0.0, 1.0) + 0.0);
-        share.ok_or(Undefined::NotEnoughTrajectories { n, have: votes.len() })
+        found.map(snapped).ok_or(Undefined::NotEnoughTrajectories { n, have: votes.len() })
     };
     problems.par_iter().enumerate().map(value).collect()
+}
+
+/// Sums of chances leave a share a hair beside 0 or 1, where it would pass for one that varies.
+fn snapped(share: f64) -> f64 {
+    match share {
+        share if share < HAIR => 0.0,
+        share if share > 1.0 - HAIR => 1.0,
+        share => share,
+    }
 }
 
 /// Accuracy at `n` over problems like these.
@@ -181,6 +191,15 @@ pub(crate) mod tests {
             // A weight of 0 casts no vote: see `weighted`.
             let expected = if strategy == Weighted { 1.0 / 6.0 } else { 2.0 / 6.0 };
             assert!((got[0] - expected).abs() < 1e-12, "{strategy:?} {got:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_always_solved_is_solved_by_every_strategy_with_no_rounding_left() {
+        let problems: Vec<Vec<Vote>> = (3..40).map(|k| votes_for(&vec![Some(0); k])).collect();
+        for strategy in [Strategy::PassAtK, Strategy::Majority, Strategy::BestOfN, Strategy::Shortest] {
+            let got = strategy_per_problem(&problems, 3, strategy, Subsets::default()).unwrap();
+            assert!(got.iter().all(|&share| share == 1.0), "{strategy:?} {got:?}");
         }
     }
 

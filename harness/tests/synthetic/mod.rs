@@ -115,17 +115,17 @@ fn row(model: &Model, budget: u32, n: u32, strategy: Strategy) -> Row {
         truncated_share: 0.9 * (1.0 - tokens / model.natural_tokens),
         no_answer_share: 0.02 * (1.0 - single),
         device_s_mean: seconds,
-        device_s_per_correct: Some(around(seconds / accuracy)),
+        device_s_per_correct: Some(around(seconds / accuracy).into()),
         per_problem: per_problem(accuracy, seconds),
-        tokens_per_correct: Some(around(f64::from(n) * (tokens + 6.0) / accuracy)),
+        tokens_per_correct: Some(around(f64::from(n) * (tokens + 6.0) / accuracy).into()),
         flop_mean: None,
         flop_per_correct: None,
         joules_mean: Some(40.0 * seconds),
-        joules_per_correct: Some(around(40.0 * seconds / accuracy)),
+        joules_per_correct: Some(around(40.0 * seconds / accuracy).into()),
         prices: vec![Priced {
             price: "a test".to_string(),
             usd_mean: usd * accuracy,
-            usd_per_correct: Some(around(usd)),
+            usd_per_correct: Some(around(usd).into()),
         }],
         cost_of_pass_usd: None,
     }
@@ -145,7 +145,7 @@ fn per_problem(accuracy: f64, seconds: f64) -> PerProblem {
 }
 
 fn around(value: f64) -> Estimate {
-    Estimate { value, ci_low: value * 0.88, ci_high: value * 1.15, n: PROBLEMS }
+    Estimate { value, ci_low: value * 0.88, ci_high: value * 1.15, n: PROBLEMS, df: None }
 }
 
 fn chosen(single: f64, n: u32, strategy: Strategy) -> f64 {
@@ -162,5 +162,5 @@ fn wilson(p: f64) -> Estimate {
     let (n, z) = (PROBLEMS as f64, 1.96);
     let centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
     let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    Estimate { value: p, ci_low: centre - half, ci_high: centre + half, n: PROBLEMS }
+    Estimate { value: p, ci_low: centre - half, ci_high: centre + half, n: PROBLEMS, df: None }
 }

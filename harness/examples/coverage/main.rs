@@ -8,188 +8,22 @@
 //! ```text
 //! cargo run --release -p isocost-harness --example coverage -- [repetitions] [output]
 //! ```
-//!
-//! The population: the chance p of a problem follows a Beta distribution, tabulated at 65,536 quantiles so that truths
-//! are finite sums. A chain has a log-normal length around a problem-specific median (harder problems think longer); at
-//! budget b it has cost min(length, b) and is correct when it would be correct and has ended by itself. All
-//! budgets are cut from the same chain.
 
 use isocost_harness::statistics::*;
-use rand::{Rng, RngCore, SeedableRng};
+use population::{N, Part, Population, Run};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use statrs::distribution::{Beta, ContinuousCDF, Normal};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Mutex;
 
-const BUDGETS: [f64; 5] = [256.0, 512.0, 1024.0, 2048.0, 4096.0];
-const N: usize = 8;
-const WRONG_ANSWERS: [f64; 3] = [0.5, 0.3, 0.2];
+mod population;
+
 /// Repetitions for the alternatives that resample.
 const ALTERNATIVES: usize = 1000;
-const SPREAD_OF_A_CHAIN: f64 = 0.5;
-const SPREAD_OF_A_PROBLEM: f64 = 0.4;
-
-/// The benchmark from which problems are drawn, and what is true of it.
-struct Population {
-    difficulty: Vec<f64>,
-    curve: Vec<Point>,
-    target: f64,
-}
-
-impl Population {
-    fn beta(a: f64, b: f64) -> Self {
-        let beta = Beta::new(a, b).expect("positive shapes");
-        let size = 1 << 16;
-        let difficulty: Vec<f64> =
-            (0..size).into_par_iter().map(|i| beta.inverse_cdf((i as f64 + 0.5) / size as f64)).collect();
-        let point = |b: &f64| Point {
-            cost: mean_of(&difficulty, |p| expected_cost(p, *b)),
-            accuracy: mean_of(&difficulty, |p| p * ended_by(p, *b)),
-        };
-        let curve: Vec<Point> = BUDGETS.iter().map(point).collect();
-        let target = (curve[1].accuracy + curve[2].accuracy) / 2.0;
-        Self { difficulty, curve, target }
-    }
-
-    fn truth(&self, statistic: Statistic) -> f64 {
-        let of = |f: &dyn Fn(f64) -> f64| mean_of(&self.difficulty, f);
-        match statistic {
-            Statistic::Accuracy => of(&|p| p),
-            Statistic::Difference => of(&|p| better(p) - p),
-            Statistic::PassAtK => of(&|p| 1.0 - (1.0 - p).powi(N as i32)),
-            Statistic::Majority => of(&true_majority),
-            Statistic::CostPerCorrect => self.curve[3].cost / self.curve[3].accuracy,
-            Statistic::Slope => LogLine::fit(&self.curve).expect("five budgets").slope,
-            Statistic::Reach => match Crossing::of(&self.curve, self.target) {
-                Crossing::At(cost) => cost,
-                _ => unreachable!("the target lies between two budgets"),
-            },
-        }
-    }
-}
-
-fn mean_of(values: &[f64], f: impl Fn(f64) -> f64) -> f64 {
-    values.iter().map(|&p| f(p)).sum::<f64>() / values.len() as f64
-}
-
-/// The other model of the paired comparison solves every problem more often.
-fn better(p: f64) -> f64 {
-    1.0 - (1.0 - p).powf(1.4)
-}
-
-fn log_median(p: f64) -> f64 {
-    700f64.ln() + 0.8 * (0.5 - p)
-}
-
-fn spread() -> f64 {
-    SPREAD_OF_A_CHAIN.hypot(SPREAD_OF_A_PROBLEM)
-}
-
-fn ended_by(p: f64, budget: f64) -> f64 {
-    Normal::standard().cdf((budget.ln() - log_median(p)) / spread())
-}
-
-fn expected_cost(p: f64, budget: f64) -> f64 {
-    let (m, s) = (log_median(p), spread());
-    let below = Normal::standard().cdf((budget.ln() - m - s * s) / s);
-    (m + s * s / 2.0).exp() * below + budget * (1.0 - ended_by(p, budget))
-}
-
-/// Chance that the correct answer wins among N independent votes, ties shared.
-fn true_majority(p: f64) -> f64 {
-    let chances =
-        [p, (1.0 - p) * WRONG_ANSWERS[0], (1.0 - p) * WRONG_ANSWERS[1], (1.0 - p) * WRONG_ANSWERS[2]];
-    let factorial = |n: usize| (1..=n).map(|i| i as f64).product::<f64>();
-    let mut sum = 0.0;
-    for right in 1..=N {
-        for first in 0..=right.min(N - right) {
-            for second in 0..=right.min(N - right - first) {
-                let counts = [right, first, second, N - right - first - second];
-                let ways = factorial(N) / counts.iter().map(|&c| factorial(c)).product::<f64>();
-                let chance: f64 = counts.iter().zip(chances).map(|(&c, q)| q.powi(c as i32)).product();
-                let tied = 1 + usize::from(first == right) + usize::from(second == right);
-                sum += ways * chance / tied as f64;
-            }
-        }
-    }
-    sum
-}
-
-/// One simulated run. "Rows" are problems, or trajectories for the pooled interval.
-struct Run {
-    tallies: Vec<Tally>,
-    counts: Vec<[usize; 3]>,
-    by_problem: Rows,
-    by_trajectory: Rows,
-}
-
-#[derive(Default)]
-struct Rows {
-    difference: [Vec<f64>; 2],
-    costs: Vec<Vec<f64>>,
-    correct: Vec<Vec<f64>>,
-}
-
-impl Run {
-    fn simulate(population: &Population, problems: usize, k: usize, rng: &mut ChaCha8Rng) -> Self {
-        let empty = || Rows {
-            difference: Default::default(),
-            costs: vec![Vec::new(); BUDGETS.len()],
-            correct: vec![Vec::new(); BUDGETS.len()],
-        };
-        let (mut by_problem, mut by_trajectory) = (empty(), empty());
-        let (mut tallies, mut counts) = (Vec::new(), Vec::new());
-        for _ in 0..problems {
-            let p = population.difficulty[rng.next_u32() as usize % population.difficulty.len()];
-            let median = log_median(p) + SPREAD_OF_A_PROBLEM * normal(rng);
-            let mut count = [0; 3];
-            let mut other = 0;
-            let (mut costs, mut correct) = ([0.0; BUDGETS.len()], [0.0; BUDGETS.len()]);
-            for _ in 0..k {
-                let right = rng.random::<f64>() < p;
-                let also = rng.random::<f64>() < better(p);
-                let wrong: f64 = rng.random();
-                let class = if right {
-                    0
-                } else if wrong < WRONG_ANSWERS[0] {
-                    1
-                } else {
-                    2
-                };
-                if right || wrong < WRONG_ANSWERS[0] + WRONG_ANSWERS[1] {
-                    count[class] += 1;
-                }
-                other += usize::from(also);
-                by_trajectory.difference[0].push(f64::from(u8::from(also)));
-                by_trajectory.difference[1].push(f64::from(u8::from(right)));
-                let length = (median + SPREAD_OF_A_CHAIN * normal(rng)).exp();
-                for (b, budget) in BUDGETS.iter().enumerate() {
-                    let solved = f64::from(u8::from(right && length <= *budget));
-                    costs[b] += length.min(*budget) / k as f64;
-                    correct[b] += solved / k as f64;
-                    by_trajectory.costs[b].push(length.min(*budget));
-                    by_trajectory.correct[b].push(solved);
-                }
-            }
-            by_problem.difference[0].push(other as f64 / k as f64);
-            by_problem.difference[1].push(count[0] as f64 / k as f64);
-            for b in 0..BUDGETS.len() {
-                by_problem.costs[b].push(costs[b]);
-                by_problem.correct[b].push(correct[b].min(1.0));
-            }
-            tallies.push(Tally { correct: count[0], trajectories: k });
-            counts.push(count);
-        }
-        Self { tallies, counts, by_problem, by_trajectory }
-    }
-}
-
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
-}
+/// A mean number of tries that a finite sum over problems can stand for.
+const MOST_TRIES: f64 = 10.0;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Statistic {
@@ -198,6 +32,7 @@ enum Statistic {
     PassAtK,
     Majority,
     CostPerCorrect,
+    CostOfPass,
     Slope,
     Reach,
 }
@@ -235,6 +70,7 @@ const LINES: &[Line] = &[
     line(Statistic::CostPerCorrect, Way::By(Method::Studentised), "- studentised"),
     line(Statistic::CostPerCorrect, Way::By(Method::JackknifeT), "- jackknife-t"),
     line(Statistic::CostPerCorrect, Way::Pooled, "- pooled (wrong)"),
+    line(Statistic::CostOfPass, Way::Default, "cost-of-pass"),
     line(Statistic::Slope, Way::Default, "slope per decade"),
     line(Statistic::Slope, Way::By(Method::Percentile), "- percentile"),
     line(Statistic::Slope, Way::By(Method::Bca), "- BCa"),
@@ -270,8 +106,18 @@ fn covers(line: &Line, run: &Run, population: &Population, truth: f64, memo: &Me
         }
         Statistic::CostPerCorrect => match line.way {
             Way::By(method) => cost_per_correct_by(&rows.costs[3], &rows.correct[3], bootstrap, method),
-            Way::Default | Way::Pooled => cost_per_correct(&rows.costs[3], &rows.correct[3], level),
+            Way::Default | Way::Pooled => {
+                let open = cost_per_correct(&rows.costs[3], &rows.correct[3], level);
+                return open.ok().map(|open| open.contains(truth));
+            }
         },
+        // Where E[1/p] is infinite or nearly so there is no truth to cover.
+        Statistic::CostOfPass if truth > MOST_TRIES || k < N => return None,
+        Statistic::CostOfPass => {
+            let costs = vec![1.0; run.tallies.len()];
+            let found = cost_of_pass(&costs, &run.tallies, level).ok()?;
+            return found.shrunk.map(|shrunk| shrunk.contains(truth));
+        }
         Statistic::Slope => {
             let curve = Curve::new(&rows.costs, &rows.correct).ok()?;
             match line.way {
@@ -334,7 +180,7 @@ impl Count {
 fn setting(population: &Population, problems: usize, k: usize, repetitions: usize) -> Vec<Count> {
     let memo = Memo::default();
     let wanted = |line: &Line, repetition: usize| {
-        !matches!(line.way, Way::By(_)) || (problems < 100 && repetition < ALTERNATIVES)
+        !matches!(line.way, Way::By(_)) || (problems == 30 && repetition < ALTERNATIVES)
     };
     let truths: Vec<f64> = LINES.iter().map(|line| population.truth(line.statistic)).collect();
     let one = |repetition: usize| -> Vec<Count> {
@@ -370,19 +216,40 @@ fn main() -> std::io::Result<()> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/statistics/COVERAGE.md");
     let output = arguments.next().unwrap_or_else(|| default.into());
     let mut text = heading(repetitions);
-    for (a, b) in [(0.145, 0.36), (2.0, 2.0)] {
-        let population = Population::beta(a, b);
-        let settings = [30, 500].map(|problems| [1, 16, 64].map(|k| (problems, k)));
+    for (population, settings) in populations() {
         let mut columns = Vec::new();
-        for (problems, k) in settings.concat() {
+        for &(problems, k) in &settings {
             let start = std::time::Instant::now();
             columns.push(setting(&population, problems, k, repetitions));
-            eprintln!("Beta({a}, {b}) P = {problems} K = {k}: {:.1} s", start.elapsed().as_secs_f64());
+            let seconds = start.elapsed().as_secs_f64();
+            eprintln!("{}: P = {problems} K = {k}: {seconds:.1} s", population.name);
         }
-        table(&mut text, &format!("Difficulty Beta({a}, {b})"), &settings.concat(), &columns);
+        table(&mut text, &format!("Difficulty {}", population.name), &settings, &columns);
     }
     print!("{text}");
     std::fs::write(output, text)
+}
+
+/// Two of ordinary spread, and three that few problems decide, each with its P and K.
+fn populations() -> Vec<(Population, Vec<(usize, usize)>)> {
+    let wide = [30, 500].map(|problems| [1, 16, 64].map(|k| (problems, k))).concat();
+    let skewed = [16, 24, 100].map(|problems| (problems, 16)).to_vec();
+    vec![
+        (Population::new("Beta(0.145, 0.36)", &[Part::Beta(1.0, 0.145, 0.36)]), wide.clone()),
+        (Population::new("Beta(2, 2)", &[Part::Beta(1.0, 2.0, 2.0)]), wide),
+        (
+            Population::new(
+                "Beta(8, 2), 5 % impossible",
+                &[Part::Beta(0.95, 8.0, 2.0), Part::Equal(0.05, 0.0)],
+            ),
+            skewed.clone(),
+        ),
+        (
+            Population::new("95 % p = 0.02, 5 % p = 0.9", &[Part::Equal(0.95, 0.02), Part::Equal(0.05, 0.9)]),
+            skewed.clone(),
+        ),
+        (Population::new("Beta(4, 2)", &[Part::Beta(1.0, 4.0, 2.0)]), skewed),
+    ]
 }
 
 fn heading(repetitions: usize) -> String {
