@@ -43,6 +43,7 @@ struct Model {
     seconds_per_token: f64,
     slower_at_512: f64,
     time_jitter: f64,
+    served_as: Option<String>,
 }
 
 /// What a claim says of a run.
@@ -80,6 +81,7 @@ impl Run {
             seconds_per_token: 1e-3,
             slower_at_512: 1.0,
             time_jitter: 0.05,
+            served_as: None,
         });
         self
     }
@@ -142,6 +144,13 @@ impl Run {
         self
     }
 
+    /// As if a server had sampled it.
+    pub(crate) fn served(mut self) -> Self {
+        let name = self.last().name.clone();
+        self.last().served_as = Some(name);
+        self
+    }
+
     fn last(&mut self) -> &mut Model {
         self.models.last_mut().expect("a model first")
     }
@@ -154,6 +163,7 @@ impl Run {
                 family: Some("simulated".into()),
                 parameters: Some(model.parameters),
                 lineage: model.lineage.clone(),
+                served_as: model.served_as.clone(),
                 ..ModelFacts::default()
             },
         };
@@ -236,14 +246,17 @@ impl Run {
         };
         let late = rng.random::<f64>() * model.time_jitter;
         let seconds = |tokens: &u32| {
-            let t = f64::from(*tokens);
+            // The first token comes with the prompt.
+            let t = f64::from(tokens.saturating_sub(1));
             // Seconds per token change in a straight line, from 1 to `slower_at_512`.
             let sum =
                 t + (model.slower_at_512 * (1.0 + late - model.time_jitter / 2.0) - 1.0) * t * t / 1024.0;
             model.seconds_per_token * pace * sum
         };
         let longest = budgets.last().copied().unwrap_or(0);
-        let answer_s = model.seconds_per_token * f64::from(ANSWER_TOKENS);
+        // The last token of a cut thought is fed with what closes it.
+        let answer_s =
+            |tokens: &u32| model.seconds_per_token * f64::from(ANSWER_TOKENS + u32::from(*tokens > 0));
         Trajectory {
             schema: SCHEMA,
             model: model.name.clone(),
@@ -264,7 +277,7 @@ impl Run {
                 prompt_s: model.seconds_per_token,
                 chain_s: seconds(&longest),
                 reasoning_s: budgets.iter().map(seconds).collect(),
-                answer_s: vec![answer_s; budgets.len()],
+                answer_s: budgets.iter().map(answer_s).collect(),
             },
         }
     }
