@@ -4,6 +4,8 @@
 //! problems. Each comparison also has its own verdict, by the same rule; it is there to be read, not counted. The
 //! p-values of the tested claims are adjusted together (Holm 1979).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::evidence::Evidence;
@@ -106,7 +108,7 @@ pub fn finding(evidence: &Evidence, claim: Claim) -> Finding {
         Ok(found) => found,
         Err(missing) => return not_testable(claim, vec![missing]),
     };
-    let (mut usable, mut missing) = (Vec::new(), Vec::new());
+    let (mut usable, mut missing) = (Vec::new(), left_out(evidence, &comparisons));
     for comparison in &comparisons {
         match measure(test, evidence, comparison) {
             Ok((measured, estimate)) => usable.push((comparison, measured, estimate)),
@@ -132,6 +134,12 @@ pub fn finding(evidence: &Evidence, claim: Claim) -> Finding {
         comparisons: comparisons.collect(),
         claim,
     }
+}
+
+/// What was sampled of the tasks that are compared and is in no number.
+fn left_out(evidence: &Evidence, comparisons: &[Comparison]) -> Vec<Missing> {
+    let tasks: BTreeSet<usize> = comparisons.iter().flat_map(|c| c.tasks.iter().copied()).collect();
+    tasks.into_iter().filter_map(|task| evidence.left_out(task)).map(str::to_owned).collect()
 }
 
 fn measure(
