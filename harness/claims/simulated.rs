@@ -17,6 +17,7 @@ use crate::cell::{Budget, Strategy};
 use crate::model_facts::{Kind, Lineage, ModelFacts};
 use crate::observation::Observations;
 use crate::outcome::Outcome;
+use crate::price::Verifier;
 use crate::trajectory::{Answer, SCHEMA, Thought, Timing, Trajectory};
 
 type Curve = Arc<dyn Fn(f64, f64) -> f64 + Send + Sync>;
@@ -31,6 +32,7 @@ pub(crate) struct Run {
     trajectories: u32,
     budgets: Vec<u32>,
     n: Vec<u32>,
+    verifier_s: Option<f64>,
     models: Vec<Model>,
 }
 
@@ -64,7 +66,8 @@ pub(crate) fn verdict_of(id: &str, run: &Run) -> Verdict {
 impl Run {
     pub(crate) fn new(problems: usize, trajectories: u32) -> Self {
         let n = [1, 2, 4, 8, 16, 32].into_iter().filter(|n| *n <= trajectories).collect();
-        Self { problems, trajectories, budgets: vec![0, 32, 64, 128, 256, 512], n, models: Vec::new() }
+        let budgets = vec![0, 32, 64, 128, 256, 512];
+        Self { problems, trajectories, budgets, n, verifier_s: None, models: Vec::new() }
     }
 
     pub(crate) fn model(
@@ -97,6 +100,11 @@ impl Run {
 
     pub(crate) fn n(self, n: &[u32]) -> Self {
         Self { n: n.to_vec(), ..self }
+    }
+
+    /// A verifier that takes so many seconds for each answer.
+    pub(crate) fn verifier(self, seconds: f64) -> Self {
+        Self { verifier_s: Some(seconds), ..self }
     }
 
     pub(crate) fn kind(mut self, kind: Kind) -> Self {
@@ -178,7 +186,12 @@ impl Run {
             tasks.push(TaskFacts { variants, ..task(PERTURBED) });
         }
         let models = self.models.iter().map(contestant).collect();
-        Lineup { models, tasks, n: self.n.clone(), trajectories: self.trajectories }
+        let verifier = self.verifier_s.map(|device_s_per_answer| Verifier {
+            device_s_per_answer,
+            usd_per_answer: 0.0,
+            source: "simulated".into(),
+        });
+        Lineup { models, tasks, n: self.n.clone(), trajectories: self.trajectories, verifier }
     }
 
     fn budgets_of(&self, model: &Model) -> &[u32] {
