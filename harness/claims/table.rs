@@ -60,6 +60,9 @@ pub fn details(finding: &Finding) -> String {
     if finding.estimate.is_some() {
         let _ = writeln!(text, "  {estimate} {}, claimed {threshold}; detectable {detectable}", claim.unit);
     }
+    if let Some(refuted) = &finding.refuted {
+        let _ = writeln!(text, "  but {refuted}");
+    }
     for comparison in &finding.comparisons {
         let estimate = amount(Some(&comparison.estimate), 1.0);
         let _ = writeln!(text, "    {:44} {estimate:>24}  {}", comparison.name, comparison.verdict.name());
@@ -97,11 +100,17 @@ pub fn section(file: &ClaimsFile) -> String {
     text.push_str(
         "\nSupported or contradicted: the 95 % interval lies wholly on one side of the threshold. The estimate is the mean over\n\
          the run's comparisons; `claims.json` holds each of them, the p-values after Holm, and what each claim cannot show.\n\
+         Supported in part: the number holds, and something else that the statement says does not.\n\
          Detectable: the distance from the threshold (for ratios the factor) that would be found four times in five.\n",
     );
     for finding in file.findings.iter().filter(|finding| finding.verdict == Verdict::NotTestable) {
         let missing = finding.missing.iter().map(|missing| escape::markdown(missing)).collect::<Vec<_>>();
         let _ = write!(text, "\n- **{}** lacks {}", finding.claim.id, missing.join("; "));
+    }
+    for finding in &file.findings {
+        if let Some(refuted) = &finding.refuted {
+            let _ = write!(text, "\n- **{}**: but {}", finding.claim.id, escape::markdown(refuted));
+        }
     }
     text.push('\n');
     text
