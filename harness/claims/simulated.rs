@@ -33,6 +33,8 @@ pub(crate) struct Run {
     budgets: Vec<u32>,
     n: Vec<u32>,
     verifier_s: Option<f64>,
+    /// Tasks with problems of their own and the same truth.
+    tasks: usize,
     models: Vec<Model>,
 }
 
@@ -46,6 +48,10 @@ struct Model {
     slower_at_512: f64,
     time_jitter: f64,
     served_as: Option<String>,
+}
+
+fn task_name(at: usize) -> String {
+    if at == 0 { TASK.to_owned() } else { format!("{TASK}-{at}") }
 }
 
 /// What a claim says of a run.
@@ -67,7 +73,7 @@ impl Run {
     pub(crate) fn new(problems: usize, trajectories: u32) -> Self {
         let n = [1, 2, 4, 8, 16, 32].into_iter().filter(|n| *n <= trajectories).collect();
         let budgets = vec![0, 32, 64, 128, 256, 512];
-        Self { problems, trajectories, budgets, n, verifier_s: None, models: Vec::new() }
+        Self { problems, trajectories, budgets, n, verifier_s: None, tasks: 1, models: Vec::new() }
     }
 
     pub(crate) fn model(
@@ -100,6 +106,11 @@ impl Run {
 
     pub(crate) fn n(self, n: &[u32]) -> Self {
         Self { n: n.to_vec(), ..self }
+    }
+
+    /// The same again on so many tasks.
+    pub(crate) fn tasks(self, tasks: usize) -> Self {
+        Self { tasks, ..self }
     }
 
     /// A verifier that takes so many seconds for each answer.
@@ -180,7 +191,7 @@ impl Run {
             choice: Some(Strategy::Verifier),
             ..TaskFacts::default()
         };
-        let mut tasks = vec![task(TASK)];
+        let mut tasks: Vec<TaskFacts> = (0..self.tasks).map(|at| task(&task_name(at))).collect();
         if self.models.iter().any(|model| model.perturbed.is_some()) {
             let variants = (0..self.problems).map(|i| (format!("v{i:05}"), format!("p{i:05}"))).collect();
             tasks.push(TaskFacts { variants, ..task(PERTURBED) });
@@ -212,7 +223,10 @@ impl Run {
                             .map(|t| self.record(model, task, &id, t, ease, curve, &mut rng)),
                     );
                 };
-                draw(TASK, format!("p{i:05}"), &model.curve, 0);
+                for at in 0..self.tasks {
+                    // A stream of its own for each task, the first being that of a run with one.
+                    draw(&task_name(at), format!("p{i:05}"), &model.curve, 2 * self.models.len() * at);
+                }
                 if let Some(curve) = &model.perturbed {
                     draw(PERTURBED, format!("v{i:05}"), curve, 1);
                 }
