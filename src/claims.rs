@@ -83,20 +83,24 @@ fn print(file: &ClaimsFile, only: Option<&str>) {
 /// Prints what each claim needs on a sweep, from assumed deviations or those of a pilot run.
 pub(crate) fn plan_claims(sweep: &str, pilot: Option<&Path>, library: &Library) -> Result<ExitCode> {
     let sweep = Sweep::open(sweep)?;
-    let problems = workload::tasks(&sweep, library)?
-        .iter()
-        .map(|task| task.problems.problems().len())
-        .min()
-        .unwrap_or(0);
+    let tasks = workload::tasks(&sweep, library)?;
+    let problems: Vec<usize> = tasks.iter().map(|task| task.problems.problems().len()).collect();
     let lineup = Lineup::new(&sweep, &facts(&sweep, library)?);
     let pilot = pilot.map(Pilot::read).transpose()?;
     let of = |claim: Claim| {
         let found =
             pilot.as_ref().and_then(|pilot| pilot.file.findings.iter().find(|f| f.claim.id == claim.id));
-        plan(&lineup, problems, claim, found)
+        plan(&lineup, &problems, claim, found)
     };
     let plans: Vec<ClaimPlan> = claims().into_iter().map(of).collect();
-    println!("{}: {problems} problems a task, {} trajectories each", sweep.name, sweep.trajectories());
+    let counts: Vec<String> =
+        lineup.tasks.iter().zip(&problems).map(|(task, count)| format!("{} {count}", task.name)).collect();
+    println!(
+        "{}: {} trajectories of each problem; problems: {}",
+        sweep.name,
+        sweep.trajectories(),
+        counts.join(", ")
+    );
     println!("{}", plan_table(&plans, &sweep, &lineup, pilot.as_ref()));
     for plan in &plans {
         if let Err(missing) = &plan.comparisons {
@@ -151,7 +155,7 @@ fn plan_table(plans: &[ClaimPlan], sweep: &Sweep, lineup: &Lineup, pilot: Option
         ("compared", ""),
         ("effect", ""),
         ("detectable now", ""),
-        ("problems needed", "at K trajectories"),
+        ("problems needed", "of each task, at K trajectories"),
         ("trajectories", ""),
         ("tokens", ""),
         ("price", "$"),
