@@ -141,7 +141,7 @@ temperature = 1.0
 "#;
         let run = Run::new(8, 4).budgets(&[0, 32]).model("whole", |_, _| 0.5).model("begun", |_, _| 1.0);
         let mut records = run.records();
-        records.retain(|record| record.model == "whole" || record.problem < "p00002".into());
+        records.retain(|record| record.model == "whole" || record.problem.as_str() < "p00002");
         records.iter_mut().for_each(|record| record.task = "chain".into());
         let sweep = Sweep::parse("s", text).unwrap();
         cells::rows(&sweep, &Observations::of(&records), &Known::default())
