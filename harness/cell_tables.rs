@@ -6,6 +6,7 @@ use crate::cell::{Budget, Strategy};
 use crate::rounding::{ABSENT, amount, percent, share, significant};
 use crate::row::Row;
 use crate::table::{Column, TERMINAL_WIDTH, Table};
+use crate::whole::LeftOut;
 
 /// Strategies from the most to the least telling, where not all have room.
 const TELLING: [Strategy; 6] = [
@@ -150,11 +151,30 @@ impl Group<'_> {
         (large, between.into_iter().rev().min_by(|&a, &b| distance(a).total_cmp(&distance(b))))
     }
 
+    /// Problems that are in no number of the group or of some budgets, a sentence for each kind.
+    fn left_out(&self) -> Vec<String> {
+        let mut kinds: BTreeMap<(LeftOut, usize), Vec<String>> = BTreeMap::new();
+        for ((budget, _), by_way) in &self.rows {
+            if let Some(row) = by_way.values().next().filter(|row| row.left_out.problems > 0) {
+                kinds.entry((row.left_out, row.problems)).or_default().push(budget.to_string());
+            }
+        }
+        let sentence = |((left_out, kept), mut budgets): ((LeftOut, usize), Vec<String>)| {
+            budgets.dedup();
+            let LeftOut { problems, trajectories } = left_out;
+            let (all, at) = (problems + kept, budgets.join(", "));
+            format!(
+                "Left out at {at}: {problems} of {all} problems; so many of their trajectories have no answer at a budget: {trajectories}."
+            )
+        };
+        kinds.into_iter().map(sentence).collect()
+    }
+
     fn accuracy_notes(&self, ways: &[Way]) -> Vec<String> {
         let shown = |by_way: &BTreeMap<Way, &Row>| {
             ways.iter().filter_map(|way| by_way.get(way)).any(|row| !row.reliable && row.accuracy.is_some())
         };
-        let mut notes = Vec::new();
+        let mut notes = self.left_out();
         if self.rows.values().any(shown) {
             notes.push(
                 "~ n is more than half of the trajectories: too few distinct subsets, read with care.".into(),

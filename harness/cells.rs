@@ -3,6 +3,7 @@
 //! One pass over the observations serves all budgets, n and strategies; cells that share a budget share a [`Slice`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -18,6 +19,7 @@ use crate::statistics::{
     CostOfPass, Level, OpenAbove, cost_of_pass, cost_per_correct, is_reliable, mean, mean_share,
 };
 use crate::sweep::{ModelEntry, Sweep, TaskEntry};
+use crate::whole::{LeftOut, Whole, usual};
 
 /// What is known beside the observations.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +30,8 @@ pub struct Known {
     pub joules_per_device_s: BTreeMap<(String, String), f64>,
 }
 
-/// The rows of a sweep's table, as far as `observations` go: only problems with all their trajectories count.
+/// The rows of a sweep's table, as far as `observations` go: only problems with all their trajectories count, and of these
+/// only those with an answer at every budget ([`Whole`]), so that all budgets of a series have the same problems.
 pub fn rows(sweep: &Sweep, observations: &Observations, known: &Known) -> Vec<Row> {
     let cells = sweep.cells();
     let slices: Vec<&[Cell]> = cells
@@ -39,14 +42,21 @@ pub fn rows(sweep: &Sweep, observations: &Observations, known: &Known) -> Vec<Ro
 
 fn rows_of_a_slice(sweep: &Sweep, observations: &Observations, known: &Known, cells: &[Cell]) -> Vec<Row> {
     let Some(cell) = cells.first() else { return Vec::new() };
-    let problems = observations.problems(&cell.model, &cell.task, cell.waits, sweep.trajectories() as usize);
+    let sampled = observations.problems(&cell.model, &cell.task, cell.waits, sweep.trajectories() as usize);
+    let entry = sweep.models.iter().find(|model| model.name == cell.model);
+    let mut budgets = entry.map(|model| usual(&sampled, sweep.budgets(model))).unwrap_or_default();
+    budgets.push(cell.budget);
+    let Whole { problems, left_out } = Whole::at(sampled, &budgets);
     let Some(slice) = Slice::new(&problems, cell.budget) else { return Vec::new() };
-    let series = SeriesFacts::new(sweep, known, &cell.model, &cell.task);
+    let ids = problems.iter().map(|p| p.problem.to_owned()).collect();
+    let series = SeriesFacts { ids, left_out, ..SeriesFacts::new(sweep, known, &cell.model, &cell.task) };
     cells.iter().map(|cell| row(sweep, &slice, &series, cell)).collect()
 }
 
-/// What prices a series beside its observations.
+/// What stands beside a series' observations: its problems, and what prices them.
 struct SeriesFacts {
+    ids: Arc<[String]>,
+    left_out: LeftOut,
     prices: Vec<Price>,
     network: Option<Network>,
     joules_per_device_s: Option<f64>,
@@ -57,7 +67,13 @@ impl SeriesFacts {
         let facts = known.models.get(model);
         let network = facts.and_then(|facts| Some(Network::new(facts.parameters?, facts.shape.as_ref()?)));
         let joules = known.joules_per_device_s.get(&(model.to_owned(), task.to_owned())).copied();
-        Self { prices: sweep.all_prices().cloned().collect(), network, joules_per_device_s: joules }
+        Self {
+            ids: Arc::default(),
+            left_out: LeftOut::default(),
+            prices: sweep.all_prices().cloned().collect(),
+            network,
+            joules_per_device_s: joules,
+        }
     }
 }
 
@@ -79,6 +95,8 @@ fn row(sweep: &Sweep, slice: &Slice, series: &SeriesFacts, cell: &Cell) -> Row {
         cell: cell.clone(),
         reliable: cell.strategy == Strategy::First || is_reliable(n, trajectories),
         problems: slice.problems(),
+        ids: series.ids.clone(),
+        left_out: series.left_out,
         trajectories,
         reasoning_tokens_mean: slice.mean(|c| c.reasoning_tokens),
         answer_tokens_mean: slice.mean(|c| c.answer_tokens),
@@ -176,7 +194,9 @@ fn by_budget(problems: &[Sampled], budgets: &[Budget]) -> (Vec<f64>, Vec<f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell_tables::groups;
     use crate::claims::simulated::Run;
+    use crate::whole::tests::forget;
 
     fn sweep() -> Sweep {
         let text = r#"
@@ -218,6 +238,21 @@ temperature = 1.0
         let api = 10.0 * (0.55 + 0.14) / 1e6 + 80.0 * 2.19 / 1e6;
         assert!((row.prices[1].usd_mean / api - 1.0).abs() < 1e-9, "{}", row.prices[1].usd_mean);
         assert!(row.flop_mean.is_none() && row.joules_mean.is_none() && row.cost_of_pass_usd.is_none());
+    }
+
+    #[test]
+    fn one_answer_that_is_missing_takes_its_problem_and_not_the_cell() {
+        let mut records = Run::new(8, 4).budgets(&[0, 32]).model("a", |_, _| 1.0).records();
+        records.iter_mut().for_each(|record| record.task = "chain".into());
+        forget(&mut records[9], Budget::Tokens(32));
+        let rows = rows(&sweep(), &Observations::of(&records), &Known::default());
+        assert_eq!(rows.len(), 10);
+        for row in &rows {
+            assert_eq!((row.problems, row.left_out), (7, LeftOut { problems: 1, trajectories: 1 }));
+            assert_eq!((row.ids.len(), &*row.ids[2]), (7, "p00003"));
+        }
+        let note = &groups(&rows)[0].accuracy(8).footnotes[0];
+        assert!(note.starts_with("Left out at 0, 32: 1 of 8 problems") && note.ends_with(": 1."), "{note}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::bargain::is_candidate;
+use crate::bargain::{comparable, is_candidate};
 use crate::cell::{Cell, Strategy};
 use crate::currency::Currency;
 use crate::row::Row;
@@ -17,24 +17,22 @@ pub struct Placed<'a> {
     pub on_front: OnFront,
 }
 
-/// The candidates of a task, placed. Only cells on the same, largest number of problems are compared.
+/// The candidates of a task, placed.
 ///
 /// # Errors
 /// As [`pareto_front`].
 pub fn front<'a>(rows: &'a [Row], task: &str, currency: Currency) -> Result<Vec<Placed<'a>>, Undefined> {
     let candidates = candidates(rows, task).into_iter();
-    let mut candidates: Vec<(&Row, PricedCell)> =
-        candidates.filter_map(|row| Some((row, priced(row, currency)?))).collect();
-    let most = candidates.iter().map(|(row, _)| row.problems).max().unwrap_or(0);
-    candidates.retain(|(row, _)| row.problems == most);
-    let (rows, cells): (Vec<&Row>, Vec<PricedCell>) = candidates.into_iter().unzip();
+    let (rows, cells): (Vec<&Row>, Vec<PricedCell>) =
+        candidates.filter_map(|row| Some((row, priced(row, currency)?))).unzip();
     let placed = pareto_front(&cells, Bootstrap::default())?;
     Ok(rows.into_iter().zip(placed).map(|(row, on_front)| Placed { row, on_front }).collect())
 }
 
-/// Cells of a task that somebody could choose; one completion is one cell, whatever the strategy.
+/// Cells of a task, on the same problems, that somebody could choose; one completion is one cell, whatever the strategy.
 pub fn candidates<'a>(rows: &'a [Row], task: &str) -> Vec<&'a Row> {
-    let of_task: Vec<&Row> = rows.iter().filter(|row| row.cell.task == task && is_candidate(row)).collect();
+    let mut of_task = comparable(rows, task);
+    of_task.retain(|row| is_candidate(row));
     let single = |row: &Row| Cell { strategy: Strategy::First, ..row.cell.clone() };
     let singles: HashSet<Cell> = of_task
         .iter()

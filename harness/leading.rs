@@ -4,7 +4,7 @@
 //! answering once at its largest budget, so that what choosing well saves can be seen. What only an oracle could do is
 //! left out, as in [`crate::bargain`].
 
-use crate::bargain::{bargains_among, is_candidate, tasks};
+use crate::bargain::{bargains_among, comparable, is_candidate, not_compared, tasks};
 use crate::cell::Strategy;
 use crate::cell_tables::{answers_per_price, price_unit, way_name};
 use crate::report_md::budget;
@@ -15,7 +15,11 @@ use crate::table::{Column, Table};
 /// A cell with this share of its model's best accuracy is near it.
 const NEAR: f64 = 0.95;
 
-/// A row for each model and task, the most accurate model first.
+const READING: &str = "Of each model: the cheapest cell, in device seconds, with at least 95 % of the model's best accuracy, among \
+     reliable cells that need no oracle; the best of many cells is partly luck. One long thought: a single \
+     completion at the model's largest budget. Intervals resample problems; a dash is a number that does not exist.";
+
+/// A row for each model and task, the most accurate model first; of a task only what was measured on the same problems.
 pub fn leading_table(rows: &[Row], caption: &str) -> Table {
     let answers = answers_per_price(rows.iter().filter(|row| is_candidate(row)));
     let columns = vec![
@@ -30,16 +34,14 @@ pub fn leading_table(rows: &[Row], caption: &str) -> Table {
         Column::number("one long thought", "accuracy"),
     ];
     let lines = tasks(rows).into_iter().flat_map(|task| of_task(rows, task));
+    let left_out = |task: &str| Some(format!("{task}: {}", not_compared(rows, task)?));
     Table {
         caption: caption.to_owned(),
         columns,
         rows: lines.map(|line| entries(&line, answers)).collect(),
-        footnotes: vec![
-            "Of each model: the cheapest cell, in device seconds, with at least 95 % of the model's best accuracy, among \
-             reliable cells that need no oracle; the best of many cells is partly luck. One long thought: a single \
-             completion at the model's largest budget. Intervals resample problems; a dash is a number that does not exist."
-                .to_owned(),
-        ],
+        footnotes: std::iter::once(READING.to_owned())
+            .chain(tasks(rows).into_iter().filter_map(left_out))
+            .collect(),
     }
 }
 
@@ -63,20 +65,20 @@ struct Line<'a> {
 
 fn of_task<'a>(rows: &'a [Row], task: &str) -> Vec<Line<'a>> {
     let mut models: Vec<&str> = Vec::new();
-    let of_task = rows.iter().filter(|row| row.cell.task == task);
-    of_task.for_each(|row| {
+    let compared = comparable(rows, task);
+    compared.iter().for_each(|row| {
         if !models.contains(&row.cell.model.as_str()) {
             models.push(&row.cell.model);
         }
     });
-    let mut lines: Vec<Line> = models.into_iter().filter_map(|model| of_model(rows, task, model)).collect();
+    let mut lines: Vec<Line> = models.into_iter().filter_map(|model| of_model(&compared, model)).collect();
     let accuracy = |line: &Line| line.chosen.accuracy.map_or(0.0, |accuracy| accuracy.value);
     lines.sort_by(|a, b| accuracy(b).total_cmp(&accuracy(a)));
     lines
 }
 
-fn of_model<'a>(rows: &'a [Row], task: &str, model: &str) -> Option<Line<'a>> {
-    let own = || rows.iter().filter(|row| row.cell.model == model && row.cell.task == task);
+fn of_model<'a>(compared: &[&'a Row], model: &str) -> Option<Line<'a>> {
+    let own = || compared.iter().copied().filter(|row| row.cell.model == model);
     let near = bargains_among(own()).into_iter().take_while(|bargain| bargain.level >= NEAR).last()?;
     let single = own().filter(|row| row.cell.strategy == Strategy::First && row.cell.waits == 0);
     Some(Line { chosen: near.row, long: single.max_by_key(|row| row.cell.budget) })

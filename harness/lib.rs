@@ -86,4 +86,5 @@ pub mod task;
 pub mod trajectory;
 pub mod verification;
 pub mod verification_report;
+pub mod whole;
 pub mod word_problem;

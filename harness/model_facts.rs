@@ -55,6 +55,9 @@ pub struct ModelFacts {
     /// All parameters, shared ones once.
     #[serde(default)]
     pub parameters: Option<u64>,
+    /// What a server calls it; absent of a model that ran here.
+    #[serde(default)]
+    pub served_as: Option<String>,
     /// The network's sizes.
     #[serde(default)]
     pub shape: Option<ModelShape>,

@@ -5,8 +5,8 @@ mod reading;
 
 use std::fmt::Write;
 
-use crate::bargain::{Bargain, bargains, tasks};
-use crate::cell::Policy;
+use crate::bargain::{Bargain, bargains, not_compared, tasks};
+use crate::cell::{Policy, Strategy};
 use crate::cell_tables::{answers_per_price, groups, price_unit, way_name};
 use crate::claims::table::{ClaimsFile, section};
 use crate::escape;
@@ -88,6 +88,8 @@ fn answer(rows: &[Row]) -> String {
     for task in tasks(rows) {
         let found = bargains(rows, task);
         let said = headline(&found, answers, escape::markdown);
+        let left_out = not_compared(rows, task).map(|said| escape::markdown(&said));
+        let said = [Some(said), left_out].into_iter().flatten().collect::<Vec<_>>().join(" ");
         let _ = write!(text, "\n**{}**: {said}\n", escape::markdown(task));
         if found.len() > 1 {
             let table = bargain_table(&found, answers);

@@ -1,7 +1,10 @@
 //! A row of the result table: one cell with everything measured and estimated for it.
 
+use std::sync::Arc;
+
 use crate::cell::Cell;
 use crate::statistics::{CostOfPass, Estimate, OpenAbove};
+use crate::whole::LeftOut;
 
 /// One cell of the grid with its numbers. What does not exist is absent, never 0.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +17,10 @@ pub struct Row {
     pub reliable: bool,
     /// Problems.
     pub problems: usize,
+    /// Their ids, in order: cells can be compared problem by problem only where these are equal.
+    pub ids: Arc<[String]>,
+    /// Problems with all trajectories that are left out, since some of these have no answer at a budget.
+    pub left_out: LeftOut,
     /// Trajectories per problem (the fewest of any problem).
     pub trajectories: usize,
     /// Mean reasoning tokens of one completion.
@@ -28,7 +35,7 @@ pub struct Row {
     pub device_s_mean: f64,
     /// Device seconds per correct answer.
     pub device_s_per_correct: Option<OpenAbove>,
-    /// What each problem cost and how often it was right, in the order of the problems' ids; for comparisons of cells.
+    /// What each problem cost and how often it was right, in the order of `ids`; for comparisons of cells.
     pub per_problem: PerProblem,
     /// Sampled tokens per correct answer (ratio of sums).
     pub tokens_per_correct: Option<OpenAbove>,

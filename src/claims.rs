@@ -84,7 +84,7 @@ fn print(file: &ClaimsFile, only: Option<&str>) {
 pub(crate) fn plan_claims(sweep: &str, pilot: Option<&Path>, library: &Library) -> Result<ExitCode> {
     let sweep = Sweep::open(sweep)?;
     let tasks = workload::tasks(&sweep, library)?;
-    let problems = tasks.iter().map(|task| task.problems.problems().len()).min().unwrap_or(0);
+    let problems: Vec<usize> = tasks.iter().map(|task| task.problems.problems().len()).collect();
     let of_task = |name: &str| tasks.iter().find(|known| known.task.name == name);
     let seeds = |name: &str| of_task(name).map(|known| known.problems.seeds()).unwrap_or_default();
     let lineup = Lineup::new(&sweep, &facts(&sweep)?, seeds);
@@ -92,10 +92,17 @@ pub(crate) fn plan_claims(sweep: &str, pilot: Option<&Path>, library: &Library) 
     let of = |claim: Claim| {
         let found =
             pilot.as_ref().and_then(|pilot| pilot.file.findings.iter().find(|f| f.claim.id == claim.id));
-        planned(&lineup, problems, claim, found)
+        planned(&lineup, &problems, claim, found)
     };
     let plans: Vec<ClaimPlan> = claims().into_iter().map(of).collect();
-    println!("{}: {problems} problems a task, {} trajectories each", sweep.name, sweep.trajectories());
+    let counts: Vec<String> =
+        lineup.tasks.iter().zip(&problems).map(|(task, count)| format!("{} {count}", task.name)).collect();
+    println!(
+        "{}: {} trajectories of each problem; problems: {}",
+        sweep.name,
+        sweep.trajectories(),
+        counts.join(", ")
+    );
     println!("{}", plan_table(&plans, &Costs { sweep: &sweep, tasks: &tasks, pilot: pilot.as_ref() }));
     for plan in &plans {
         if let Err(missing) = &plan.comparisons {
@@ -158,7 +165,7 @@ fn plan_table(plans: &[ClaimPlan], costs: &Costs) -> String {
         ("compared", ""),
         ("effect", ""),
         ("detectable now", ""),
-        ("problems needed", "at K trajectories"),
+        ("problems needed", "of each task, at K trajectories"),
         ("trajectories", ""),
         ("tokens", ""),
         ("price", "$"),

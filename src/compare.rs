@@ -32,8 +32,8 @@ impl Opened {
     }
 
     fn side(&self) -> Side<'_> {
-        let Measured { manifest, observations, rows } = &self.measured;
-        Side { name: &self.name, manifest, rows, observations, asked: &self.asked }
+        let Measured { manifest, rows, .. } = &self.measured;
+        Side { name: &self.name, manifest, rows, asked: &self.asked }
     }
 }
 

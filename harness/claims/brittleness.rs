@@ -2,8 +2,9 @@
 //!
 //! Difference in differences: what the distilled model loses from original to perturbed problems, less what a reference loses
 //! that is just as good on the originals. The reference is matched by its curve: where it reaches the distilled model's
-//! accuracy on the originals, its accuracy on the perturbed problems is read off at the same cost. Clusters are the
-//! originals, each with all its variations.
+//! accuracy on the originals, its accuracy on the perturbed problems is read off at the same cost. Where it never comes
+//! within two points of that accuracy, there is nothing to compare: a model that has more to lose loses more. Clusters are
+//! the originals, each with all its variations.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,8 @@ use crate::statistics::{Point, cost_at};
 
 /// Fewest originals with a variation.
 const ORIGINALS: usize = 5;
+/// Accuracies on the originals that are farther apart are not equal (the science note's T7).
+const EQUAL: f64 = 0.02;
 
 pub(crate) fn comparisons(lineup: &Lineup) -> Result<Vec<Comparison>, Missing> {
     let pairs: Vec<(usize, usize)> = task_pairs(lineup);
@@ -66,14 +69,26 @@ pub(crate) fn measure(evidence: &Evidence, comparison: &Comparison) -> Result<Me
     }
     let columns = matching.columns(evidence, comparison)?;
     let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
-    let budgets = (columns.len() - 2) / 3;
-    let statistic = move |m: &[f64]| {
-        let curve = points(&m[2..2 + 2 * budgets]);
-        let (good, kept) = matched(&curve, &m[2 + 2 * budgets..], m[0])?;
-        Some((m[0] - m[1]) - (good - kept))
+    let at_match = |m: &[f64]| {
+        let (accuracies, perturbed) = m[2..].split_at(2 * (m.len() - 2) / 3);
+        matched(&points(accuracies), perturbed, m[0])
     };
+    let statistic = move |m: &[f64]| at_match(m).map(|(good, kept)| (m[0] - m[1]) - (good - kept));
+    let means: Vec<f64> = columns.iter().map(|column| mean(column)).collect();
+    let (good, _) = at_match(&means).ok_or("the reference has no accuracy above a cost of 0")?;
+    if (means[0] - good).abs() > EQUAL {
+        return Err(format!(
+            "their accuracies on the originals are never equal: {:.2}, and {good:.2} where the reference is nearest",
+            means[0]
+        ));
+    }
     let stratum = &evidence.lineup.tasks[perturbed].name;
-    Ok(Measured::statistic(stratum, &columns, statistic)?.noting(format!("{originals} originals")))
+    let note = format!("{originals} originals, accuracies on them {:.2} and {good:.2}", means[0]);
+    Ok(Measured::statistic(stratum, &columns, statistic)?.noting(note))
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 /// The reference's accuracy on originals and perturbed problems, where the former is nearest to `accuracy`.
@@ -169,6 +184,24 @@ mod tests {
         assert_eq!(verdict_of("brittleness", &perturbed(0.2, 60)), Supported);
         assert_eq!(verdict_of("brittleness", &perturbed(-0.05, 300)), Contradicted);
         assert_eq!(verdict_of("brittleness", &perturbed(0.03, 10)), Inconclusive);
+    }
+
+    #[test]
+    fn models_that_are_never_equally_good_on_the_originals_are_not_compared() {
+        let with_best = |best: f64| {
+            let rise = move |tokens: f64| best * (0.6 + 0.4 * (tokens / 512.0).sqrt());
+            Run::new(60, 16)
+                .model("taught", |_, _| 0.9)
+                .perturbed(|_, _| 0.6)
+                .kind(Kind::Distilled)
+                .teacher("absent")
+                .model("untaught", move |_, tokens| rise(tokens))
+                .perturbed(move |_, tokens| 0.6 * rise(tokens))
+                .kind(Kind::Reasoning)
+        };
+        let finding = finding_of("brittleness", &with_best(0.4));
+        assert!(finding.verdict == NotTestable && finding.missing[0].contains("never equal"));
+        assert_ne!(verdict_of("brittleness", &with_best(0.95)), NotTestable);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn choices(evidence: &Evidence, model: usize, task: usize) -> Vec<Choice> {
         for n in std::iter::once(1).chain(lineup.n.iter().map(|&n| n as usize).filter(|&n| n > 1)) {
             let strategy = if n == 1 { Some(Strategy::First) } else { lineup.tasks[task].choice };
             let Some(strategy) = strategy else { continue };
-            let usage = whole.usage(strategy, n, None);
+            let usage = whole.usage(strategy, n, lineup.verifier.as_ref());
             let cost = usage.iter().map(|usage| usage.device_s).sum::<f64>() / usage.len() as f64;
             if let (Some(even), Some(odd)) = (even.correct(strategy, n), odd.correct(strategy, n)) {
                 all.push(Choice { budget, n, cost, halves: [even, odd] });
@@ -93,6 +93,8 @@ fn best<'a>(set: &[&'a Choice], cost: f64, half: usize) -> Option<&'a Choice> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claims::simulated::{Run, verdict_of};
+    use crate::claims::verdict::Verdict::*;
 
     fn choice(cost: f64, even: f64, odd: f64) -> Choice {
         Choice { budget: Budget::Max, n: 1, cost, halves: [vec![even; 4], vec![odd; 4]] }
@@ -104,6 +106,13 @@ mod tests {
         let plain = [choice(1.0, 0.5, 0.5), choice(2.0, 0.5, 0.5)];
         let (found, _) = advantage(&lucky.each_ref(), &plain.each_ref()).unwrap();
         assert!(found.iter().all(|d| d.abs() < 1e-12), "{found:?}");
+    }
+
+    #[test]
+    fn answers_that_a_dear_verifier_chose_are_not_had_for_the_price_of_sampling_them() {
+        let run = || Run::new(40, 16).model("a", |_, tokens| 0.15 + tokens / 5000.0);
+        let verdict = |run: Run| verdict_of("best-of-n", &run);
+        assert_eq!([verdict(run()), verdict(run().verifier(10.0))], [Supported, Contradicted]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cell::{Budget, Strategy};
 use crate::model_facts::{Kind, ModelFacts};
+use crate::price::Verifier;
 use crate::problem::Seeds;
 use crate::sweep::{Sweep, TaskEntry};
 use crate::task::Task;
@@ -22,6 +23,8 @@ pub struct Lineup {
     pub n: Vec<u32>,
     /// Trajectories of each problem.
     pub trajectories: u32,
+    /// What asking a task's verifier costs; absent if nothing.
+    pub verifier: Option<Verifier>,
 }
 
 /// A model with its facts.
@@ -87,6 +90,7 @@ impl Lineup {
             tasks: sweep.tasks.iter().enumerate().map(task).collect(),
             n: sweep.n.clone(),
             trajectories: sweep.trajectories(),
+            verifier: sweep.verifier.clone(),
         }
     }
 

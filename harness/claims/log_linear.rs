@@ -1,13 +1,21 @@
-//! Accuracy rises with the logarithm of reasoning tokens: points per decade.
+//! Accuracy rises with the logarithm of reasoning tokens: points per decade, along a line.
+//!
+//! The number is the slope. The line is refuted where a curve with a ceiling predicts left-out budgets better in 95 % of
+//! resamplings; of several comparisons their errors are added up, as their slopes are, so that one odd curve decides
+//! nothing. A claim whose slope holds without its line is supported in part: accuracy rises, but not like this.
 
 use super::Missing;
 use super::evidence::Evidence;
 use super::lineup::{Comparison, Lineup};
 use super::measured::{Measured, columns};
-use crate::statistics::{Bootstrap, Ceiling, Curve, LogLine, Point, saturation};
+use crate::statistics::{Bootstrap, Ceiling, Curve, LogLine, Point, Summaries, left_out_errors, saturation};
 
-/// Resamplings for the remark on the shape.
+/// Resamplings for the shape.
 const SHAPE_DRAWS: usize = 100;
+/// In so large a share of them the line predicts worse when it is refuted.
+const LOSES: f64 = 0.95;
+/// Fewest budgets of which one can be left out and both shapes fitted.
+const FEWEST_BUDGETS: usize = 5;
 
 pub(crate) fn comparisons(lineup: &Lineup) -> Result<Vec<Comparison>, Missing> {
     let models: Vec<Vec<usize>> = lineup.thinkers(3).map(|model| vec![model]).collect();
@@ -40,9 +48,36 @@ pub(crate) fn points(means: &[f64]) -> Vec<Point> {
     costs.iter().zip(accuracies).map(|(&cost, &accuracy)| Point { cost, accuracy }).collect()
 }
 
+/// That accuracy does not rise along a line, if all comparisons together show it.
+pub(crate) fn refuted(evidence: &Evidence, comparisons: &[&Comparison]) -> Option<String> {
+    let mut worse: Vec<f64> = vec![0.0; SHAPE_DRAWS];
+    for comparison in comparisons {
+        let levels = evidence.thinking_levels(comparison.models[0], comparison.tasks[0]).ok()?;
+        if levels.len() >= FEWEST_BUDGETS {
+            let columns = columns(levels, |level| &level.reasoning_tokens);
+            let found = draws().draw_means(&Summaries::from_columns(&columns).ok()?, excess);
+            worse.iter_mut().zip(found).for_each(|(sum, excess)| *sum += excess.unwrap_or(0.0));
+        }
+    }
+    let share = worse.iter().filter(|excess| **excess > 0.0).count() as f64 / SHAPE_DRAWS as f64;
+    (share >= LOSES).then(|| {
+        format!("accuracy does not rise along a line: a logistic predicts left-out budgets better in {:.0} % of resamplings", 100.0 * share)
+    })
+}
+
+/// By how much the line's squared error at left-out budgets exceeds that of a curve with a ceiling.
+fn excess(means: &[f64]) -> Option<f64> {
+    let (line, logistic) = left_out_errors(&points(means), 0.0)?;
+    Some(line.powi(2) - logistic.powi(2))
+}
+
+fn draws() -> Bootstrap {
+    Bootstrap { draws: SHAPE_DRAWS, ..Bootstrap::default() }
+}
+
 /// Whether the line or a curve with a ceiling predicts a left-out budget better.
 fn shape(curve: &Curve) -> Option<String> {
-    let found = saturation(curve, 0.0, Bootstrap { draws: SHAPE_DRAWS, ..Bootstrap::default() }).ok()?;
+    let found = saturation(curve, 0.0, draws()).ok()?;
     let share = 100.0 * found.logistic_preferred;
     let ceiling = match found.ceiling {
         Ceiling::Identified(e) => format!("ceiling {:.2} [{:.2}, {:.2}]", e.value, e.ci_low, e.ci_high),
@@ -53,7 +88,7 @@ fn shape(curve: &Curve) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::claims::simulated::{Run, verdict_of};
+    use crate::claims::simulated::{Run, finding_of, verdict_of};
     use crate::claims::verdict::Verdict::*;
 
     fn with_slope(per_decade: f64, problems: usize) -> Run {
@@ -65,6 +100,28 @@ mod tests {
         assert_eq!(verdict_of("log-linear", &with_slope(0.2, 60)), Supported);
         assert_eq!(verdict_of("log-linear", &with_slope(0.004, 400)), Contradicted);
         assert_eq!(verdict_of("log-linear", &with_slope(0.035, 12)), Inconclusive);
+    }
+
+    #[test]
+    fn a_rise_that_is_no_line_is_supported_in_part() {
+        let step = |_: f64, tokens: f64| if tokens < 64.0 { 0.1 } else { 0.8 };
+        let flat = |_: f64, tokens: f64| 0.85 / (1.0 + (40.0 / tokens.max(1e-9)).powi(3));
+        for run in [Run::new(200, 8).model("a", step), Run::new(400, 8).model("a", flat)] {
+            let finding = finding_of("log-linear", &run);
+            assert_eq!((finding.verdict, finding.comparisons[0].verdict), (SupportedInPart, SupportedInPart));
+            assert!(finding.refuted.unwrap().contains("not rise along a line"));
+        }
+    }
+
+    #[test]
+    fn a_line_is_seldom_refuted_and_many_lines_together_are_not() {
+        let line = |slope: f64| move |_: f64, tokens: f64| 0.25 + slope * (tokens / 32.0).log10();
+        for slope in [0.06, 0.15, 0.35] {
+            let run = (0..40).fold(Run::new(60, 16), |run, i| run.model(&format!("m{i}"), line(slope)));
+            let finding = finding_of("log-linear", &run);
+            let refuted = finding.comparisons.iter().filter(|c| c.verdict == SupportedInPart).count();
+            assert!(refuted <= 4 && finding.refuted.is_none(), "{slope}: {refuted} {:?}", finding.refuted);
+        }
     }
 
     #[test]

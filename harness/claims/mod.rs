@@ -10,7 +10,8 @@
 //!
 //! A claim's file provides two functions, joined in [`test_of`]: `comparisons` says who is compared with whom, from the
 //! sweep and the models' facts alone (so `claims plan` can ask before anything is sampled); `measure` turns one
-//! comparison into a statistic of per-problem numbers. Everything else is shared.
+//! comparison into a statistic of per-problem numbers. A statement that says more than its number can (accuracy rises, and
+//! *along a line*) has a third, `refuted`: with it a claim whose number holds is supported in part. Everything else is shared.
 
 mod best_of_n;
 mod brittleness;
@@ -42,20 +43,25 @@ use measured::Measured;
 /// What a comparison needs and the run lacks, or why a number does not exist. Written for the reader.
 pub type Missing = String;
 
-/// A claim's two functions.
+/// A claim's functions.
 #[derive(Clone, Copy)]
 pub struct Test {
     /// Who is compared with whom; what is missing if nobody can be.
     pub comparisons: fn(&Lineup) -> Result<Vec<Comparison>, Missing>,
     /// The statistic of one comparison.
     pub measure: fn(&Evidence, &Comparison) -> Result<Measured, Missing>,
+    /// What else the statement says and these comparisons, taken together, refute.
+    pub refuted: fn(&Evidence, &[&Comparison]) -> Option<String>,
 }
 
 /// The test of a claim of the registry.
 pub fn test_of(id: &str) -> Option<Test> {
     macro_rules! test {
         ($file:ident) => {
-            Some(Test { comparisons: $file::comparisons, measure: $file::measure })
+            test!($file, |_, _| None)
+        };
+        ($file:ident, $refuted:expr) => {
+            Some(Test { comparisons: $file::comparisons, measure: $file::measure, refuted: $refuted })
         };
     }
     match id {
@@ -65,7 +71,7 @@ pub fn test_of(id: &str) -> Option<Test> {
         "distillation" => test!(distillation),
         "fewer-tokens" => test!(fewer_tokens),
         "length-share" => test!(length_share),
-        "log-linear" => test!(log_linear),
+        "log-linear" => test!(log_linear, log_linear::refuted),
         "short-evals-mislead" => test!(short_evals_mislead),
         "small-plus-compute" => test!(small_plus_compute),
         "token-price" => test!(token_price),

@@ -70,7 +70,8 @@ pub(crate) fn measure(evidence: &Evidence, comparison: &Comparison) -> Result<Me
     let most = reversals.iter().max_by(|a, b| a.0.value.total_cmp(&b.0.value)).ok_or("no pair")?;
     let end =
         |of: fn(&Estimate) -> f64| reversals.iter().map(|(e, _)| of(e)).fold(f64::NEG_INFINITY, f64::max);
-    let estimate = Estimate { ci_low: end(|e| e.ci_low), ci_high: end(|e| e.ci_high), ..most.0 };
+    let n = comparison.tasks.iter().map(|&task| evidence.problems(task).len()).sum();
+    let estimate = Estimate { ci_low: end(|e| e.ci_low), ci_high: end(|e| e.ci_high), n, ..most.0 };
     Ok(Measured::interval("", estimate).noting(format!("{}; {}", most.1, notes.join(", "))))
 }
 

@@ -17,6 +17,7 @@ use crate::cell::{Budget, Strategy};
 use crate::model_facts::{Kind, Lineage, ModelFacts};
 use crate::observation::Observations;
 use crate::outcome::Outcome;
+use crate::price::Verifier;
 use crate::trajectory::{Answer, SCHEMA, Thought, Timing, Trajectory};
 
 type Curve = Arc<dyn Fn(f64, f64) -> f64 + Send + Sync>;
@@ -31,6 +32,9 @@ pub(crate) struct Run {
     trajectories: u32,
     budgets: Vec<u32>,
     n: Vec<u32>,
+    verifier_s: Option<f64>,
+    /// Tasks with problems of their own and the same truth.
+    tasks: usize,
     models: Vec<Model>,
 }
 
@@ -43,6 +47,11 @@ struct Model {
     seconds_per_token: f64,
     slower_at_512: f64,
     time_jitter: f64,
+    served_as: Option<String>,
+}
+
+fn task_name(at: usize) -> String {
+    if at == 0 { TASK.to_owned() } else { format!("{TASK}-{at}") }
 }
 
 /// What a claim says of a run.
@@ -63,7 +72,8 @@ pub(crate) fn verdict_of(id: &str, run: &Run) -> Verdict {
 impl Run {
     pub(crate) fn new(problems: usize, trajectories: u32) -> Self {
         let n = [1, 2, 4, 8, 16, 32].into_iter().filter(|n| *n <= trajectories).collect();
-        Self { problems, trajectories, budgets: vec![0, 32, 64, 128, 256, 512], n, models: Vec::new() }
+        let budgets = vec![0, 32, 64, 128, 256, 512];
+        Self { problems, trajectories, budgets, n, verifier_s: None, tasks: 1, models: Vec::new() }
     }
 
     pub(crate) fn model(
@@ -80,6 +90,7 @@ impl Run {
             seconds_per_token: 1e-3,
             slower_at_512: 1.0,
             time_jitter: 0.05,
+            served_as: None,
         });
         self
     }
@@ -95,6 +106,16 @@ impl Run {
 
     pub(crate) fn n(self, n: &[u32]) -> Self {
         Self { n: n.to_vec(), ..self }
+    }
+
+    /// The same again on so many tasks.
+    pub(crate) fn tasks(self, tasks: usize) -> Self {
+        Self { tasks, ..self }
+    }
+
+    /// A verifier that takes so many seconds for each answer.
+    pub(crate) fn verifier(self, seconds: f64) -> Self {
+        Self { verifier_s: Some(seconds), ..self }
     }
 
     pub(crate) fn kind(mut self, kind: Kind) -> Self {
@@ -142,6 +163,13 @@ impl Run {
         self
     }
 
+    /// As if a server had sampled it.
+    pub(crate) fn served(mut self) -> Self {
+        let name = self.last().name.clone();
+        self.last().served_as = Some(name);
+        self
+    }
+
     fn last(&mut self) -> &mut Model {
         self.models.last_mut().expect("a model first")
     }
@@ -154,6 +182,7 @@ impl Run {
                 family: Some("simulated".into()),
                 parameters: Some(model.parameters),
                 lineage: model.lineage.clone(),
+                served_as: model.served_as.clone(),
                 ..ModelFacts::default()
             },
         };
@@ -162,13 +191,18 @@ impl Run {
             choice: Some(Strategy::Verifier),
             ..TaskFacts::default()
         };
-        let mut tasks = vec![task(TASK)];
+        let mut tasks: Vec<TaskFacts> = (0..self.tasks).map(|at| task(&task_name(at))).collect();
         if self.models.iter().any(|model| model.perturbed.is_some()) {
             let variants = (0..self.problems).map(|i| (format!("v{i:05}"), format!("p{i:05}"))).collect();
             tasks.push(TaskFacts { variants, originals: vec![0], ..task(PERTURBED) });
         }
         let models = self.models.iter().map(contestant).collect();
-        Lineup { models, tasks, n: self.n.clone(), trajectories: self.trajectories }
+        let verifier = self.verifier_s.map(|device_s_per_answer| Verifier {
+            device_s_per_answer,
+            usd_per_answer: 0.0,
+            source: "simulated".into(),
+        });
+        Lineup { models, tasks, n: self.n.clone(), trajectories: self.trajectories, verifier }
     }
 
     fn budgets_of(&self, model: &Model) -> &[u32] {
@@ -189,7 +223,10 @@ impl Run {
                             .map(|t| self.record(model, task, &id, t, ease, curve, &mut rng)),
                     );
                 };
-                draw(TASK, format!("p{i:05}"), &model.curve, 0);
+                for at in 0..self.tasks {
+                    // A stream of its own for each task, the first being that of a run with one.
+                    draw(&task_name(at), format!("p{i:05}"), &model.curve, 2 * self.models.len() * at);
+                }
                 if let Some(curve) = &model.perturbed {
                     draw(PERTURBED, format!("v{i:05}"), curve, 1);
                 }
@@ -236,14 +273,17 @@ impl Run {
         };
         let late = rng.random::<f64>() * model.time_jitter;
         let seconds = |tokens: &u32| {
-            let t = f64::from(*tokens);
+            // The first token comes with the prompt.
+            let t = f64::from(tokens.saturating_sub(1));
             // Seconds per token change in a straight line, from 1 to `slower_at_512`.
             let sum =
                 t + (model.slower_at_512 * (1.0 + late - model.time_jitter / 2.0) - 1.0) * t * t / 1024.0;
             model.seconds_per_token * pace * sum
         };
         let longest = budgets.last().copied().unwrap_or(0);
-        let answer_s = model.seconds_per_token * f64::from(ANSWER_TOKENS);
+        // The last token of a cut thought is fed with what closes it.
+        let answer_s =
+            |tokens: &u32| model.seconds_per_token * f64::from(ANSWER_TOKENS + u32::from(*tokens > 0));
         Trajectory {
             schema: SCHEMA,
             model: model.name.clone(),
@@ -264,7 +304,7 @@ impl Run {
                 prompt_s: model.seconds_per_token,
                 chain_s: seconds(&longest),
                 reasoning_s: budgets.iter().map(seconds).collect(),
-                answer_s: vec![answer_s; budgets.len()],
+                answer_s: budgets.iter().map(answer_s).collect(),
             },
         }
     }

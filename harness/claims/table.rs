@@ -65,6 +65,9 @@ pub fn details(finding: &Finding) -> String {
             "  {estimate} {unit}, claimed {threshold}; p after Holm {p}; detectable {detectable}"
         );
     }
+    if let Some(refuted) = &finding.refuted {
+        let _ = writeln!(text, "  but {refuted}");
+    }
     for comparison in &finding.comparisons {
         let estimate = amount_beside(Some(&comparison.estimate), claim.threshold);
         let _ = writeln!(text, "    {:44} {estimate:>24}  {}", comparison.name, comparison.verdict.name());
@@ -102,12 +105,17 @@ pub fn section(file: &ClaimsFile) -> String {
     text.push_str(
         "\nSupported or contradicted: the 95 % interval lies wholly on one side of the threshold. The estimate is the mean over\n\
          the run's comparisons; `claims.json` holds each of them and what each claim cannot show. p after Holm: adjusted for all claims\n\
-         tested on the run; a verdict with p above 0.05 is marked, as so many tests find such a one by chance too often.\n\
+         tested on the run; a verdict with p above 0.05 is marked, as so many tests find such a one by chance too often. Supported in part: the number holds, and something else that the statement says does not.\n\
          Detectable: the distance from the threshold (for ratios the factor) that would be found four times in five.\n",
     );
     for finding in file.findings.iter().filter(|finding| finding.verdict == Verdict::NotTestable) {
         let missing = finding.missing.iter().map(|missing| escape::markdown(missing)).collect::<Vec<_>>();
         let _ = write!(text, "\n- **{}** lacks {}", finding.claim.id, missing.join("; "));
+    }
+    for finding in &file.findings {
+        if let Some(refuted) = &finding.refuted {
+            let _ = write!(text, "\n- **{}**: but {}", finding.claim.id, escape::markdown(refuted));
+        }
     }
     text.push('\n');
     text

@@ -3,12 +3,16 @@
 //! Checkpoints of one size and recipe: each is some factor to the left of the least trained one in tokens at equal
 //! accuracy; the slope of that factor on training compute, both in decades. A half means that 10,000 times the training
 //! does what 100 times the inference does.
+//!
+//! Training compute is that of the reasoning training alone, without what a checkpoint started from. So a group has one start
+//! and one recipe: the kind, teacher and base that are known of its checkpoints are the same.
 
 use super::Missing;
 use super::evidence::Evidence;
 use super::lineup::{Comparison, Lineup};
 use super::log_linear::points;
 use super::measured::{Measured, columns};
+use crate::model_facts::Lineage;
 use crate::statistics::log_cost_ratio;
 
 /// Training must differ by this factor in all.
@@ -19,7 +23,7 @@ pub(crate) fn comparisons(lineup: &Lineup) -> Result<Vec<Comparison>, Missing> {
     let known: Vec<usize> = lineup.thinkers(2).filter(|&m| flop(m).is_some_and(|flop| flop > 0.0)).collect();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for &model in &known {
-        match groups.iter_mut().find(|group| lineup.are_one_size(group[0], model)) {
+        match groups.iter_mut().find(|group| are_one_recipe(lineup, group[0], model)) {
             Some(group) => group.push(model),
             None => groups.push(vec![model]),
         }
@@ -32,8 +36,16 @@ pub(crate) fn comparisons(lineup: &Lineup) -> Result<Vec<Comparison>, Missing> {
     groups.retain(|group| group.len() >= 3 && spread(group).is_some_and(|factor| factor >= LEAST_FACTOR));
     lineup.on_every_task(
         &groups,
-        "at least three checkpoints of one size and family with known training compute (training_flop) that differs by a factor of 2",
+        "at least three checkpoints of one size, family and recipe (kind, teacher, base) with known training compute (training_flop) that differs by a factor of 2",
     )
+}
+
+fn are_one_recipe(lineup: &Lineup, left: usize, right: usize) -> bool {
+    let recipe = |model: usize| {
+        let Lineage { kind, teacher, base, .. } = &lineup.models[model].facts.lineage;
+        (kind, teacher, base)
+    };
+    lineup.are_one_size(left, right) && recipe(left) == recipe(right)
 }
 
 pub(crate) fn measure(evidence: &Evidence, comparison: &Comparison) -> Result<Measured, Missing> {
@@ -69,6 +81,7 @@ pub(crate) fn slope(x: &[f64], y: &[f64]) -> Option<f64> {
 mod tests {
     use crate::claims::simulated::{Run, verdict_of};
     use crate::claims::verdict::Verdict::*;
+    use crate::model_facts::Kind;
 
     /// Three checkpoints, half a decade of training apart; a decade of training is worth `exchange` decades of tokens.
     fn checkpoints(exchange: f64, problems: usize) -> Run {
@@ -92,6 +105,12 @@ mod tests {
         assert_eq!(verdict_of("training-vs-inference", &checkpoints(0.4, 80)), Supported);
         assert_eq!(verdict_of("training-vs-inference", &checkpoints(1.3, 400)), Contradicted);
         assert_eq!(verdict_of("training-vs-inference", &checkpoints(0.95, 5)), Inconclusive);
+    }
+
+    #[test]
+    fn a_checkpoint_that_was_trained_further_from_another_is_of_another_recipe() {
+        let run = checkpoints(0.4, 80).kind(Kind::Concise).base("more");
+        assert_eq!(verdict_of("training-vs-inference", &run), NotTestable);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! p-values of the tested claims are adjusted together (Holm 1979), and a verdict that this adjustment would not leave is
 //! marked.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::evidence::Evidence;
@@ -23,6 +25,8 @@ pub const POWER: f64 = 0.8;
 pub enum Verdict {
     /// The interval lies wholly on the claimed side.
     Supported,
+    /// So it does, but something else that the statement says is refuted; a remark says what.
+    SupportedInPart,
     /// The interval lies wholly on the other side.
     Contradicted,
     /// The interval contains the threshold.
@@ -36,10 +40,16 @@ impl Verdict {
     pub fn name(self) -> &'static str {
         match self {
             Self::Supported => "supported",
+            Self::SupportedInPart => "supported in part",
             Self::Contradicted => "contradicted",
             Self::Inconclusive => "inconclusive",
             Self::NotTestable => "not testable with this run",
         }
+    }
+
+    /// The verdict on a statement of which something else is refuted.
+    pub fn less(self, refuted: Option<&String>) -> Self {
+        if self == Self::Supported && refuted.is_some() { Self::SupportedInPart } else { self }
     }
 
     /// By the rule: wholly on one side, else inconclusive. `estimate` is on the scale of the computation.
@@ -74,6 +84,9 @@ pub struct Finding {
     pub p_value_holm: Option<f64>,
     /// What the run lacks, or why a comparison has no number.
     pub missing: Vec<Missing>,
+    /// What the statement says beside the number and all comparisons together refute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refuted: Option<String>,
     /// Each comparison that has a number.
     pub comparisons: Vec<ComparisonFinding>,
 }
@@ -121,7 +134,7 @@ pub fn finding(evidence: &Evidence, claim: Claim) -> Finding {
         Ok(found) => found,
         Err(missing) => return not_testable(claim, vec![missing]),
     };
-    let (mut usable, mut missing) = (Vec::new(), Vec::new());
+    let (mut usable, mut missing) = (Vec::new(), left_out(evidence, &comparisons));
     for comparison in &comparisons {
         match measure(test, evidence, comparison) {
             Ok((measured, estimate)) => usable.push((comparison, measured, estimate)),
@@ -130,23 +143,33 @@ pub fn finding(evidence: &Evidence, claim: Claim) -> Finding {
     }
     let all: Vec<&Measured> = usable.iter().map(|(_, measured, _)| measured).collect();
     let Ok(mean) = measured::mean(&all) else { return not_testable(claim, missing) };
+    let refuted = |comparisons: &[&Comparison]| (test.refuted)(evidence, comparisons);
     let comparisons = usable.iter().map(|(c, m, e)| ComparisonFinding {
         name: c.name.clone(),
-        verdict: Verdict::of(&claim, e),
+        verdict: Verdict::of(&claim, e).less(refuted(&[c]).as_ref()),
         estimate: shown(&claim, e),
         note: m.note.clone(),
     });
+    let comparisons: Vec<ComparisonFinding> = comparisons.collect();
+    let refuted = refuted(&usable.iter().map(|(comparison, ..)| *comparison).collect::<Vec<_>>());
     Finding {
-        verdict: Verdict::of(&claim, &mean),
+        verdict: Verdict::of(&claim, &mean).less(refuted.as_ref()),
         estimate: Some(shown(&claim, &mean)),
         minimum_detectable_effect: minimum_detectable_effect_of(&mean, Level::default(), POWER)
             .map(|effect| claim.shown(effect)),
         p_value: p_value_of(&mean, claim.computed_threshold(), Level::default()),
         p_value_holm: None,
         missing,
-        comparisons: comparisons.collect(),
+        comparisons,
+        refuted,
         claim,
     }
+}
+
+/// What was sampled of the tasks that are compared and is in no number.
+fn left_out(evidence: &Evidence, comparisons: &[Comparison]) -> Vec<Missing> {
+    let tasks: BTreeSet<usize> = comparisons.iter().flat_map(|c| c.tasks.iter().copied()).collect();
+    tasks.into_iter().filter_map(|task| evidence.left_out(task)).map(str::to_owned).collect()
 }
 
 fn measure(
@@ -168,6 +191,7 @@ fn not_testable(claim: Claim, missing: Vec<Missing>) -> Finding {
         p_value: None,
         p_value_holm: None,
         missing,
+        refuted: None,
         comparisons: Vec::new(),
     }
 }

@@ -21,7 +21,6 @@ mod tests;
 
 use serde::Serialize;
 
-use crate::observation::Observations;
 use crate::row::Row;
 use crate::run_directory::Manifest;
 use crate::statistics::Level;
@@ -46,8 +45,6 @@ pub struct Side<'a> {
     pub manifest: &'a Manifest,
     /// Its cells.
     pub rows: &'a [Row],
-    /// Its records.
-    pub observations: &'a Observations,
     /// What its problems ask.
     pub asked: &'a Asked,
 }

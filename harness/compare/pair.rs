@@ -96,11 +96,10 @@ pub(super) fn compare(base: &Side, other: &Side, rows: (&Row, &Row), level: Leve
 
 /// Where each shared problem stands in the one run's vectors and in the other's.
 fn shared(base: &Side, other: &Side, (a, b): (&Row, &Row)) -> Vec<(usize, usize)> {
-    let (left, right) = (problems(base, &a.cell), problems(other, &b.cell));
     let mut pairs = Vec::new();
-    for (at, problem) in left.iter().enumerate() {
+    for (at, problem) in a.ids.iter().enumerate() {
         let asked = base.asked.hash(&a.cell.task, problem);
-        if let Ok(there) = right.binary_search(problem)
+        if let Ok(there) = b.ids.binary_search(problem)
             && asked.is_some()
             && asked == other.asked.hash(&b.cell.task, problem)
         {
@@ -108,13 +107,6 @@ fn shared(base: &Side, other: &Side, (a, b): (&Row, &Row)) -> Vec<(usize, usize)
         }
     }
     pairs
-}
-
-/// Ids of the problems behind a cell's vectors, in their order.
-fn problems<'a>(side: &Side<'a>, cell: &Cell) -> Vec<&'a str> {
-    let trajectories = side.manifest.identity.sweep.trajectories() as usize;
-    let found = side.observations.problems(&cell.model, &cell.task, cell.waits, trajectories);
-    found.into_iter().map(|sampled| sampled.problem).collect()
 }
 
 /// Absent if a run lacks the metric.

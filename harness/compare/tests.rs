@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::cells::{self, Known};
 use crate::claims::simulated::Run;
+use crate::observation::Observations;
 use crate::run_directory::Identity;
 use crate::statistics::Estimate;
 use crate::sweep::Sweep;
@@ -16,7 +17,6 @@ use crate::trajectory::Trajectory;
 struct Simulated {
     manifest: Manifest,
     rows: Vec<Row>,
-    observations: Observations,
     asked: Asked,
 }
 
@@ -50,12 +50,12 @@ sampling = {{ temperature = 1.0 }}
         let observations = Observations::of(&records);
         let rows = cells::rows(&identity.sweep, &observations, &Known::default());
         let manifest = Manifest { identity, provenance: BTreeMap::new() };
-        Self { manifest, rows, observations, asked: Asked::of(&records) }
+        Self { manifest, rows, asked: Asked::of(&records) }
     }
 
     fn side<'a>(&'a self, name: &'a str) -> Side<'a> {
-        let Self { manifest, rows, observations, asked } = self;
-        Side { name, manifest, rows, observations, asked }
+        let Self { manifest, rows, asked } = self;
+        Side { name, manifest, rows, asked }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::bargain::{bargains, cheapest_answer};
+use crate::bargain::{bargains, cheapest_answer, not_compared};
 use crate::cell_tables::answers_per_price;
 use crate::currency::Currency;
 use crate::figures::cell_name;
@@ -42,7 +42,8 @@ pub(super) fn answer<'a>(rows: &'a [Row], task: &'a str) -> Answer<'a> {
     levels.caption = "The cheapest way to a share of the best accuracy".into();
     let hero =
         found.iter().take_while(|bargain| bargain.level >= NEAR).last().map(|bargain| hero(bargain.row));
-    let headline = capitalised(&headline(&found, answers, str::to_owned));
+    let said = [Some(headline(&found, answers, str::to_owned)), not_compared(rows, task)];
+    let headline = capitalised(&said.into_iter().flatten().collect::<Vec<_>>().join(" "));
     Answer { task, hero, headline, values: values(rows, task), levels }
 }
 

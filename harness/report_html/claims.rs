@@ -24,6 +24,7 @@ pub(super) struct ClaimView<'a> {
     statistic: String,
     cannot_show: String,
     missing: &'a [String],
+    refuted: Option<&'a str>,
     strip: Option<Strip>,
     comparisons: Vec<ComparisonView<'a>>,
 }
@@ -66,6 +67,7 @@ impl<'a> ClaimView<'a> {
             statistic: words(&claim.statistic),
             cannot_show: words(&claim.cannot_show),
             missing: &finding.missing,
+            refuted: finding.refuted.as_deref(),
             strip: finding
                 .estimate
                 .and_then(|estimate| Strip::of(&estimate, claim.threshold, claim.direction, claim.scale)),
@@ -93,6 +95,7 @@ fn plain(threshold: f64) -> String {
 fn class(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Supported => "supported",
+        Verdict::SupportedInPart => "partly",
         Verdict::Contradicted => "contradicted",
         Verdict::Inconclusive => "inconclusive",
         Verdict::NotTestable => "untested",

@@ -82,7 +82,7 @@ pub use rank::{kendall, reversals, spearman};
 pub use ratio::{cost_per_correct, cost_per_correct_by};
 pub use reach::{CostRatio, CostToReach, Crossing, cost_ratio, cost_to_reach, cost_to_reach_by_draws};
 pub use resample::Bootstrap;
-pub use saturation::{Ceiling, Logistic, Saturation, saturation};
+pub use saturation::{Ceiling, Logistic, Saturation, left_out_errors, saturation};
 pub use shift::{cost_at, log_cost_ratio, shared_range};
 pub use strata::{Part, mean_of_statistics};
 pub use summaries::Summaries;

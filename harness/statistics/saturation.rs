@@ -163,7 +163,7 @@ fn identified(
 }
 
 /// Root mean squared error of the line and the logistic at each budget left out in turn.
-fn left_out_errors(points: &[Point], floor: f64) -> Option<(f64, f64)> {
+pub fn left_out_errors(points: &[Point], floor: f64) -> Option<(f64, f64)> {
     let usable: Vec<Point> = points.iter().copied().filter(|p| p.cost > 0.0).collect();
     let (mut line, mut logistic) = (0.0, 0.0);
     for (i, left_out) in usable.iter().enumerate() {

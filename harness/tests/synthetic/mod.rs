@@ -1,9 +1,12 @@
 //! Rows of a sweep that was never run: smooth curves with the shape of real ones.
 
+use std::sync::Arc;
+
 use isocost_harness::cell::{Budget, Cell, Policy, Strategy};
 use isocost_harness::report_md::{Figure, Report};
 use isocost_harness::row::{Economy, PerProblem, Priced, Row};
 use isocost_harness::statistics::Estimate;
+use isocost_harness::whole::LeftOut;
 
 const PROBLEMS: usize = 200;
 const TRAJECTORIES: usize = 16;
@@ -109,6 +112,8 @@ fn row(model: &Model, budget: u32, n: u32, strategy: Strategy) -> Row {
         accuracy: Some(wilson(accuracy)),
         reliable: n <= 8,
         problems: PROBLEMS,
+        ids: Arc::default(),
+        left_out: LeftOut::default(),
         trajectories: TRAJECTORIES,
         reasoning_tokens_mean: tokens,
         answer_tokens_mean: 6.0 + 2.0 * single,
