@@ -6,7 +6,7 @@ mod reading;
 use std::fmt::Write;
 
 use crate::bargain::{Bargain, bargains, not_compared, tasks};
-use crate::cell::{Policy, Strategy};
+use crate::cell::Policy;
 use crate::cell_tables::{answers_per_price, groups, price_unit, way_name};
 use crate::claims::table::{ClaimsFile, section};
 use crate::escape;

@@ -168,7 +168,12 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    fn window(&mut self, workload: Workload, length: Duration, watch: &mut Watch) -> Result<Option<EnergyPoint>> {
+    fn window(
+        &mut self,
+        workload: Workload,
+        length: Duration,
+        watch: &mut Watch,
+    ) -> Result<Option<EnergyPoint>> {
         watch.cut();
         let (started, mut fed_tokens, mut attended_tokens) = (Instant::now(), 0, 0);
         while started.elapsed() < length {

@@ -84,6 +84,7 @@ pub fn of_files(source: &Source, checkpoint: &Checkpoint) -> Result<model_facts:
         parameters: Some(checkpoint.weights.parameters()?),
         shape: Some(checkpoint.config.shape()),
         lineage: lineage(&source.path, card),
+        served_as: None,
     })
 }
 
@@ -95,6 +96,7 @@ pub fn of_card(card: &Card) -> model_facts::ModelFacts {
         parameters: card.parameters.as_ref().map(|count| count.value as u64),
         shape: None,
         lineage: lineage::of_card(card),
+        served_as: None,
     }
 }
 

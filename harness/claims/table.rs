@@ -105,7 +105,8 @@ pub fn section(file: &ClaimsFile) -> String {
     text.push_str(
         "\nSupported or contradicted: the 95 % interval lies wholly on one side of the threshold. The estimate is the mean over\n\
          the run's comparisons; `claims.json` holds each of them and what each claim cannot show. p after Holm: adjusted for all claims\n\
-         tested on the run; a verdict with p above 0.05 is marked, as so many tests find such a one by chance too often. Supported in part: the number holds, and something else that the statement says does not.\n\
+         tested on the run; a verdict with p above 0.05 is marked, as so many tests find such a one by chance too often.\n\
+         Supported in part: the number holds, and something else that the statement says does not.\n\
          Detectable: the distance from the threshold (for ratios the factor) that would be found four times in five.\n",
     );
     for finding in file.findings.iter().filter(|finding| finding.verdict == Verdict::NotTestable) {

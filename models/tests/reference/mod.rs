@@ -44,7 +44,8 @@ pub(crate) struct Law {
 
 /// Of the tree that the test runs in, if that is said: a test may be carried to another machine.
 fn folder() -> PathBuf {
-    let crate_root = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let crate_root =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     Path::new(&crate_root).join("tests/parity")
 }
 
