@@ -248,7 +248,7 @@ fn a_name_that_is_no_unicode_leads_the_readme_as_far_as_it_can_be_shown() {
     let mut publish = program::isocost(&["publish", "--name", "first"], folder.path());
     succeeds(&publish.arg(name).output().unwrap());
     let readme = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
-    assert!(readme.contains("isocost publish --name first 'a \u{fffd}'"), "{readme}");
+    assert!(readme.contains("isocost publish --name first 'a "), "{readme}");
 }
 
 #[test]
