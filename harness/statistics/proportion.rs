@@ -92,7 +92,7 @@ pub fn clopper_pearson(correct: usize, n: usize, level: Level) -> Option<(f64, f
 }
 
 /// [`clopper_pearson`] for `c` of `n` where `c` may be fractional.
-fn exact_interval(c: f64, n: f64, level: Level) -> Option<(f64, f64)> {
+pub(crate) fn exact_interval(c: f64, n: f64, level: Level) -> Option<(f64, f64)> {
     let tail = level.alpha() / 2.0;
     let quantile = |a: f64, b: f64, p: f64| Beta::new(a, b).ok().map(|beta| beta.inverse_cdf(p));
     let low = if c <= 0.0 { Some(0.0) } else { quantile(c, n - c + 1.0, tail) };
