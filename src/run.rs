@@ -98,7 +98,7 @@ impl Sampling<'_> {
 
     fn energy(&self, run: &Path) -> EnergyLog {
         if self.args.device.len() == 1 {
-            return EnergyLog::start(run);
+            return EnergyLog::start(run, &self.device);
         }
         eprintln!("energy is not measured with several devices: what each one used cannot be told apart");
         EnergyLog::without_meters(run)

@@ -42,7 +42,7 @@ pub(crate) fn verify(args: &VerifyArgs, library: &Library) -> Result<ExitCode> {
     let tasks = workload::tasks(&manifest.identity.sweep, library)?;
     let device = args.device.open()?;
     let run = Run { manifest: &manifest, records: &records, tasks: &tasks, args, device: &device };
-    let mut watch = energy::start_meters();
+    let mut watch = energy::start_meters(&device);
     let chosen = choose(&run.recorded_cells(), args.cells);
     let (mut surfaces, mut verification) = (Vec::new(), Verification::default());
     for model in &manifest.identity.sweep.models {
