@@ -266,24 +266,27 @@ impl File {
         if self.model_type == "phi3" && !["default", "longrope", "su"].contains(&kind.as_str()) {
             return Err(LoadError::unsupported(path, &format!("rope type `{kind}` in phi3")));
         }
-        let factor = |value: Option<f64>, name: &str| {
+        let above_0 = |value: Option<f64>, name: &str| {
             let fits = value.filter(|value| value.is_finite() && *value > 0.0);
-            fits.ok_or_else(|| LoadError::malformed(path, &format!("rope type `{kind}` without a {name}")))
+            fits.ok_or_else(|| {
+                LoadError::malformed(path, &format!("rope type `{kind}` without a {name} above 0"))
+            })
         };
         let original = rope.original_max_position_embeddings.or(self.original_max_position_embeddings);
         let original = original.unwrap_or(self.max_position_embeddings).max(1);
         Ok(match kind.as_str() {
             "default" => Scaling::None,
-            "linear" => Scaling::Linear { factor: factor(rope.factor, "factor")? },
+            "linear" => Scaling::Linear { factor: above_0(rope.factor, "factor")? },
             "llama3" => Scaling::Llama3 {
-                factor: factor(rope.factor, "factor")?,
-                low: factor(rope.low_freq_factor, "low_freq_factor")?,
-                high: factor(rope.high_freq_factor, "high_freq_factor")?,
+                factor: above_0(rope.factor, "factor")?,
+                low: above_0(rope.low_freq_factor, "low_freq_factor")?,
+                high: above_0(rope.high_freq_factor, "high_freq_factor")?,
                 original,
             },
             "yarn" => {
-                let factor = factor(rope.factor, "factor")?;
+                let factor = above_0(rope.factor, "factor")?;
                 let (fast, slow) = (rope.beta_fast.unwrap_or(32.0), rope.beta_slow.unwrap_or(1.0));
+                let (fast, slow) = (above_0(Some(fast), "beta_fast")?, above_0(Some(slow), "beta_slow")?);
                 let (truncate, magnitude) = (rope.truncate.unwrap_or(true), rope.yarn_magnitude(factor));
                 Scaling::Yarn { factor, fast, slow, truncate, magnitude, original }
             }
