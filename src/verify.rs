@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use isocost_harness::calibration_report::summary;
@@ -103,8 +102,8 @@ impl Run<'_> {
     ) -> Result<(Surface, Vec<CellCheck>)> {
         let sweep = &self.manifest.identity.sweep;
         let mut engine = workload::find(sweep, model, self.tasks, self.device)?.load(self.device)?;
-        let time_limit = Duration::from_secs_f64(self.args.time_limit);
-        let grid = Grid::up_to(sweep.rows, self.longest(model), sweep.sampling.clone(), time_limit);
+        let (rows, sampling) = (sweep.rows, sweep.sampling.clone());
+        let grid = Grid::up_to(rows, self.longest(model), sampling, self.args.time_limit);
         let surface = calibrate::of_engine(&mut engine, &model.source, &grid, watch)?;
         let check = |asked: &&Asked| self.check_cell(&mut engine, model, asked, &surface, watch);
         let checks = cells.iter().map(check).collect::<Result<_>>()?;
