@@ -190,5 +190,5 @@ impl Engine for LocalEngine {
 pub(crate) fn cache_tokens(config: &Config, most_rows: usize, dtype: DType) -> usize {
     let per_token = config.kv_bytes_per_token(dtype.size_in_bytes());
     let one = config.context.min(MOST_CACHE_BYTES / per_token);
-    (CACHE_BYTES / per_token).min((most_rows + 1) * config.context).max(one)
+    (CACHE_BYTES / per_token).min(most_rows.saturating_add(1).saturating_mul(config.context)).max(one)
 }

@@ -71,7 +71,7 @@ impl MemoryPlan {
 
     /// Bytes that a row takes, beside the weights.
     pub fn row_bytes(&self) -> u64 {
-        self.kv_bytes_per_token * self.row_tokens as u64 + self.step_bytes_per_row
+        self.kv_bytes_per_token.saturating_mul(self.row_tokens as u64).saturating_add(self.step_bytes_per_row)
     }
 
     /// The largest batch for which there is room beside the weights.
@@ -96,7 +96,7 @@ impl fmt::Display for MemoryPlan {
             bytes(self.kv_bytes_per_token),
             self.rows,
             self.row_tokens,
-            bytes(self.row_bytes() * self.rows as u64),
+            bytes(self.row_bytes().saturating_mul(self.rows as u64)),
             match self.most_rows() {
                 0 => "none".into(),
                 most if most < self.rows => format!("{most}: the batch will have {most}"),
@@ -218,17 +218,20 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_beyond_any_memory_is_planned_like_any_other() {
+        let plan = plan(Some(100 << 20), usize::MAX, 700);
+        assert!(
+            plan.batch() == plan.most_rows() && plan.to_string().contains("the batch will have "),
+            "{plan}"
+        );
+    }
+
+    #[test]
     fn bytes_are_written_in_the_largest_fitting_unit() {
         let written = [0, 1023, 1024, 1536 << 20, 5 << 40].map(bytes);
         assert_eq!(written, ["0 B", "1023 B", "1.0 KiB", "1.5 GiB", "5.0 TiB"]);
     }
 
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn this_machine_has_some_memory_free() {
-        assert!(free_bytes(&Device::Cpu).is_some_and(|free| free > 1 << 20));
-    }
-}
     #[test]
     fn what_is_refused_is_halved_but_never_below_what_there_was_room_for_before() {
         let device = |room: usize| {
@@ -245,3 +248,9 @@ mod tests {
         assert!(as_large_as_fits(100, 60, broken).is_err(), "other failures are no reason to try again");
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_machine_has_some_memory_free() {
+        assert!(free_bytes(&Device::Cpu).is_some_and(|free| free > 1 << 20));
+    }
+}

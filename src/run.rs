@@ -83,7 +83,8 @@ impl Sampling<'_> {
         // The meters of this machine do not see a server.
         let mut unmetered = EnergyLog::without_meters(run.path());
         for (model, found) in models {
-            let rows = found.memory().map_or(self.sweep.rows, MemoryPlan::batch) * self.args.device.len();
+            let rows = found.memory().map_or(self.sweep.rows, MemoryPlan::batch);
+            let rows = rows.saturating_mul(self.args.device.len());
 
             let is_here = found.is_here();
             let mut engine = self.engine(found)?;
