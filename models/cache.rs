@@ -134,9 +134,13 @@ impl Cache {
         let mut blocks = sequence.blocks[..shared].to_vec();
         blocks.iter().for_each(|&block| self.users[block as usize] += 1);
         for &block in &sequence.blocks[shared..len.div_ceil(BLOCK)] {
-            let copy = self.take()?;
-            self.copy_block(block, copy)?;
-            blocks.push(copy);
+            match self.copied(block) {
+                Ok(copy) => blocks.push(copy),
+                Err(error) => {
+                    blocks.into_iter().for_each(|block| self.release_block(block));
+                    return Err(error);
+                }
+            }
         }
         let longest = if len == 0 { 0 } else { sequence.longest };
         Ok(Sequence { blocks, tokens: sequence.tokens[..len].to_vec(), longest })
@@ -183,8 +187,14 @@ impl Cache {
         Ok(block)
     }
 
-    fn copy_block(&self, from: u32, to: u32) -> Result<()> {
-        self.layers.iter().try_for_each(|pool| pool.copy_block(from, to))
+    /// A new block with what another one holds.
+    fn copied(&mut self, block: u32) -> Result<u32> {
+        let copy = self.take()?;
+        let result = self.layers.iter().try_for_each(|pool| pool.copy_block(block, copy));
+        if result.is_err() {
+            self.release_block(copy);
+        }
+        result.map(|()| copy)
     }
 }
 
@@ -306,5 +316,19 @@ mod tests {
     fn a_full_cache_is_an_error_and_not_a_panic() {
         let mut cache = cache(16);
         assert!(cache.extend(&mut Sequence::default(), &[0; 17]).is_err());
+    }
+
+    #[test]
+    fn a_fork_for_which_there_is_no_room_takes_nothing() {
+        let mut cache = cache(64);
+        let mut main = Sequence::default();
+        write(&mut cache, &mut main, &counted(0, 35));
+        assert!(cache.copy(&main).is_err(), "three blocks, and one is free");
+        assert_eq!(cache.free_blocks(), 1);
+        let last = cache.fork(&main, 34).unwrap();
+        assert!(cache.fork(&main, 35).is_err());
+        cache.release(last);
+        cache.release(main);
+        assert_eq!(cache.free_blocks(), 4);
     }
 }
