@@ -1,13 +1,11 @@
 //! What identifies a model in a manifest, from its files alone.
 
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use isocost_harness::model_facts::Lineage;
 use isocost_harness::model_shape::ModelShape;
+use isocost_harness::publication::file_sha256;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::chat::ChatTemplate;
 use crate::checkpoint::Checkpoint;
@@ -53,7 +51,7 @@ impl ModelFacts {
     pub fn of(source: &Source, checkpoint: &Checkpoint) -> Result<Self, LoadError> {
         let Checkpoint { config, weights, conversation } = checkpoint;
         let card = &conversation.card;
-        let hash = |file: &PathBuf| file_sha256(file).map_err(|e| LoadError::read(file, &e));
+        let hash = |file: &PathBuf| file_sha256(file).map_err(|e| LoadError::other(&e));
         Ok(Self {
             family: config.family.clone(),
             parameters: weights.parameters()?,
@@ -69,11 +67,4 @@ impl ModelFacts {
             lineage: lineage(&source.path, card),
         })
     }
-}
-
-/// Lower-case hexadecimal sha256 of a file.
-fn file_sha256(path: &Path) -> io::Result<String> {
-    let mut hasher = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut hasher)?;
-    Ok(format!("{:x}", hasher.finalize()))
 }

@@ -29,6 +29,7 @@ use std::time::Duration;
 use tokenizers::{Model, OffsetType, PreTokenizedString, PreTokenizer};
 
 pub use gguf::{GgufVocabulary, TokenKind};
+pub(crate) use load::token_text;
 pub use stream::TextStream;
 
 use crate::chat::{Guard, Prompt};

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Bias, Config, Gemma, LayerKind};
+use crate::bounded_file;
 use crate::load::LoadError;
 use crate::rope::{Rotation, Scaling};
 
@@ -93,14 +94,8 @@ impl Config {
     /// [`LoadError`] if the file is missing, malformed, of an unknown family, or asks for something
     /// that the decoder does not do.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
-        let size = std::fs::metadata(path).map_err(|e| LoadError::read(path, &e))?.len();
-        if size > MAX_BYTES {
-            return Err(LoadError::malformed(
-                path,
-                &format!("{size} bytes is too large for a configuration"),
-            ));
-        }
-        let text = std::fs::read_to_string(path).map_err(|e| LoadError::read(path, &e))?;
+        let text = bounded_file::read_text(path, MAX_BYTES).map_err(|e| LoadError::malformed(path, &e))?;
+        let text = text.ok_or_else(|| LoadError::read(path, &"there is no such file"))?;
         Self::parse(&text, path)
     }
 
