@@ -164,7 +164,7 @@ fn markers(card: &Card, tokenizer: &Tokenizer, config: &Config, path: &Path) -> 
     Ok(Markers {
         close: close.and_then(|tag| tokenizer.token_id(tag)),
         end,
-        forced: ids(card.forced_answer(None).map_or("", |forced| &forced.text))?,
+        forced: ids(card.forced_answer().map_or("", |forced| &forced.text))?,
         wait: ids(card.wait.as_ref().map_or("", |wait| &wait.value))?,
     })
 }

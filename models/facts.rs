@@ -58,7 +58,7 @@ impl ModelFacts {
             dtype: weights.stored_as()?,
             weights_sha256: weights.files().iter().map(hash).collect::<Result<_, _>>()?,
             template_sha256: conversation.template.as_ref().map(ChatTemplate::sha256).unwrap_or_default(),
-            forced_answer: card.forced_answer(None).map(|f| f.text.clone()).unwrap_or_default(),
+            forced_answer: card.forced_answer().map(|f| f.text.clone()).unwrap_or_default(),
             forced_tokens: conversation.forced_tokens() as u32,
             direct_extra_tokens: conversation.direct_extra_tokens(),
             shape: config.shape(),
