@@ -30,8 +30,10 @@ pub struct ModelFacts {
     pub forced_answer: String,
     /// Its tokens.
     pub forced_tokens: u32,
-    /// Tokens by which the prompt of a completion that does not think is longer than one that does.
-    pub direct_extra_tokens: i64,
+    /// Tokens by which the prompt of a completion that does not think is longer than one that does; absent without a template for
+    /// both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direct_extra_tokens: Option<i64>,
     /// Sizes of the decoder.
     pub shape: ModelShape,
     /// The commit of a model from the hub.

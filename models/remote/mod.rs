@@ -92,7 +92,9 @@ pub fn facts(server: &Server, conversation: Option<&Conversation>) -> Value {
         let template = conversation.template.as_ref().map(ChatTemplate::sha256).unwrap_or_default();
         facts["template_sha256"] = template.into();
         facts["forced_tokens"] = conversation.forced_tokens().into();
-        facts["direct_extra_tokens"] = conversation.direct_extra_tokens().into();
+        if let Some(tokens) = conversation.direct_extra_tokens() {
+            facts["direct_extra_tokens"] = tokens.into();
+        }
     }
     facts
 }
