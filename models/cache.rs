@@ -133,13 +133,10 @@ impl Cache {
         assert!(len <= sequence.len(), "a fork cannot be longer than its origin");
         let mut blocks = sequence.blocks[..shared].to_vec();
         blocks.iter().for_each(|&block| self.users[block as usize] += 1);
-        let mut pairs = Vec::new();
-        for &block in &sequence.blocks[shared..len.div_ceil(BLOCK)] {
-            let copy = self.take()?;
-            pairs.push((block, copy));
-            blocks.push(copy);
+        if let Err(error) = self.copied(&sequence.blocks[shared..len.div_ceil(BLOCK)], &mut blocks) {
+            blocks.into_iter().for_each(|block| self.release_block(block));
+            return Err(error);
         }
-        self.copy_blocks(&pairs)?;
         let longest = if len == 0 { 0 } else { sequence.longest };
         Ok(Sequence { blocks, tokens: sequence.tokens[..len].to_vec(), longest })
     }
@@ -185,11 +182,18 @@ impl Cache {
         Ok(block)
     }
 
-    fn copy_blocks(&self, pairs: &[(u32, u32)]) -> Result<()> {
+    /// Adds new blocks that hold what others do. After an error those that were taken are among them.
+    fn copied(&mut self, from: &[u32], blocks: &mut Vec<u32>) -> Result<()> {
+        let mut pairs = Vec::with_capacity(from.len());
+        for &block in from {
+            let copy = self.take()?;
+            blocks.push(copy);
+            pairs.push((block, copy));
+        }
         if pairs.is_empty() {
             return Ok(());
         }
-        self.layers.iter().try_for_each(|pool| pool.copy_blocks(pairs))
+        self.layers.iter().try_for_each(|pool| pool.copy_blocks(&pairs))
     }
 }
 
@@ -311,5 +315,19 @@ mod tests {
     fn a_full_cache_is_an_error_and_not_a_panic() {
         let mut cache = cache(16);
         assert!(cache.extend(&mut Sequence::default(), &[0; 17]).is_err());
+    }
+
+    #[test]
+    fn a_fork_for_which_there_is_no_room_takes_nothing() {
+        let mut cache = cache(64);
+        let mut main = Sequence::default();
+        write(&mut cache, &mut main, &counted(0, 35));
+        assert!(cache.copy(&main).is_err(), "three blocks, and one is free");
+        assert_eq!(cache.free_blocks(), 1);
+        let last = cache.fork(&main, 34).unwrap();
+        assert!(cache.fork(&main, 35).is_err());
+        cache.release(last);
+        cache.release(main);
+        assert_eq!(cache.free_blocks(), 4);
     }
 }

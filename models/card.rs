@@ -256,12 +256,9 @@ impl Card {
         thinking
     }
 
-    /// The forced answer of this name, or the preferred one.
-    pub fn forced_answer(&self, name: Option<&str>) -> Option<&ForcedAnswer> {
-        match name {
-            Some(name) => self.forced_answers.iter().find(|answer| answer.name == name),
-            None => self.forced_answers.first(),
-        }
+    /// The preferred forced answer.
+    pub fn forced_answer(&self) -> Option<&ForcedAnswer> {
+        self.forced_answers.first()
     }
 
     /// The sampling recommended for a mode.

@@ -119,6 +119,10 @@ impl Config {
                 return Err(LoadError::malformed(path, &message));
             }
         }
+        if !rotation.numbers().all(|number| number.is_finite() && number > 0.0) {
+            let message = "its rope scaling gives a frequency or a magnitude that is no number above 0";
+            return Err(LoadError::malformed(path, &message));
+        }
         Ok(())
     }
 
@@ -150,4 +154,49 @@ impl Config {
 /// Layers that all rotate the same way and see everything.
 fn plain_layers(count: usize) -> Vec<LayerKind> {
     vec![LayerKind { rotation: Some(0), window: None }; count]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn parsed(rope: &Value) -> Result<Config, LoadError> {
+        let config = json!({
+            "model_type": "qwen2", "vocab_size": 8, "hidden_size": 64, "intermediate_size": 8, "num_hidden_layers": 1,
+            "num_attention_heads": 1, "rms_norm_eps": 1e-6, "max_position_embeddings": 4096, "rope_scaling": rope
+        });
+        Config::parse(&config.to_string(), Path::new("config.json"))
+    }
+
+    #[test]
+    fn a_rope_whose_numbers_are_none_is_refused_and_the_file_named() {
+        let pairs = vec![1.0; 32];
+        let good = [
+            json!({ "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024 }),
+            json!({ "rope_type": "longrope", "short_factor": pairs, "long_factor": pairs,
+                    "original_max_position_embeddings": 1024 }),
+        ];
+        let bad = [
+            (0, "beta_fast", json!(0.0)),
+            (0, "beta_fast", json!(-1.0)),
+            (0, "beta_slow", json!(0.0)),
+            (0, "attention_factor", json!(0.0)),
+            (0, "attention_factor", json!(-1.0)),
+            (0, "attention_factor", json!(1e300)),
+            (0, "factor", json!(1e300)),
+            (1, "attention_factor", json!(-1.0)),
+            (1, "original_max_position_embeddings", json!(1)),
+            (1, "long_factor", json!(vec![1e300; 32])),
+        ];
+        for rope in &good {
+            parsed(rope).unwrap();
+        }
+        for (which, name, value) in bad {
+            let mut rope = good[which].clone();
+            rope[name] = value.clone();
+            let message = parsed(&rope).expect_err(&format!("{name} = {value}")).to_string();
+            assert!(message.starts_with("config.json: ") && message.contains("rope"), "{message}");
+        }
+    }
 }

@@ -146,12 +146,13 @@ impl Conversation {
         self.markers.forced.len()
     }
 
-    /// What switching thinking off adds to a prompt; the same for all, since it is the template that does it.
-    pub fn direct_extra_tokens(&self) -> i64 {
+    /// What switching thinking off adds to a prompt; the same for all, since it is the template that does it. None if there is no
+    /// template, or it refuses one of both.
+    pub fn direct_extra_tokens(&self) -> Option<i64> {
         let (problem, instructions, question) = ("1".to_owned(), String::new(), "1".to_owned());
         let job = Job { problem, instructions, question, trajectories: vec![] };
-        let tokens = |thinking: bool| self.encode(&job, thinking).map_or(0, |ids| ids.len() as i64);
-        tokens(false) - tokens(true)
+        let tokens = |thinking: bool| self.encode(&job, thinking).ok().map(|ids| ids.len() as i64);
+        Some(tokens(false)? - tokens(true)?)
     }
 }
 
@@ -164,7 +165,7 @@ fn markers(card: &Card, tokenizer: &Tokenizer, config: &Config, path: &Path) -> 
     Ok(Markers {
         close: close.and_then(|tag| tokenizer.token_id(tag)),
         end,
-        forced: ids(card.forced_answer(None).map_or("", |forced| &forced.text))?,
+        forced: ids(card.forced_answer().map_or("", |forced| &forced.text))?,
         wait: ids(card.wait.as_ref().map_or("", |wait| &wait.value))?,
     })
 }

@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Instant;
 
 use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
 use isocost_harness::step::Step;
@@ -24,7 +25,17 @@ pub struct Crew {
     workers: Vec<Worker>,
     /// Replies with the worker's number; none once its output ended.
     replies: Receiver<(usize, Option<Reply>)>,
-    steps: Option<Sender<Step>>,
+    /// Who hears of every step.
+    listeners: Vec<Sender<Step>>,
+}
+
+/// What a call of [`Engine::sample`] has to do, and did.
+struct Work<'a> {
+    jobs: &'a [Job],
+    settings: &'a Settings,
+    /// Jobs that nobody was given yet, with their numbers.
+    queue: VecDeque<(usize, Job)>,
+    activity: Activity,
 }
 
 /// A process with the model on its device.
@@ -53,7 +64,7 @@ impl Crew {
             Worker::start(device, command(device), number, sender.clone())
         };
         let workers = devices.iter().enumerate().map(start).collect::<Result<Vec<_>, _>>()?;
-        let mut crew = Self { workers, replies, steps: None };
+        let mut crew = Self { workers, replies, listeners: vec![] };
         crew.workers.iter_mut().for_each(|worker| worker.ask(&Request::Load(load.clone())));
         for _ in devices {
             crew.hear_loaded()?;
@@ -74,9 +85,7 @@ impl Crew {
                 worker.rows = rows;
                 Ok(())
             }
-            Some(Reply::Failed(message)) => {
-                Err(EngineError::Device(format!("worker on {}: {message}", worker.device)))
-            }
+            Some(Reply::Failed(message)) => Err(self.failed(number, &message)),
             _ => Err(EngineError::Device(format!(
                 "the worker on {} ended while it was loading",
                 worker.device
@@ -85,37 +94,72 @@ impl Crew {
     }
 
     /// Gives every free worker a piece of what is left.
-    fn hand_out(&mut self, queue: &mut VecDeque<(usize, Job)>, settings: &Settings) {
+    fn hand_out(&mut self, work: &mut Work) {
+        let queue = &mut work.queue;
         let alive = self.workers.iter().filter(|worker| worker.is_alive).count();
         for worker in self.workers.iter_mut().filter(|worker| worker.is_alive && !worker.is_busy) {
             let Some((_, first)) = queue.front() else { return };
             // At least what fills its batch.
             let filling = worker.rows.div_ceil(first.trajectories.len().max(1));
             let piece = filling.max(queue.len() / (PIECES * alive)).min(queue.len());
-            worker.give(queue.drain(..piece).collect(), settings);
+            worker.give(queue.drain(..piece).collect(), work.settings);
         }
     }
 
+    fn is_done(&self, work: &Work) -> bool {
+        work.queue.is_empty() && self.workers.iter().all(|worker| !worker.is_busy)
+    }
+
+    /// Waits for a reply, as long as anybody lives to give one.
+    fn hear(&self) -> Result<(usize, Option<Reply>), EngineError> {
+        if self.workers.iter().all(|worker| !worker.is_alive) {
+            return Err(nobody_left());
+        }
+        self.replies.recv().map_err(|_| nobody_left())
+    }
+
+    fn step_was_made(&mut self, step: Step) {
+        // Nobody listening any more is no reason to stop.
+        self.listeners.retain(|to| to.send(step).is_ok());
+    }
+
+    fn is_free(&mut self, number: usize, done: Activity, work: &mut Work) {
+        // A worker takes the other workers for strangers.
+        work.activity.add(&Activity { others_s: None, ..done });
+        self.workers[number].is_busy = false;
+        self.hand_out(work);
+    }
+
     /// What a dead worker had not handed over is for the others.
-    fn bury(&mut self, number: usize, jobs: &[Job], queue: &mut VecDeque<(usize, Job)>) -> String {
+    fn died(&mut self, number: usize, work: &mut Work) {
         let worker = &mut self.workers[number];
-        worker.is_alive = false;
-        worker.is_busy = false;
+        (worker.is_alive, worker.is_busy) = (false, false);
         let left = worker.given.drain(..).filter(|(_, trajectories)| !trajectories.is_empty());
-        let left: Vec<(usize, Job)> = left
-            .map(|(job, left)| (job, Job { trajectories: left.into_iter().collect(), ..jobs[job].clone() }))
-            .collect();
+        let again = |(job, left): (usize, BTreeSet<u32>)| {
+            (job, Job { trajectories: left.into_iter().collect(), ..work.jobs[job].clone() })
+        };
+        let left: Vec<(usize, Job)> = left.map(again).collect();
         let others = match left.len() {
             0 => "it had handed everything over".to_owned(),
             lost => format!("its {lost} unfinished problems went to the others"),
         };
-        left.into_iter().rev().for_each(|job| queue.push_front(job));
-        format!("The worker on {} (process {}) died; {others}.", worker.device, worker.child.id())
+        left.into_iter().rev().for_each(|job| work.queue.push_front(job));
+        let (device, process) = (&worker.device, worker.child.id());
+        work.activity.incidents.push(format!("The worker on {device} (process {process}) died; {others}."));
+        self.hand_out(work);
     }
 
-    fn is_done(&self, queue: &VecDeque<(usize, Job)>) -> bool {
-        queue.is_empty() && self.workers.iter().all(|worker| !worker.is_busy)
+    fn failed(&self, number: usize, message: &str) -> EngineError {
+        EngineError::Device(format!("worker on {}: {message}", self.workers[number].device))
     }
+}
+
+/// The sums over devices that worked side by side for `wall_s` seconds. Their own seconds are those of the mean device, so
+/// that they are a share of these.
+fn side_by_side(sums: Activity, devices: usize, wall_s: f64) -> Activity {
+    let mean = |seconds: f64| seconds / devices.max(1) as f64;
+    let (device_s, handing_over_s) = (mean(sums.device_s), mean(sums.handing_over_s));
+    Activity { wall_s, device_s, handing_over_s, ..sums }
 }
 
 impl Engine for Crew {
@@ -125,47 +169,31 @@ impl Engine for Crew {
         settings: &Settings,
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity, EngineError> {
-        let mut queue: VecDeque<(usize, Job)> = jobs.iter().cloned().enumerate().collect();
-        let mut activity = Activity::default();
-        self.hand_out(&mut queue, settings);
-        while !self.is_done(&queue) {
-            if self.workers.iter().all(|worker| !worker.is_alive) {
-                return Err(nobody_left());
-            }
-            let Ok((number, reply)) = self.replies.recv() else { return Err(nobody_left()) };
+        let started = Instant::now();
+        let queue = jobs.iter().cloned().enumerate().collect();
+        let mut work = Work { jobs, settings, queue, activity: Activity::default() };
+        self.hand_out(&mut work);
+        while !self.is_done(&work) {
+            let (number, reply) = self.hear()?;
             match reply {
-                Some(Reply::Step(step)) => {
-                    // Nobody listening any more is no reason to stop.
-                    let _ = self.steps.as_ref().map(|to| to.send(step));
-                }
+                Some(Reply::Step(step)) => self.step_was_made(step),
                 Some(Reply::Generated(generated)) => {
-                    let Some(generated) = self.workers[number].handed_over(generated) else { continue };
-                    if sink(generated).is_break() {
+                    let generated = self.workers[number].handed_over(generated);
+                    if generated.is_some_and(|generated| sink(generated).is_break()) {
                         self.workers.iter_mut().for_each(Worker::end);
                         break;
                     }
                 }
-                Some(Reply::Done(done)) => {
-                    // A worker takes the other workers for strangers.
-                    activity.add(&Activity { others_s: None, ..done });
-                    self.workers[number].is_busy = false;
-                    self.hand_out(&mut queue, settings);
-                }
-                Some(Reply::Failed(message)) => {
-                    let device = &self.workers[number].device;
-                    return Err(EngineError::Device(format!("worker on {device}: {message}")));
-                }
-                Some(Reply::Loaded(_)) | None => {
-                    activity.incidents.push(self.bury(number, jobs, &mut queue));
-                    self.hand_out(&mut queue, settings);
-                }
+                Some(Reply::Done(done)) => self.is_free(number, done, &mut work),
+                Some(Reply::Failed(message)) => return Err(self.failed(number, &message)),
+                Some(Reply::Loaded(_)) | None => self.died(number, &mut work),
             }
         }
-        Ok(activity)
+        Ok(side_by_side(work.activity, self.workers.len(), started.elapsed().as_secs_f64()))
     }
 
     fn report_steps(&mut self, to: Sender<Step>) {
-        self.steps = Some(to);
+        self.listeners.push(to);
     }
 
     fn prompt_tokens(&self, job: &Job) -> Result<usize, EngineError> {
@@ -240,4 +268,75 @@ fn read_replies(number: usize, output: ChildStdout, replies: &Sender<(usize, Opt
 
 fn nobody_left() -> EngineError {
     EngineError::Device("all workers died: what is recorded is kept; run again, or take fewer devices".into())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    use isocost_harness::cell::Policy;
+    use isocost_harness::engine::Sampling;
+
+    use crate::source::Source;
+
+    /// Workers that are shell commands.
+    fn crew(scripts: &[&str]) -> Crew {
+        let names: Vec<String> = scripts.iter().map(|script| (*script).to_owned()).collect();
+        let command = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        let load = Load { source: Source::at(Path::new("model")), rows: 1, row_tokens: 16 };
+        Crew::start(&names, command, &load).unwrap()
+    }
+
+    fn said(reply: &Reply) -> String {
+        format!("echo '{}'", serde_json::to_string(reply).unwrap())
+    }
+
+    fn jobs() -> Vec<Job> {
+        let (instructions, question) = (String::new(), String::new());
+        let job = Job { problem: "p".into(), instructions, question, trajectories: vec![0] };
+        vec![job.clone(), job]
+    }
+
+    fn settings() -> Settings {
+        let sampling = Sampling { temperature: 0.0, top_k: None, top_p: None, min_p: None };
+        let policy = Policy::Truncate;
+        Settings { budgets: vec![], policy, answer_tokens: 1, waits: 0, sampling, seed: 1 }
+    }
+
+    /// Makes a step and is done with all it is asked, after what it says were ten seconds of work.
+    fn worker() -> String {
+        let done = Activity { wall_s: 10.0, device_s: 8.0, sampled_tokens: 5, ..Activity::default() };
+        let (loaded, step, done) = (Reply::Loaded(1), Reply::Step(Step::default()), Reply::Done(done));
+        let asked = format!("while read asked; do {}; {}; done", said(&step), said(&done));
+        format!("read load; {}; {asked}", said(&loaded))
+    }
+
+    #[test]
+    fn devices_side_by_side_take_the_seconds_of_a_clock_and_not_their_sum() {
+        let (begun, script) = (Instant::now(), worker());
+        let mut crew = crew(&[&script, &script]);
+        let activity = crew.sample(&jobs(), &settings(), &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!((activity.sampled_tokens, activity.device_s), (10, 8.0));
+        assert!(activity.wall_s > 0.0 && activity.wall_s <= begun.elapsed().as_secs_f64(), "{activity:?}");
+    }
+
+    #[test]
+    fn everybody_who_asked_hears_of_every_step() {
+        let script = worker();
+        let mut crew = crew(&[&script, &script]);
+        let heard: Vec<_> = (0..2)
+            .map(|_| {
+                let (to, steps) = mpsc::channel();
+                crew.report_steps(to);
+                steps
+            })
+            .collect();
+        crew.sample(&jobs(), &settings(), &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(heard.iter().map(|steps| steps.try_iter().count()).collect::<Vec<_>>(), [2, 2]);
+    }
 }

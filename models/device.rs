@@ -125,6 +125,32 @@ pub fn describe(device: &Device) -> String {
     }
 }
 
+/// Where a GPU is plugged in, which all of a driver's libraries agree on; the numbers they give GPUs differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GpuPlace {
+    pub(crate) domain: u32,
+    pub(crate) bus: u32,
+    pub(crate) device: u32,
+}
+
+/// The place of an NVIDIA GPU; none of other devices, or if the driver does not say.
+pub(crate) fn gpu_place(device: &Device) -> Option<GpuPlace> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(cuda) => {
+            use candle_core::cuda_backend::cudarc::driver::sys::CUdevice_attribute as Attribute;
+            let stream = cuda.cuda_stream();
+            let ask = |which| stream.context().attribute(which).ok()?.try_into().ok();
+            Some(GpuPlace {
+                domain: ask(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID)?,
+                bus: ask(Attribute::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID)?,
+                device: ask(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID)?,
+            })
+        }
+        _ => None,
+    }
+}
+
 fn processor() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -152,23 +152,16 @@ impl LocalEngine {
         let have = self.cache.total_blocks();
         let block_bytes = (BLOCK * config.kv_bytes_per_token(dtype.size_in_bytes())) as u64;
         let free = memory::usable(memory::free_bytes(&device)) / block_bytes.max(1);
-        let mut blocks = wanted.min(have + free as usize);
-        let fail = |e: candle_core::Error| EngineError::Device(e.to_string());
-        let mut halvings = 0;
-        while blocks > have {
-            // The old cache goes first: both may not fit together.
-            self.cache = Cache::new(&config, BLOCK, dtype, &device).map_err(fail)?;
-            match Cache::new(&config, blocks * BLOCK, dtype, &device) {
-                Ok(cache) => {
-                    self.cache = cache;
-                    break;
-                }
-                Err(error) if memory::is_out_of_memory(&error) && blocks > 1 => {
-                    (blocks, halvings) = (blocks / 2, halvings + 1)
-                }
-                Err(error) => return Err(fail(error)),
-            }
+        let blocks = wanted.min(have.saturating_add(free as usize));
+        if blocks <= have {
+            return Ok(0);
         }
+        let fail = |e: candle_core::Error| EngineError::Device(e.to_string());
+        let allocate = |blocks: usize| Cache::new(&config, blocks * BLOCK, dtype, &device);
+        // The old cache goes first: both may not fit together.
+        self.cache = allocate(1).map_err(fail)?;
+        let (cache, halvings) = memory::as_large_as_fits(blocks, have, allocate).map_err(fail)?;
+        self.cache = cache;
         Ok(halvings)
     }
 }
@@ -197,5 +190,5 @@ impl Engine for LocalEngine {
 fn cache_tokens(config: &Config, most_rows: usize, dtype: DType) -> usize {
     let per_token = config.kv_bytes_per_token(dtype.size_in_bytes());
     let one = config.context.min(MOST_CACHE_BYTES / per_token);
-    (CACHE_BYTES / per_token).min((most_rows + 1) * config.context).max(one)
+    (CACHE_BYTES / per_token).min(most_rows.saturating_add(1).saturating_mul(config.context)).max(one)
 }

@@ -1,13 +1,11 @@
 //! What identifies a model in a manifest, from its files alone.
 
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use isocost_harness::model_facts::{self, Lineage};
 use isocost_harness::model_shape::ModelShape;
+use isocost_harness::publication::file_sha256;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::card::Card;
 use crate::chat::ChatTemplate;
@@ -33,8 +31,10 @@ pub struct ModelFacts {
     pub forced_answer: String,
     /// Its tokens.
     pub forced_tokens: u32,
-    /// Tokens by which the prompt of a completion that does not think is longer than one that does.
-    pub direct_extra_tokens: i64,
+    /// Tokens by which the prompt of a completion that does not think is longer than one that does; absent without a template for
+    /// both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direct_extra_tokens: Option<i64>,
     /// Sizes of the decoder.
     pub shape: ModelShape,
     /// The commit of a model from the hub.
@@ -54,14 +54,14 @@ impl ModelFacts {
     pub fn of(source: &Source, checkpoint: &Checkpoint) -> Result<Self, LoadError> {
         let Checkpoint { config, weights, conversation } = checkpoint;
         let card = &conversation.card;
-        let hash = |file: &PathBuf| file_sha256(file).map_err(|e| LoadError::read(file, &e));
+        let hash = |file: &PathBuf| file_sha256(file).map_err(|e| LoadError::other(&e));
         Ok(Self {
             family: config.family.clone(),
             parameters: weights.parameters()?,
             dtype: weights.stored_as()?,
             weights_sha256: weights.files().iter().map(hash).collect::<Result<_, _>>()?,
             template_sha256: conversation.template.as_ref().map(ChatTemplate::sha256).unwrap_or_default(),
-            forced_answer: card.forced_answer(None).map(|f| f.text.clone()).unwrap_or_default(),
+            forced_answer: card.forced_answer().map(|f| f.text.clone()).unwrap_or_default(),
             forced_tokens: conversation.forced_tokens() as u32,
             direct_extra_tokens: conversation.direct_extra_tokens(),
             shape: config.shape(),
@@ -98,11 +98,4 @@ pub fn of_card(card: &Card) -> model_facts::ModelFacts {
         lineage: lineage::of_card(card),
         served_as: None,
     }
-}
-
-/// Lower-case hexadecimal sha256 of a file.
-fn file_sha256(path: &Path) -> io::Result<String> {
-    let mut hasher = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut hasher)?;
-    Ok(format!("{:x}", hasher.finalize()))
 }

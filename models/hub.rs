@@ -36,7 +36,7 @@ use listing::Listing;
 pub struct Snapshot {
     /// The model folder, or the one file that was asked for.
     pub path: PathBuf,
-    /// The commit, 40 hexadecimal digits.
+    /// The commit: 40 hexadecimal digits, unless somebody made the cache's folder by hand.
     pub commit: String,
 }
 
@@ -44,6 +44,11 @@ pub struct Snapshot {
 pub struct Hub {
     environment: Environment,
     cache: Cache,
+}
+
+/// The beginning of a commit, which is enough for people to tell it by; of a folder's name that is none, all of it.
+pub fn short(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
 }
 
 impl Hub {
@@ -79,7 +84,7 @@ impl Hub {
             Ok(listing) => self.fetch_model(&api, name, &listing, news),
             Err(HubError::Unreachable { message, .. }) if self.cached(name).is_ok() => {
                 let snapshot = self.cached(name)?;
-                let commit = &snapshot.commit[..12];
+                let commit = short(&snapshot.commit);
                 news(News::Note(&format!(
                     "{name}: the hub cannot be reached ({message}); taking commit {commit} from the cache"
                 )));
@@ -185,5 +190,17 @@ impl Hub {
     /// Where the files are kept.
     pub fn cache_folder(&self) -> &Path {
         self.cache.path()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn a_folder_that_is_no_commit_is_called_by_its_whole_name() {
+        assert_eq!(short("0123456789abcdef0123456789abcdef01234567"), "0123456789ab");
+        assert_eq!(["", "main", "ein Größenmaß"].map(short), ["", "main", "ein Größenma"]);
+        assert_eq!(short("ein großes ß"), "ein großes ß");
     }
 }

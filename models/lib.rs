@@ -2,6 +2,7 @@
 
 pub mod attention;
 mod awake;
+mod bounded_file;
 pub mod bundled;
 pub mod cache;
 pub mod calibrate;

@@ -71,7 +71,7 @@ impl MemoryPlan {
 
     /// Bytes that a row takes, beside the weights.
     pub fn row_bytes(&self) -> u64 {
-        self.kv_bytes_per_token * self.row_tokens as u64 + self.step_bytes_per_row
+        self.kv_bytes_per_token.saturating_mul(self.row_tokens as u64).saturating_add(self.step_bytes_per_row)
     }
 
     /// The largest batch for which there is room beside the weights.
@@ -96,7 +96,7 @@ impl fmt::Display for MemoryPlan {
             bytes(self.kv_bytes_per_token),
             self.rows,
             self.row_tokens,
-            bytes(self.row_bytes() * self.rows as u64),
+            bytes(self.row_bytes().saturating_mul(self.rows as u64)),
             match self.most_rows() {
                 0 => "none".into(),
                 most if most < self.rows => format!("{most}: the batch will have {most}"),
@@ -159,6 +159,24 @@ pub fn is_out_of_memory(error: &candle_core::Error) -> bool {
         .any(|sign| message.contains(sign))
 }
 
+/// Allocates `wanted` of something, or half of it as often as the device has no memory for so much, but never less than the
+/// `least` that it had room for before. Also returns how often that was.
+pub(crate) fn as_large_as_fits<T>(
+    wanted: usize,
+    least: usize,
+    allocate: impl Fn(usize) -> candle_core::Result<T>,
+) -> candle_core::Result<(T, u64)> {
+    let (mut size, mut halvings) = (wanted, 0);
+    loop {
+        match allocate(size) {
+            Err(error) if size > least && is_out_of_memory(&error) => {
+                (size, halvings) = (least.max(size / 2), halvings + 1);
+            }
+            result => return result.map(|allocated| (allocated, halvings)),
+        }
+    }
+}
+
 /// Bytes in the largest unit that leaves a number of at least 1.
 pub fn bytes(count: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -200,9 +218,34 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_beyond_any_memory_is_planned_like_any_other() {
+        let plan = plan(Some(100 << 20), usize::MAX, 700);
+        assert!(
+            plan.batch() == plan.most_rows() && plan.to_string().contains("the batch will have "),
+            "{plan}"
+        );
+    }
+
+    #[test]
     fn bytes_are_written_in_the_largest_fitting_unit() {
         let written = [0, 1023, 1024, 1536 << 20, 5 << 40].map(bytes);
         assert_eq!(written, ["0 B", "1023 B", "1.0 KiB", "1.5 GiB", "5.0 TiB"]);
+    }
+
+    #[test]
+    fn what_is_refused_is_halved_but_never_below_what_there_was_room_for_before() {
+        let device = |room: usize| {
+            move |size: usize| {
+                if size > room { Err(candle_core::Error::Msg("out of memory".into())) } else { Ok(size) }
+            }
+        };
+        assert_eq!(as_large_as_fits(100, 60, device(100)).unwrap(), (100, 0));
+        assert_eq!(as_large_as_fits(100, 30, device(55)).unwrap(), (50, 1));
+        assert_eq!(as_large_as_fits(100, 60, device(60)).unwrap(), (60, 1), "half would be less than before");
+        assert_eq!(as_large_as_fits(1000, 60, device(99)).unwrap(), (62, 4));
+        assert!(as_large_as_fits(100, 60, device(59)).is_err());
+        let broken = |_| Err::<usize, _>(candle_core::Error::Msg("an illegal address".into()));
+        assert!(as_large_as_fits(100, 60, broken).is_err(), "other failures are no reason to try again");
     }
 
     #[cfg(target_os = "linux")]

@@ -51,6 +51,12 @@ impl Rotation {
             _ => None,
         }
     }
+
+    /// All frequencies, near and far, and what cosines and sines are multiplied with.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = f32> {
+        let [near, far] = [false, true].map(|far| self.scaling.frequencies(self, far));
+        near.into_iter().chain(far).chain([self.scaling.magnitude() as f32])
+    }
 }
 
 impl Rope {

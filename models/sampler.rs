@@ -39,11 +39,11 @@ pub struct Place {
 /// only the tokens leave it, else here.
 ///
 /// # Errors
-/// If the device fails, now or in what it was given before.
+/// If the device fails, now or in what it was given before, or the logits are no numbers to draw from.
 pub fn draw_rows(logits: &Tensor, places: &[Place], sampling: &Sampling) -> Result<Vec<Drawn>> {
     #[cfg(feature = "cuda")]
     if logits.device().is_cuda() {
-        return crate::cuda::draw_rows(logits, places, sampling);
+        return finite(crate::cuda::draw_rows(logits, places, sampling)?);
     }
     let logits = logits.contiguous()?;
     let (storage, layout) = logits.storage_and_layout();
@@ -53,9 +53,20 @@ pub fn draw_rows(logits: &Tensor, places: &[Place], sampling: &Sampling) -> Resu
     let (vocab, numbers) = (logits.dim(1)?, &numbers.as_slice::<f32>()?[layout.start_offset()..]);
     let draw = |place: &Place| draw(&numbers[place.row * vocab..][..vocab], sampling, place.u);
     if places.len() * vocab < WORTH_A_THREAD {
-        return Ok(places.iter().map(draw).collect());
+        return finite(places.iter().map(draw).collect());
     }
-    Ok(places.par_iter().map(draw).collect())
+    finite(places.par_iter().map(draw).collect())
+}
+
+/// What was drawn, unless a logarithm is no number: then the token's logit was none, or those of the whole row.
+fn finite(drawn: Vec<Drawn>) -> Result<Vec<Drawn>> {
+    if drawn.iter().all(|drawn| drawn.logprob.is_finite()) {
+        return Ok(drawn);
+    }
+    candle_core::bail!(
+        "the model's logits are not finite: its weights are damaged or its 16-bit numbers overflow: \
+         fetch it again, or see what generate --dtype f32 gives"
+    )
 }
 
 /// Draws from `logits` with the uniform number `u`.
@@ -297,6 +308,24 @@ mod tests {
             for sampling in [sampling(1.0), Sampling { top_p: Some(1.0), ..sampling(1.0) }] {
                 assert!([7, 1500].contains(&draw(&logits, &sampling, u).token), "{u}");
             }
+        }
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_are_an_error_and_no_token() {
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        let drawn = |logits: [f32; 3], sampling: &Sampling| {
+            let logits = Tensor::new(&[[0.0, 1.0, 2.0], logits], &candle_core::Device::Cpu).unwrap();
+            draw_rows(&logits, &[Place { row: 0, u: 0.5 }, Place { row: 1, u: 0.5 }], sampling)
+        };
+        let (top_k, top_p, min_p) = (Some(2), Some(0.9), Some(0.2));
+        let filtered = [Sampling { top_k, top_p, ..sampling(0.8) }, Sampling { min_p, ..sampling(0.8) }];
+        for sampling in [sampling(0.0), sampling(0.8)].iter().chain(&filtered) {
+            for logits in [[nan; 3], [-inf; 3], [inf; 3], [0.0, inf, 1.0]] {
+                let message = drawn(logits, sampling).unwrap_err().to_string();
+                assert!(message.contains("--dtype f32"), "{logits:?} {sampling:?}: {message}");
+            }
+            assert_eq!(drawn([-inf, 0.0, -inf], sampling).unwrap()[1], Drawn { token: 1, logprob: 0.0 });
         }
     }
 

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::decoder::{Decoder, Feed};
 use crate::gguf::Header;
 use crate::load::LoadError;
+use crate::memory;
 use crate::weights::Weights;
 
 /// A test is not repeated any more once it took so long.
@@ -80,7 +81,27 @@ impl Test {
     /// Tokens that the cache must hold.
     fn tokens(&self) -> usize {
         let (Work::Prompt(own) | Work::Decode(own)) = self.work;
-        self.batch * (self.context + own).next_multiple_of(BLOCK)
+        self.batch.saturating_mul((self.context + own).next_multiple_of(BLOCK))
+    }
+
+    /// Why it cannot be run, if it cannot: rather than to be told so by the device, which the processor does not do.
+    fn check(&self, config: &Config, dtype: DType, free_bytes: Option<u64>) -> Result<()> {
+        let (Work::Prompt(own) | Work::Decode(own)) = self.work;
+        let (tokens, context) = (self.context.saturating_add(own), config.context);
+        if tokens > context {
+            candle_core::bail!("{tokens} tokens do not fit the model's context of {context}")
+        }
+        let of_token = config.kv_bytes_per_token(dtype.size_in_bytes());
+        let bytes = self.tokens().saturating_mul(of_token) as u64;
+        match free_bytes {
+            Some(free) if bytes > free => candle_core::bail!(
+                "the keys and values of {} rows of {tokens} tokens take {}, and {} are free: take fewer or shorter ones",
+                self.batch,
+                memory::bytes(bytes),
+                memory::bytes(free)
+            ),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -137,12 +158,8 @@ impl Bench {
     /// # Errors
     /// If the test does not fit the model's context, or the device fails.
     pub fn run(&self, test: Test) -> Result<Throughput> {
-        let (Work::Prompt(own) | Work::Decode(own)) = test.work;
-        let context = self.decoder.config().context;
-        if test.context + own > context {
-            candle_core::bail!("{} tokens do not fit the model's context of {context}", test.context + own)
-        }
         let device = self.decoder.device();
+        test.check(self.decoder.config(), self.decoder.dtype(), memory::free_bytes(device))?;
         let mut cache = Cache::new(self.decoder.config(), test.tokens(), self.decoder.dtype(), device)?;
         let mut rows = self.rows(test, &mut cache)?;
         self.work(Test { work: shortened(test.work), ..test }, &mut cache, &mut rows)?;
@@ -246,8 +263,19 @@ mod tests {
     fn more_than_the_models_context_is_an_error() {
         let folder = bundled::folder("bundled:reason-s").unwrap();
         let bench = Bench::new(open(&folder, None, &Device::Cpu).unwrap(), 1);
-        let test = Test { work: Work::Decode(1), batch: 1, context: 1 << 20, is_shared: false };
-        assert!(bench.run(test).unwrap_err().to_string().contains("do not fit"));
+        for context in [1 << 20, usize::MAX] {
+            let test = Test { work: Work::Decode(1), batch: 1, context, is_shared: false };
+            assert!(bench.run(test).unwrap_err().to_string().contains("do not fit"));
+        }
+    }
+
+    #[test]
+    fn more_rows_than_there_is_memory_for_are_an_error() {
+        let folder = bundled::folder("bundled:reason-s").unwrap();
+        let bench = Bench::new(open(&folder, None, &Device::Cpu).unwrap(), 1);
+        let test = Test { work: Work::Decode(1), batch: usize::MAX, context: 8, is_shared: false };
+        let is_known = memory::free_bytes(&Device::Cpu).is_some();
+        assert!(!is_known || bench.run(test).unwrap_err().to_string().contains("are free"));
     }
 
     #[test]

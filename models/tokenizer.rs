@@ -19,7 +19,6 @@ mod gguf;
 mod gguf_metadata;
 mod growth;
 mod load;
-mod stream;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -29,7 +28,7 @@ use std::time::Duration;
 use tokenizers::{Model, OffsetType, PreTokenizedString, PreTokenizer};
 
 pub use gguf::{GgufVocabulary, TokenKind};
-pub use stream::TextStream;
+pub(crate) use load::token_text;
 
 use crate::chat::{Guard, Prompt};
 use crate::deadline::{Overrun, within};
@@ -177,11 +176,6 @@ impl Tokenizer {
     /// The text of some ids. Bytes that are not UTF-8 become U+FFFD; ids without a token are left out.
     pub fn decode(&self, ids: &[u32], specials: Specials) -> Result<String, TokenizerError> {
         self.inner.decode(ids, specials == Specials::Drop).map_err(text_error)
-    }
-
-    /// Text as it is generated, id by id.
-    pub fn stream(&self, specials: Specials) -> TextStream<'_> {
-        TextStream::new(self, specials)
     }
 
     /// The id of one token, added or not.

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use isocost_harness::calibration_report::{roofline_table, summary};
@@ -24,9 +23,8 @@ use crate::workload::{date, host};
 pub(crate) fn calibrate(options: &CalibrateArgs) -> Result<ExitCode> {
     let device = options.device.open()?;
     let dtype = options.dtype.map(DType::from);
-    let mut watch = start_meters();
-    let time_limit = Duration::from_secs_f64(options.time_limit);
-    let grid = |context| Grid::up_to(options.rows, context, plain(), time_limit);
+    let mut watch = start_meters(&device);
+    let grid = |context| Grid::up_to(options.rows, context, plain(), options.time_limit);
     let surface = match (&options.model, &options.shape) {
         (Some(model), None) => {
             let source = Downloads::resolve(model)?;

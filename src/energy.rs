@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use isocost_harness::energy::append_energy;
-use isocost_models::meter::{Watch, Why, meters};
+use isocost_models::engine::Device;
+use isocost_models::meter::{Watch, Why, meters_of};
 use serde_json::json;
 
 use crate::log;
@@ -15,9 +16,9 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// Seconds of doing nothing, before anything is measured.
 const IDLE_S: f64 = 2.0;
 
-/// Reads whatever meters there are; which, or why there are none, is said on stderr.
-pub(crate) fn start_meters() -> Watch {
-    let (meters, absent) = meters();
+/// Reads whatever meters there are of what runs on `device`; which, or why there are none, is said on stderr.
+pub(crate) fn start_meters(device: &Device) -> Watch {
+    let (meters, absent) = meters_of(device);
     for meter in &meters {
         let meter = meter.name();
         log::event("energy", json!({ "meter": meter }), || format!("energy: {meter}"));
@@ -40,9 +41,9 @@ pub(crate) struct EnergyLog {
 }
 
 impl EnergyLog {
-    /// Starts to measure for the run in `run`.
-    pub(crate) fn start(run: &Path) -> Self {
-        Self { watch: start_meters(), run: run.to_owned(), since: Instant::now() }
+    /// Starts to measure for the run in `run` on `device`.
+    pub(crate) fn start(run: &Path, device: &Device) -> Self {
+        Self { watch: start_meters(device), run: run.to_owned(), since: Instant::now() }
     }
 
     /// For what the meters of this machine cannot tell apart, or do not see.

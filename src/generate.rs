@@ -40,7 +40,8 @@ struct Completion<'a> {
     /// Whether the end of the thought was forced at the budget.
     forced: bool,
     reasoning_s: f64,
-    answer_s: f64,
+    /// Absent without an answer.
+    answer_s: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -144,7 +145,7 @@ fn completion(one: &Generated) -> Completion<'_> {
         finish_reason: finish_reason(one),
         forced: answered.is_some_and(|answer| answer.forced && answer.reasoning_tokens > 0),
         reasoning_s: answered.map_or(one.chain_s, |answer| answer.reasoning_s),
-        answer_s: answered.map_or(0.0, |answer| answer.answer_s),
+        answer_s: answered.map(|answer| answer.answer_s),
     }
 }
 

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use isocost_harness::import::{Format, Names, read};
 use isocost_harness::imported::{self, Import, Imported, SCHEMA};
 use isocost_harness::imported_report::{Group, csv, groups, markdown};
 use isocost_harness::judge::Judge;
+use isocost_harness::publication::file_sha256;
 use isocost_harness::run_directory::write_whole;
 use isocost_harness::task::Task;
-use sha2::{Digest, Sha256};
 
 use crate::cli::ImportArgs;
 use crate::workload;
@@ -59,8 +59,7 @@ fn judges(completions: &[Imported], task: Option<&str>) -> Result<BTreeMap<Strin
 }
 
 fn hashed(file: &Path) -> Result<(String, String)> {
-    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-    Ok((file.display().to_string(), format!("{:x}", Sha256::digest(bytes))))
+    Ok((file.display().to_string(), file_sha256(file)?))
 }
 
 /// Writes an imported run's tables, and prints them.

@@ -59,8 +59,8 @@ fn in_cache() -> BTreeMap<String, String> {
     let models = isocost_models::hub::Hub::from_env().map(|hub| hub.cached_models()).unwrap_or_default();
     let mut places: BTreeMap<String, String> = BTreeMap::new();
     for model in models {
-        let revision =
-            if model.revisions.is_empty() { model.commit[..12].into() } else { model.revisions.join(", ") };
+        let commit = isocost_models::hub::short(&model.commit);
+        let revision = if model.revisions.is_empty() { commit.into() } else { model.revisions.join(", ") };
         let state = model.lacks.map_or("fetched".into(), |file| format!("incomplete, lacks {file}"));
         let place = format!("{state} ({revision}, {})", bytes(model.bytes));
         places.entry(model.repository).and_modify(|text| *text += &format!("; {place}")).or_insert(place);

@@ -87,7 +87,7 @@ impl Sampling<'_> {
         let mut unmetered = EnergyLog::without_meters(run.path());
         for (model, found) in models {
             // A server is one, however many devices there are here.
-            let here = |memory: &MemoryPlan| memory.batch() * self.args.device.len();
+            let here = |memory: &MemoryPlan| memory.batch().saturating_mul(self.args.device.len());
             let rows = found.memory().map_or(self.sweep.rows, here);
             let is_here = found.is_here();
             let mut engine = self.engine(found)?;
@@ -102,7 +102,7 @@ impl Sampling<'_> {
 
     fn energy(&self, run: &Path) -> EnergyLog {
         if self.args.device.len() == 1 {
-            return EnergyLog::start(run);
+            return EnergyLog::start(run, &self.device);
         }
         log::say("energy is not measured with several devices: what each one used cannot be told apart");
         EnergyLog::without_meters(run)

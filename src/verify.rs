@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use isocost_harness::calibration_report::summary;
@@ -42,7 +41,7 @@ pub(crate) fn verify(args: &VerifyArgs, library: &Library) -> Result<ExitCode> {
     let tasks = workload::tasks(&manifest.identity.sweep, library)?;
     let device = args.device.open()?;
     let run = Run { manifest: &manifest, records: &records, tasks: &tasks, args, device: &device };
-    let mut watch = energy::start_meters();
+    let mut watch = energy::start_meters(&device);
     let chosen = choose(&run.recorded_cells(), args.cells);
     let (mut surfaces, mut verification) = (Vec::new(), Verification::default());
     for model in &manifest.identity.sweep.models {
@@ -103,8 +102,8 @@ impl Run<'_> {
     ) -> Result<(Surface, Vec<CellCheck>)> {
         let sweep = &self.manifest.identity.sweep;
         let mut engine = workload::find(sweep, model, self.tasks, self.device)?.load(self.device)?;
-        let time_limit = Duration::from_secs_f64(self.args.time_limit);
-        let grid = Grid::up_to(sweep.rows, self.longest(model), sweep.sampling.clone(), time_limit);
+        let (rows, sampling) = (sweep.rows, sweep.sampling.clone());
+        let grid = Grid::up_to(rows, self.longest(model), sampling, self.args.time_limit);
         let surface = calibrate::of_engine(&mut engine, &model.source, &grid, watch)?;
         let check = |asked: &&Asked| self.check_cell(&mut engine, model, asked, &surface, watch);
         let checks = cells.iter().map(check).collect::<Result<_>>()?;

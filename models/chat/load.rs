@@ -4,12 +4,13 @@
 //! `tokenizer_config.json`, which is a string or a list of named templates. The texts of `bos_token` and `eos_token`
 //! come from `tokenizer_config.json`, then `special_tokens_map.json`.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::{ChatError, ChatTemplate};
+use crate::bounded_file;
+use crate::tokenizer::token_text;
 
 /// Templates are a few kB; a `tokenizer_config.json` with hundreds of reserved tokens is 100 kB.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -25,7 +26,10 @@ impl ChatTemplate {
         let folder = folder.as_ref();
         let config = json(&folder.join("tokenizer_config.json"))?;
         let map = json(&folder.join("special_tokens_map.json"))?;
-        let source = match read(&folder.join("chat_template.jinja"))? {
+        let jinja = folder.join("chat_template.jinja");
+        let source =
+            bounded_file::read_text(&jinja, MAX_FILE_BYTES).map_err(|reason| fault(&jinja, &reason))?;
+        let source = match source {
             Some(source) => source,
             None => {
                 let field = json(&folder.join("chat_template.json"))?;
@@ -35,7 +39,7 @@ impl ChatTemplate {
             }
         };
         let token =
-            |field: &str| [&config, &map].into_iter().flatten().find_map(|json| text(json.get(field)?));
+            |field: &str| [&config, &map].into_iter().flatten().find_map(|json| token_text(json.get(field)?));
         Ok(Self::new(source)?.with_tokens(token("bos_token"), token("eos_token")))
     }
 }
@@ -58,30 +62,11 @@ fn unnamed(folder: &Path, field: &Value, name: &str) -> ChatError {
     ChatError::File { path: folder.join("tokenizer_config.json"), reason }
 }
 
-/// A token is written as text or as an object with its text as `content`.
-fn text(token: &Value) -> Option<String> {
-    token.as_str().or_else(|| token.get("content")?.as_str()).map(str::to_owned)
-}
-
 fn json(path: &Path) -> Result<Option<Value>, ChatError> {
-    let Some(text) = read(path)? else { return Ok(None) };
-    let broken = |error| ChatError::File {
-        path: path.to_owned(),
-        reason: format!("not valid JSON ({error}); download the file again"),
-    };
-    serde_json::from_str(&text).map(Some).map_err(broken)
+    bounded_file::read_json(path, MAX_FILE_BYTES).map_err(|reason| fault(path, &reason))
 }
 
-/// The file's text, or nothing if there is no such file.
-fn read(path: &Path) -> Result<Option<String>, ChatError> {
-    let fault = |reason: String| ChatError::File { path: path.to_owned(), reason };
-    match fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(fault(format!("{error}; check its permissions"))),
-        Ok(data) if data.len() > MAX_FILE_BYTES => {
-            return Err(fault(format!("{} bytes is too large to be one; check the file", data.len())));
-        }
-        Ok(_) => {}
-    }
-    fs::read_to_string(path).map(Some).map_err(|error| fault(format!("{error}; the file must be UTF-8 text")))
+fn fault(path: &Path, reason: &str) -> ChatError {
+    let reason = format!("{reason}; check the file, or download it again");
+    ChatError::File { path: path.to_owned(), reason }
 }

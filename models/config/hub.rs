@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Bias, Config, Gemma, LayerKind};
+use crate::bounded_file;
 use crate::load::LoadError;
 use crate::rope::{Rotation, Scaling};
 
@@ -93,14 +94,8 @@ impl Config {
     /// [`LoadError`] if the file is missing, malformed, of an unknown family, or asks for something
     /// that the decoder does not do.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
-        let size = std::fs::metadata(path).map_err(|e| LoadError::read(path, &e))?.len();
-        if size > MAX_BYTES {
-            return Err(LoadError::malformed(
-                path,
-                &format!("{size} bytes is too large for a configuration"),
-            ));
-        }
-        let text = std::fs::read_to_string(path).map_err(|e| LoadError::read(path, &e))?;
+        let text = bounded_file::read_text(path, MAX_BYTES).map_err(|e| LoadError::malformed(path, &e))?;
+        let text = text.ok_or_else(|| LoadError::read(path, &"there is no such file"))?;
         Self::parse(&text, path)
     }
 
@@ -266,24 +261,27 @@ impl File {
         if self.model_type == "phi3" && !["default", "longrope", "su"].contains(&kind.as_str()) {
             return Err(LoadError::unsupported(path, &format!("rope type `{kind}` in phi3")));
         }
-        let factor = |value: Option<f64>, name: &str| {
+        let above_0 = |value: Option<f64>, name: &str| {
             let fits = value.filter(|value| value.is_finite() && *value > 0.0);
-            fits.ok_or_else(|| LoadError::malformed(path, &format!("rope type `{kind}` without a {name}")))
+            fits.ok_or_else(|| {
+                LoadError::malformed(path, &format!("rope type `{kind}` without a {name} above 0"))
+            })
         };
         let original = rope.original_max_position_embeddings.or(self.original_max_position_embeddings);
         let original = original.unwrap_or(self.max_position_embeddings).max(1);
         Ok(match kind.as_str() {
             "default" => Scaling::None,
-            "linear" => Scaling::Linear { factor: factor(rope.factor, "factor")? },
+            "linear" => Scaling::Linear { factor: above_0(rope.factor, "factor")? },
             "llama3" => Scaling::Llama3 {
-                factor: factor(rope.factor, "factor")?,
-                low: factor(rope.low_freq_factor, "low_freq_factor")?,
-                high: factor(rope.high_freq_factor, "high_freq_factor")?,
+                factor: above_0(rope.factor, "factor")?,
+                low: above_0(rope.low_freq_factor, "low_freq_factor")?,
+                high: above_0(rope.high_freq_factor, "high_freq_factor")?,
                 original,
             },
             "yarn" => {
-                let factor = factor(rope.factor, "factor")?;
+                let factor = above_0(rope.factor, "factor")?;
                 let (fast, slow) = (rope.beta_fast.unwrap_or(32.0), rope.beta_slow.unwrap_or(1.0));
+                let (fast, slow) = (above_0(Some(fast), "beta_fast")?, above_0(Some(slow), "beta_slow")?);
                 let (truncate, magnitude) = (rope.truncate.unwrap_or(true), rope.yarn_magnitude(factor));
                 Scaling::Yarn { factor, fast, slow, truncate, magnitude, original }
             }

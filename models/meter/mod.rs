@@ -12,6 +12,9 @@ mod watch;
 use std::fmt;
 use std::path::Path;
 
+use candle_core::Device;
+
+use crate::device;
 pub use watch::Watch;
 
 /// Counts joules.
@@ -78,14 +81,33 @@ pub enum Why {
     Missing,
 }
 
-/// All meters of this machine, and those that are absent.
-pub fn meters() -> (Vec<Box<dyn Meter>>, Vec<Absent>) {
+/// Meters, and those that are absent.
+pub type Found = (Vec<Box<dyn Meter>>, Vec<Absent>);
+
+/// All meters of this machine.
+pub fn meters() -> Found {
+    with_gpus(Some(nvml::meters(|_| true)))
+}
+
+/// The meters of what runs on `device`: those of the processor, which serves every device, and of this GPU alone. Others
+/// are idle, or at somebody else's work.
+pub fn meters_of(device: &Device) -> Found {
+    with_gpus(match device {
+        Device::Cuda(_) => {
+            let place = device::gpu_place(device);
+            Some(nvml::meters(|gpu| Some(gpu) == place))
+        }
+        _ => None,
+    })
+}
+
+fn with_gpus(gpus: Option<Result<Vec<Box<dyn Meter>>, String>>) -> Found {
     let (mut meters, mut absent) = (Vec::new(), Vec::new());
     let mut add = |found: Result<Vec<Box<dyn Meter>>, Absent>| match found {
         Ok(found) => meters.extend(found),
         Err(missing) => absent.push(missing),
     };
-    add(nvml::meters().map_err(|reason| Absent { meter: Kind::Nvidia, why: Why::Missing, reason }));
+    gpus.into_iter().for_each(|gpus| add(gpus.map_err(|reason| Absent { meter: Kind::Nvidia, why: Why::Missing, reason })));
     add(rapl::meters(Path::new(rapl::SYSFS)));
     add(Err(apple()));
     (meters, absent)
@@ -99,4 +121,18 @@ fn apple() -> Absent {
         (Why::OtherSystem, "this is not a Mac")
     };
     Absent { meter: Kind::Apple, why, reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_on_the_processor_is_not_charged_for_idle_gpus() {
+        let ((meters, absent), (all, absent_of_all)) = (meters_of(&Device::Cpu), meters());
+        assert!(meters.iter().all(|meter| !meter.name().contains("GPU")));
+        assert!(absent.iter().all(|absent| absent.meter != Kind::Nvidia), "{absent:?}");
+        let gpus = all.iter().filter(|meter| meter.name().contains("GPU")).count();
+        assert!(gpus > 0 || absent_of_all.iter().any(|absent| absent.meter == Kind::Nvidia));
+    }
 }

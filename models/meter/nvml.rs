@@ -16,6 +16,7 @@ use nvml_wrapper::bitmasks::device::ThrottleReasons;
 use nvml_wrapper::error::NvmlError;
 
 use super::{Meter, Reading};
+use crate::device::GpuPlace;
 
 /// What is asked of a GPU.
 trait Gpu: Send {
@@ -43,11 +44,11 @@ struct GpuMeter {
     joules: f64,
 }
 
-/// A meter for each GPU.
+/// A meter for each GPU whose place `is_metered`.
 ///
 /// # Errors
 /// Why there is none.
-pub fn meters() -> Result<Vec<Box<dyn Meter>>, String> {
+pub(super) fn meters(is_metered: impl Fn(GpuPlace) -> bool) -> Result<Vec<Box<dyn Meter>>, String> {
     let nvml = Arc::new(Nvml::init().map_err(|e| match e {
         // The loader's own words name files that nobody asked for.
         NvmlError::LibloadingError(_) => "no NVIDIA driver".to_owned(),
@@ -57,16 +58,29 @@ pub fn meters() -> Result<Vec<Box<dyn Meter>>, String> {
     if count == 0 {
         return Err("the driver sees no GPU".into());
     }
-    let meter = |index| {
-        let gpu = Box::new(Real { nvml: nvml.clone(), index });
-        Box::new(GpuMeter::new(gpu)) as Box<dyn Meter>
-    };
-    Ok((0..count).map(meter).collect())
+    let gpus = (0..count).map(|index| Real { nvml: nvml.clone(), index });
+    let chosen = chosen(gpus.map(|gpu| (gpu.place(), gpu)), is_metered)?;
+    Ok(chosen.into_iter().map(|gpu| Box::new(GpuMeter::new(Box::new(gpu))) as Box<dyn Meter>).collect())
+}
+
+/// Those of some GPUs that are metered: NVML numbers them otherwise than CUDA does, so their places tell which is which.
+fn chosen<G>(
+    gpus: impl Iterator<Item = (Option<GpuPlace>, G)>,
+    is_metered: impl Fn(GpuPlace) -> bool,
+) -> Result<Vec<G>, String> {
+    let chosen: Vec<G> =
+        gpus.filter_map(|(place, gpu)| place.is_some_and(&is_metered).then_some(gpu)).collect();
+    if chosen.is_empty() { Err("the driver does not say which GPU is the run's".into()) } else { Ok(chosen) }
 }
 
 impl Real {
     fn ask<T>(&self, question: impl Fn(&nvml_wrapper::Device) -> Result<T, NvmlError>) -> Result<T, String> {
         self.nvml.device_by_index(self.index).and_then(|device| question(&device)).map_err(|e| e.to_string())
+    }
+
+    fn place(&self) -> Option<GpuPlace> {
+        let pci = self.ask(|gpu| gpu.pci_info()).ok()?;
+        Some(GpuPlace { domain: pci.domain, bus: pci.bus, device: pci.device })
     }
 }
 
@@ -244,8 +258,19 @@ mod tests {
     }
 
     #[test]
+    fn of_several_gpus_only_the_runs_own_is_metered_however_they_are_numbered() {
+        let place = |bus| GpuPlace { domain: 0, bus, device: 0 };
+        let eight = || (0..8).map(|index| (Some(place(0x90 - index)), index));
+        assert_eq!(chosen(eight(), |gpu| gpu == place(0x8d)), Ok(vec![3]));
+        assert_eq!(chosen(eight(), |_| true).unwrap().len(), 8);
+        let nowhere = [(None, 0)];
+        assert!(chosen(nowhere.into_iter(), |_| true).unwrap_err().contains("which GPU"));
+        assert!(chosen(eight(), |gpu| gpu == place(0x10)).is_err());
+    }
+
+    #[test]
     fn a_machine_without_a_driver_says_so() {
-        if let Err(reason) = meters() {
+        if let Err(reason) = meters(|_| true) {
             assert!(reason.contains("driver"), "{reason}");
         }
     }

@@ -47,11 +47,10 @@ pub(super) fn sample(
 /// Thought and answer, and whether the thought ended. A text that was cut and has no tags is taken for a thought: its first
 /// tag may have stood in the prompt.
 fn split(piece: &Piece) -> (String, String, bool) {
-    let is_cut = piece.finish.as_deref() == Some("length");
     let without_tag = |text: &str| text.trim_start().strip_prefix(OPEN).unwrap_or(text).to_owned();
     if !piece.reasoning.is_empty() || piece.closed {
         (without_tag(&piece.reasoning), piece.text.clone(), piece.closed || !piece.text.trim().is_empty())
-    } else if is_open(&piece.text) || is_cut {
+    } else if is_open(&piece.text) || is_cut(piece) {
         (without_tag(&piece.text), String::new(), false)
     } else {
         (String::new(), piece.text.clone(), true)
@@ -115,36 +114,17 @@ fn generated(
     (reasoning, answer, is_closed): (String, String, bool),
     tokens: &Tokens,
 ) -> Generated {
-    let (reasoning_tokens, answer_tokens) = (tokens.thought, tokens.answer);
-    let is_cut = piece.finish.as_deref() == Some("length");
-    let thought = match (is_closed, is_cut) {
-        (true, _) => Thought::Closed,
-        (false, true) => Thought::Cut,
-        (false, false) => Thought::Stopped,
-    };
-    // The cap on the whole leaves an answer more room than it has elsewhere.
-    let is_complete = !is_cut && answer_tokens <= wanted.settings.answer_tokens;
-    let reasoning_s = if reasoning_tokens == 0 { 0.0 } else { piece.first_s[1].unwrap_or(piece.seconds) };
-    let reached = |budget: &&Budget| match budget {
-        Budget::Tokens(cap) => *cap > 0 && reasoning_tokens >= *cap,
-        Budget::Max => thought == Thought::Cut,
-    };
-    let cut = wanted.settings.budgets.iter().filter(reached);
-    let mut answers: Vec<GeneratedAnswer> = cut
-        .map(|budget| match budget {
-            Budget::Tokens(cap) => {
-                let seconds = reasoning_s * f64::from(*cap) / f64::from(reasoning_tokens.max(1));
-                without_answer(*budget, false, *cap, seconds)
-            }
-            Budget::Max => without_answer(*budget, false, reasoning_tokens, reasoning_s),
-        })
-        .collect();
+    let thought = thought_of(piece, is_closed);
+    let reasoning_s = if tokens.thought == 0 { 0.0 } else { piece.first_s[1].unwrap_or(piece.seconds) };
+    let mut answers = cut_answers(wanted, thought, tokens.thought, reasoning_s);
     if thought != Thought::Cut {
+        // The cap on the whole leaves an answer more room than it has elsewhere.
+        let is_complete = !is_cut(piece) && tokens.answer <= wanted.settings.answer_tokens;
         answers.push(GeneratedAnswer {
             text: answer,
-            answer_tokens,
+            answer_tokens: tokens.answer,
             answer_s: (piece.seconds - reasoning_s).max(0.0),
-            ..without_answer(Budget::Max, is_complete, reasoning_tokens, reasoning_s)
+            ..without_answer(Budget::Max, is_complete, tokens.thought, reasoning_s)
         });
     }
     Generated {
@@ -153,11 +133,36 @@ fn generated(
         prompt_tokens: tokens.prompt,
         prompt_s: piece.first_s[0].unwrap_or(0.0),
         reasoning,
-        reasoning_tokens,
+        reasoning_tokens: tokens.thought,
         reasoning_ids: vec![],
         reasoning_logprobs: vec![],
         thought,
         chain_s: piece.seconds,
         answers,
     }
+}
+
+fn is_cut(piece: &Piece) -> bool {
+    piece.finish.as_deref() == Some("length")
+}
+
+fn thought_of(piece: &Piece, is_closed: bool) -> Thought {
+    match (is_closed, is_cut(piece)) {
+        (true, _) => Thought::Closed,
+        (false, true) => Thought::Cut,
+        (false, false) => Thought::Stopped,
+    }
+}
+
+/// Completions that end where a budget cuts the thought. When it got there is not told, but how long all of it took.
+fn cut_answers(wanted: &Wanted, thought: Thought, tokens: u32, seconds: f64) -> Vec<GeneratedAnswer> {
+    let at = |budget: &Budget| match *budget {
+        Budget::Tokens(cap) if cap > 0 && tokens >= cap => {
+            let share = f64::from(cap) / f64::from(tokens);
+            Some(without_answer(*budget, false, cap, seconds * share))
+        }
+        Budget::Max if thought == Thought::Cut => Some(without_answer(*budget, false, tokens, seconds)),
+        _ => None,
+    };
+    wanted.settings.budgets.iter().filter_map(at).collect()
 }

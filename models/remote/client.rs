@@ -20,6 +20,8 @@ use crate::load::LoadError;
 const LONGEST_WAIT_S: f64 = 30.0;
 /// Most seconds that a server may have a client wait.
 const LONGEST_RETRY_AFTER_S: f64 = 600.0;
+/// Silence that is as good as none.
+const LONGEST_SILENCE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Bytes of an error page that are looked at.
 const ERROR_BYTES: u64 = 1 << 16;
 
@@ -59,7 +61,8 @@ impl Client {
                 LoadError::other(&format!("{url}: the environment variable {name} holds no key: set it"))
             })
         });
-        let silence = Some(Duration::from_secs_f64(server.silence_s));
+        let silence = Duration::try_from_secs_f64(server.silence_s).unwrap_or(LONGEST_SILENCE);
+        let silence = Some(silence.min(LONGEST_SILENCE));
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             // A key goes to the server that it is meant for and to no other.
@@ -193,8 +196,7 @@ impl Client {
         if status == 200 {
             return Ok(response);
         }
-        let wait = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-        let wait = wait.map(|s: f64| Duration::from_secs_f64(s.clamp(0.0, LONGEST_RETRY_AFTER_S)));
+        let wait = response.headers().get("retry-after").and_then(|value| retry_after(value.to_str().ok()?));
         let text = response.body_mut().with_config().limit(ERROR_BYTES).read_to_string().unwrap_or_default();
         let said = start(self.clean(text).trim()).replace(['\n', '\r'], " ");
         let message = if said.is_empty() { status.to_string() } else { format!("{status}: {said}") };
@@ -221,13 +223,21 @@ impl Client {
     fn wait(&self, named: Option<Duration>, attempt: u32) -> Duration {
         let chance = (RandomState::new().build_hasher().finish() >> 11) as f64 / (1u64 << 53) as f64;
         match named {
-            Some(named) => named + Duration::from_secs_f64(self.back_off_s * chance),
-            None => {
-                let mean = self.back_off_s * f64::from(2u32.saturating_pow(attempt - 1));
-                Duration::from_secs_f64(mean.min(LONGEST_WAIT_S) * (0.5 + chance))
-            }
+            Some(named) => named + seconds(self.back_off_s, chance),
+            None => seconds(self.back_off_s * f64::from(2u32.saturating_pow(attempt - 1)), 0.5 + chance),
         }
     }
+}
+
+/// A share of `mean` seconds, of which no more than [`LONGEST_WAIT_S`] count.
+fn seconds(mean: f64, share: f64) -> Duration {
+    Duration::from_secs_f64(mean.min(LONGEST_WAIT_S) * share)
+}
+
+/// The seconds that a server names, if they are any; it may also name a date, which is not looked at.
+fn retry_after(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST_RETRY_AFTER_S)).ok()
 }
 
 impl Place {
@@ -303,5 +313,16 @@ mod tests {
         let named = Duration::from_secs(90);
         let waits: Vec<Duration> = (0..50).map(|_| client.wait(Some(named), 1)).collect();
         assert!(waits.iter().all(|wait| *wait >= named && *wait <= named + Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn what_a_server_or_a_sweep_says_of_time_is_no_reason_to_panic() {
+        let named = |text: &str| retry_after(text).map(|wait| wait.as_secs_f64());
+        let told = [" 1.5", "-3", "1e300", "inf", "nan", "Wed, 21 Oct 2026 07:28:00 GMT"].map(named);
+        assert_eq!(told, [Some(1.5), Some(0.0), Some(600.0), Some(600.0), None, None]);
+        let long = serde_json::json!({ "model": "m", "silence_s": 1e20, "back_off_s": 1e20 });
+        let client = Client::new("http://h/v1", &serde_json::from_value(long).unwrap()).unwrap();
+        let longest = Duration::from_secs_f64(1.5 * LONGEST_WAIT_S);
+        assert!(client.wait(None, 40) <= longest && client.wait(Some(Duration::ZERO), 1) <= longest);
     }
 }

@@ -103,6 +103,9 @@ impl Chain<'_> {
             self.first_s = self.first_s.or(piece.first_s[0]);
             self.seconds += piece.seconds;
             let is_cut = !piece.closed && piece.finish.as_deref() == Some("length");
+            if is_cut && said.falls_short_of(left) {
+                return Err(cut_short(said.sampled, left));
+            }
             let tokens = if is_cut { said.sampled } else { said.ids.len() as u32 };
             self.tokens += tokens.min(left);
             self.ids.extend(said.ids);
@@ -201,4 +204,12 @@ impl Chain<'_> {
             answers: self.answers,
         }
     }
+}
+
+/// A server whose own limit is below the budget's: what it cut is not the thought that the budget would have.
+fn cut_short(tokens: u32, asked: u32) -> String {
+    format!(
+        "the server cut a thought after {tokens} of {asked} tokens: let it have a longer context \
+         (vllm --max-model-len, llama-server -c), or take smaller budgets"
+    )
 }

@@ -11,13 +11,12 @@ mod chat;
 mod client;
 mod continued;
 mod event;
+mod queue;
 mod request;
 mod said;
 mod stream;
 
 use std::ops::ControlFlow;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::time::Instant;
 
@@ -31,9 +30,7 @@ use crate::chat::ChatTemplate;
 use crate::conversation::Conversation;
 use crate::load::LoadError;
 use client::{About, Client};
-
-/// Trajectories that may fail before the server is given up.
-const MOST_FAILED: usize = 4;
+use queue::{Collected, Queue};
 
 /// A served model, ready to sample.
 pub struct RemoteEngine {
@@ -68,6 +65,26 @@ impl RemoteEngine {
         self.client.check().map_err(|message| LoadError::other(&message))
     }
 
+    /// Asks for one trajectory after the other, as long as any is wanted and anybody takes them.
+    fn work(
+        &self,
+        queue: &Queue,
+        done: &Sender<Result<Generated, String>>,
+        attempts: Option<&Sender<Attempt>>,
+    ) {
+        let log = |attempt| {
+            // Nobody listening any more is no reason to stop.
+            if let Some(to) = attempts {
+                let _ = to.send(attempt);
+            }
+        };
+        while let Some(wanted) = queue.next() {
+            if done.send(self.trajectory(&wanted, &log)).is_err() {
+                return;
+            }
+        }
+    }
+
     fn trajectory(&self, wanted: &Wanted, log: &dyn Fn(Attempt)) -> Result<Generated, String> {
         match &self.conversation {
             Some(conversation) if self.server.is_continued() => {
@@ -92,7 +109,9 @@ pub fn facts(server: &Server, conversation: Option<&Conversation>) -> Value {
         let template = conversation.template.as_ref().map(ChatTemplate::sha256).unwrap_or_default();
         facts["template_sha256"] = template.into();
         facts["forced_tokens"] = conversation.forced_tokens().into();
-        facts["direct_extra_tokens"] = conversation.direct_extra_tokens().into();
+        if let Some(tokens) = conversation.direct_extra_tokens() {
+            facts["direct_extra_tokens"] = tokens.into();
+        }
     }
     facts
 }
@@ -104,55 +123,23 @@ impl Engine for RemoteEngine {
         settings: &Settings,
         sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
     ) -> Result<Activity, EngineError> {
-        let started = Instant::now();
-        let all = jobs.iter().enumerate().flat_map(|(number, job)| {
-            job.trajectories.iter().map(move |&trajectory| Wanted { job, number, trajectory, settings })
-        });
-        let all: Vec<Wanted> = all.collect();
-        let asked = all.len();
-        let (queue, stop) = (Mutex::new(all.into_iter()), AtomicBool::new(false));
-        let (engine, log) = (&*self, self.attempts.clone());
-        let (mut activity, mut failures) = (Activity::default(), Vec::new());
+        let (started, engine) = (Instant::now(), &*self);
+        let (queue, mut collected) = (Queue::new(jobs, settings), Collected::default());
         std::thread::scope(|scope| {
             let (sender, done) = mpsc::channel();
-            for _ in 0..(engine.server.concurrency as usize).min(asked) {
-                let (sender, queue, stop, log) = (sender.clone(), &queue, &stop, log.clone());
-                scope.spawn(move || {
-                    // Nobody listening any more is no reason to stop.
-                    let log = |attempt| {
-                        if let Some(log) = &log {
-                            let _ = log.send(attempt);
-                        }
-                    };
-                    let next = || queue.lock().ok().and_then(|mut queue| queue.next());
-                    while let Some(wanted) = next().filter(|_| !stop.load(Ordering::Relaxed)) {
-                        if sender.send(engine.trajectory(&wanted, &log)).is_err() {
-                            return;
-                        }
-                    }
-                });
+            for _ in 0..(engine.server.concurrency as usize).min(queue.asked) {
+                let (queue, sender, log) = (&queue, sender.clone(), engine.attempts.clone());
+                scope.spawn(move || engine.work(queue, &sender, log.as_ref()));
             }
             drop(sender);
-            for result in done {
-                match result {
-                    Ok(generated) => {
-                        activity.sampled_tokens += sampled(&generated);
-                        let handing_over = Instant::now();
-                        if !stop.load(Ordering::Relaxed) && sink(generated).is_break() {
-                            stop.store(true, Ordering::Relaxed);
-                        }
-                        activity.handing_over_s += handing_over.elapsed().as_secs_f64();
-                    }
-                    Err(message) => failures.push(message),
-                }
-                if failures.len() >= MOST_FAILED {
-                    stop.store(true, Ordering::Relaxed);
-                }
-            }
+            done.into_iter().for_each(|result| collected.take(result, &queue, sink));
         });
+        let Collected { mut activity, mut failures } = collected;
         activity.wall_s = started.elapsed().as_secs_f64();
         match failures.pop() {
-            Some(message) => Err(EngineError::Server { failed: failures.len() + 1, asked, message }),
+            Some(message) => {
+                Err(EngineError::Server { failed: failures.len() + 1, asked: queue.asked, message })
+            }
             None => Ok(activity),
         }
     }
@@ -166,11 +153,6 @@ impl Engine for RemoteEngine {
         let unknown = EngineError::Prompt { problem: job.problem.clone(), message };
         self.conversation.as_ref().map_or(Err(unknown), |c| c.encode(job, true).map(|ids| ids.len()))
     }
-}
-
-fn sampled(generated: &Generated) -> u64 {
-    let answers: u64 = generated.answers.iter().map(|answer| u64::from(answer.answer_tokens)).sum();
-    u64::from(generated.reasoning_tokens) + answers
 }
 
 /// The completion ends where the budget does.

@@ -10,6 +10,9 @@ use super::stream::Piece;
 use crate::conversation::Conversation;
 use crate::tokenizer::{Specials, TokenizerError};
 
+/// Tokens that begin a character of four bytes and do not end it.
+const MOST_OF_A_CHARACTER: u32 = 3;
+
 /// The tokens of a piece.
 pub(super) struct Said {
     /// Without what closed the thought or ended the completion.
@@ -40,6 +43,16 @@ impl Said {
         let logprob_sum = is_told.then(|| piece.logprobs.iter().sum());
         Ok(Self { ids, sampled, counted_by, logprob_sum })
     }
+
+    /// Whether they are certainly fewer than `asked`. Ids may lack those of a character that was cut, and a tokenizer may need
+    /// fewer for a text than were sampled, nobody knows how many.
+    pub(super) fn falls_short_of(&self, asked: u32) -> bool {
+        match self.counted_by {
+            Counter::Usage => self.sampled < asked,
+            Counter::Ids => self.sampled + MOST_OF_A_CHARACTER < asked,
+            Counter::Tokenizer | Counter::Pieces => false,
+        }
+    }
 }
 
 /// The ids that the server told, up to the one that closed or ended it, if they make its text.
@@ -58,4 +71,19 @@ fn told(conversation: &Conversation, piece: &Piece) -> Option<Vec<u32>> {
 /// A text without its spaces, which tokenizers drop at its ends, and without a character that was cut at its end.
 fn letters(text: &str) -> String {
     text.trim_end_matches(char::REPLACEMENT_CHARACTER).chars().filter(|c| !c.is_whitespace()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_tokens_are_told_from_those_that_cannot_be_seen() {
+        let short = |sampled, counted_by| {
+            Said { ids: vec![], sampled, counted_by, logprob_sum: None }.falls_short_of(64)
+        };
+        assert!(short(63, Counter::Usage) && !short(64, Counter::Usage));
+        assert!(short(60, Counter::Ids) && !short(61, Counter::Ids));
+        assert!(!short(20, Counter::Tokenizer));
+    }
 }

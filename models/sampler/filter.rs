@@ -22,7 +22,8 @@ impl Weights<'_> {
         filter(&mut kept, sampling, total);
         let left = u * mass(&kept);
         let drawn = reach(&mut kept, |sum| sum > left);
-        kept[drawn].0
+        // None is kept of logits that are no numbers, which is for the caller to find.
+        kept.get(drawn).map_or(0, |(token, _)| *token)
     }
 
     /// The tokens that filters can keep, and not many more: sorting a whole vocabulary would take longer than a step.

@@ -88,32 +88,29 @@ impl Scheduler<'_> {
     fn fork_source(&mut self, at: usize, chain: usize, drawn: Drawn, prompts: &[Prompt]) -> Result<()> {
         let Some(mut source) = self.sources.remove(at) else { return Ok(()) };
         source.waiting.pop_front();
-        let mut sequence = self.fork(&source.row.sequence, source.row.sequence.len())?;
-        if self.is_apart {
-            self.take_apart(&mut sequence)?;
-        }
+        let forked = self.fork(&source.row.sequence, source.row.sequence.len());
         let role = match source.row.role {
             Role::ThinkingPrompt { .. } => Role::Chain { chain, answer: None },
             _ => Role::Answer { chain, answer: Answer::forced(Budget::Tokens(0), 0, 0.0) },
         };
-        self.advance(Row::new(role, sequence, vec![]), &[drawn], prompts)?;
         if source.waiting.is_empty() {
             self.release(source.row);
         } else {
             self.sources.insert(at, source);
         }
-        Ok(())
+        let sequence = if self.is_apart { self.take_apart(forked?)? } else { forked? };
+        self.advance(Row::new(role, sequence, vec![]), &[drawn], prompts)
     }
 
     /// Gives a sequence blocks of its own. The time that takes is no part of any step.
-    fn take_apart(&mut self, sequence: &mut Sequence) -> Result<()> {
+    fn take_apart(&mut self, sequence: Sequence) -> Result<Sequence> {
         let started = Instant::now();
-        let copy = self.cache.copy(sequence)?;
-        self.cache.release(std::mem::replace(sequence, copy));
+        let copy = self.cache.copy(&sequence);
+        self.cache.release(sequence);
         // A GPU has only been given the work.
         self.cache.layer(0).keys().device().synchronize()?;
         self.ledger.left_out(started.elapsed().as_secs_f64());
-        Ok(())
+        copy
     }
 
     pub(super) fn prompt_was_read(&mut self, row: Row, drawn: &[Drawn]) {

@@ -9,14 +9,15 @@ use crate::cache::Sequence;
 use crate::sampler::Drawn;
 
 impl Scheduler<'_> {
-    /// Decides what a row does next, given the tokens drawn after its last one.
+    /// Decides what a row does next, given the tokens drawn after its last one. If that fails, the row is still somewhere: whoever
+    /// ends the call gives its blocks back.
     pub(super) fn advance(&mut self, row: Row, drawn: &[Drawn], prompts: &[Prompt]) -> Result<()> {
         match row.role {
             Role::ThinkingPrompt { job, .. } => {
                 let mut row = row;
-                self.start_direct(&mut row, &prompts[job])?;
+                let started = self.start_direct(&mut row, &prompts[job]);
                 self.prompt_was_read(row, drawn);
-                Ok(())
+                started
             }
             Role::DirectPrompt { .. } => {
                 self.prompt_was_read(row, drawn);
@@ -37,11 +38,11 @@ impl Scheduler<'_> {
         match progress {
             Progress::Feed => self.active.push(row),
             Progress::Fork { budget } => {
-                let sequence = self.fork(&row.sequence, row.sequence.len())?;
-                let fork = self.forced_answer(index, budget, sequence, &row.pending);
-                self.chain(index).open += 1;
-                self.forks.push_back(fork);
+                let forked = self.fork(&row.sequence, row.sequence.len());
+                let fork = forked.map(|sequence| self.forced_answer(index, budget, sequence, &row.pending));
                 self.active.push(row);
+                self.forks.push_back(fork?);
+                self.chain(index).open += 1;
             }
             Progress::Cut { budget } => {
                 let row = self.forced_answer(index, budget, row.sequence, &row.pending);

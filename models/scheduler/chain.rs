@@ -108,11 +108,15 @@ impl Chain {
     fn after_more(&mut self, settings: &Settings) -> Progress {
         let length = self.reasoning.len();
         let budget = Budget::Tokens(length as u32);
-        let is_budget = settings.budgets.contains(&budget);
+        let (is_budget, is_full) = (settings.budgets.contains(&budget), length >= self.cap);
         if is_budget && settings.policy == Policy::Truncate {
             self.answers.push(Answer::truncated(budget, length, self.chain_s));
         }
-        match (is_budget && settings.policy == Policy::ForceAnswer, length >= self.cap) {
+        if is_full && settings.budgets.last() == Some(&Budget::Max) {
+            // The context ended the thought and no budget did: an answer that is missing, under either policy.
+            self.answers.push(Answer::truncated(Budget::Max, length, self.chain_s));
+        }
+        match (is_budget && settings.policy == Policy::ForceAnswer, is_full) {
             (true, true) => Progress::Cut { budget },
             (false, true) => Progress::Ended(None),
             (true, false) => Progress::Fork { budget },
@@ -150,6 +154,43 @@ impl Chain {
             thought: self.thought,
             chain_s: self.chain_s,
             answers: self.answers.into_iter().map(Answer::into_generated).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use isocost_harness::engine::Sampling;
+
+    /// A thought that no token ends, in a context with room for 8 tokens of it.
+    fn endless(policy: Policy, budgets: &[Budget]) -> Generated {
+        let sampling = Sampling { temperature: 1.0, top_k: None, top_p: None, min_p: None };
+        let budgets = budgets.to_vec();
+        let settings = Settings { budgets, policy, answer_tokens: 4, waits: 0, sampling, seed: 1 };
+        let (thinking, trajectories) = (vec![1, 2, 3], vec![0]);
+        let prompt = Prompt { problem: "p".into(), thinking, direct: vec![1], trajectories };
+        let mut chain = Chain::new(0, 0, &prompt, &settings, 16);
+        let drawn = Drawn { token: 5, logprob: -1.0 };
+        for _ in 0..100 {
+            let progress = chain.think(drawn, &Markers::default(), &settings, &mut vec![]);
+            if matches!(progress, Progress::Ended(_) | Progress::Cut { .. }) {
+                break;
+            }
+        }
+        chain.into_generated()
+    }
+
+    #[test]
+    fn a_thought_that_fills_the_context_has_an_answer_at_max_and_it_is_missing() {
+        for policy in [Policy::ForceAnswer, Policy::Truncate] {
+            for budgets in [&[Budget::Max][..], &[Budget::Tokens(8), Budget::Max]] {
+                let generated = endless(policy, budgets);
+                let last = generated.answers.last().unwrap();
+                assert_eq!((generated.thought, generated.reasoning_tokens), (Thought::Cut, 8));
+                assert_eq!((last.budget, last.reasoning_tokens), (Budget::Max, 8), "{policy:?} {budgets:?}");
+                assert!(!last.complete && last.answer_tokens == 0 && !last.forced);
+            }
         }
     }
 }

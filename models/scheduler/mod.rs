@@ -220,12 +220,16 @@ impl<'a> Scheduler<'a> {
             Err(error) => return self.retry_half(rows, &before, error),
         };
         self.ledger.forward(&rows, seconds);
-        let mut drawn = drawn.as_slice();
-        for mut row in rows {
+        let (mut drawn, mut rows) = (drawn.as_slice(), rows.into_iter());
+        while let Some(mut row) = rows.next() {
             let own = drawn.split_off(..row.role.draws()).unwrap_or_default();
             let share = seconds * row.pending.len() as f64 / fed as f64;
             self.charge(&mut row, share);
-            self.advance(row, own, prompts)?;
+            if let Err(error) = self.advance(row, own, prompts) {
+                // Those behind it are given back with all others.
+                self.active.extend(rows);
+                return Err(error);
+            }
         }
         let flow = self.hand_over(sink);
         self.ledger.close_step();

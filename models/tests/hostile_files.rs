@@ -126,7 +126,7 @@ fn tokenizers_that_explode_are_refused_before_they_are_built() {
     let file = std::fs::File::create(folder.path().join("tokenizer.json")).unwrap();
     file.set_len(1 << 40).unwrap();
     let message = Tokenizer::from_folder(folder.path()).unwrap_err().to_string();
-    assert!(message.contains("a tokenizer has less than"), "{message}");
+    assert!(message.contains("1099511627776 bytes"), "{message}");
 }
 
 #[test]
@@ -227,4 +227,19 @@ fn templates_that_ask_for_everything_get_an_error() {
             }
         }
     }
+}
+
+#[test]
+fn what_a_template_adds_is_absent_where_there_is_none() {
+    let folder = copied_model();
+    let extra = |path: &Path| {
+        let checkpoint = Checkpoint::open(&Source::at(path), None, &Device::Cpu).unwrap();
+        checkpoint.conversation.direct_extra_tokens()
+    };
+    assert!(extra(folder.path()).is_some());
+    let path = folder.path().join("tokenizer_config.json");
+    let mut file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert!(file.as_object_mut().unwrap().remove("chat_template").is_some());
+    std::fs::write(&path, file.to_string()).unwrap();
+    assert_eq!(extra(folder.path()), None);
 }

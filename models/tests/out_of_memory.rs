@@ -1,13 +1,13 @@
 //! What happens when a device has no memory left in the middle of a run.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Result, Tensor};
 use isocost_harness::cell::{Budget, Policy};
 use isocost_harness::engine::{Activity, Generated, Sampling, Settings};
 use isocost_models::bundled;
-use isocost_models::cache::Cache;
+use isocost_models::cache::{BLOCK, Cache, Sequence};
 use isocost_models::config::Config;
 use isocost_models::decoder::{Decoder, Feed, Forward};
 use isocost_models::scheduler::{Markers, Prompt, Scheduler, blocks_wanted};
@@ -34,6 +34,30 @@ impl Forward for Tight<'_> {
         if rows > self.most_rows {
             self.failures.set(self.failures.get() + 1);
             candle_core::bail!("{}", self.message)
+        }
+        Ok(logits)
+    }
+}
+
+/// A decoder that takes all that is free of the cache after a step, as a device does that fails to fork.
+struct Thief<'a> {
+    decoder: &'a Decoder,
+    steps: Cell<usize>,
+    taken: RefCell<Sequence>,
+}
+
+impl Forward for Thief<'_> {
+    fn config(&self) -> &Config {
+        self.decoder.config()
+    }
+
+    fn step(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
+        let logits = self.decoder.step(cache, feeds)?;
+        self.steps.set(self.steps.get().saturating_sub(1));
+        if self.steps.get() == 0 {
+            let taken = &mut *self.taken.borrow_mut();
+            let rest = taken.len().next_multiple_of(BLOCK) - taken.len();
+            cache.extend(taken, &vec![0; cache.free_blocks() * BLOCK + rest])?;
         }
         Ok(logits)
     }
@@ -117,5 +141,24 @@ fn the_room_that_is_planned_holds_the_whole_batch() {
     for rows in [1, 3, 16] {
         let (activity, found, _) = sample(&decoder, rows);
         assert_eq!((activity.unwrap().most_rows, found.len()), (rows as u64, 24));
+    }
+}
+
+#[test]
+fn a_fork_that_fails_ends_the_call_and_frees_the_cache() {
+    let decoder = decoder();
+    let markers = Markers { close: Some(3), end: vec![1], forced: vec![3], wait: vec![] };
+    let (settings, prompts) = (settings(), prompts());
+    let blocks = blocks_wanted(&prompts, &settings, &markers, 16, decoder.config());
+    for steps in 1..24 {
+        for apart in [false, true] {
+            let thief = Thief { decoder: &decoder, steps: Cell::new(steps), taken: RefCell::default() };
+            let mut cache = Cache::new(decoder.config(), blocks * BLOCK, DType::F32, &Device::Cpu).unwrap();
+            let scheduler = Scheduler::new(&thief, &mut cache, &markers, &settings, 16);
+            let scheduler = if apart { scheduler.apart() } else { scheduler };
+            assert!(scheduler.run(&prompts, &mut |_| ControlFlow::Continue(())).is_err());
+            cache.release(thief.taken.into_inner());
+            assert_eq!(cache.free_blocks(), cache.total_blocks(), "stolen after {steps} steps, {apart}");
+        }
     }
 }

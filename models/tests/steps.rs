@@ -147,7 +147,7 @@ fn replay_walks_exactly_the_steps_that_the_scheduler_takes() {
     let conversation = engine.conversation();
     let dialect = Dialect {
         forced_tokens: conversation.forced_tokens() as u32,
-        direct_extra_tokens: conversation.direct_extra_tokens(),
+        direct_extra_tokens: conversation.direct_extra_tokens().unwrap(),
     };
     let model = ModelEntry {
         name: "m".into(),

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::{fs, io};
 
 use serde_json::Value;
 use tokenizers::AddedToken;
@@ -15,6 +14,7 @@ use tokenizers::AddedToken;
 use super::gguf::byte_level;
 use super::growth::{MOST, growth};
 use super::{MAX_TIME, STACK_BYTES, Tokenizer, TokenizerError};
+use crate::bounded_file;
 use crate::deadline::{Overrun, within};
 
 /// The largest published tokenizer.json has 35 MB.
@@ -29,7 +29,7 @@ impl Tokenizer {
             Some(bytes) => parse(&folder.join("tokenizer.json"), &bytes)?,
             None => from_vocab_and_merges(folder, &config)?,
         };
-        let bos = config.get("bos_token").and_then(text).and_then(|token| tokenizer.token_id(&token));
+        let bos = config.get("bos_token").and_then(token_text).and_then(|token| tokenizer.token_id(&token));
         let adds_bos = config.get("add_bos_token").and_then(Value::as_bool).unwrap_or(false);
         let adds_bos = adds_bos || bos.is_some_and(|bos| writes_first(&tokenizer, bos));
         let ends = end_ids(folder, &config, &tokenizer)?;
@@ -81,18 +81,17 @@ fn from_vocab_and_merges(folder: &Path, config: &Value) -> Result<Tokenizer, Tok
     let (Some(vocab), Some(merges)) = (read(&vocab_path)?, read(&merges_path)?) else {
         return Err(TokenizerError::Missing(folder.to_owned()));
     };
-    let fault = |path: &Path, reason: String| TokenizerError::File { path: path.to_owned(), reason };
     let vocab: BTreeMap<String, u32> = serde_json::from_slice(&vocab)
-        .map_err(|error| fault(&vocab_path, format!("not a vocabulary ({error}); download it again")))?;
+        .map_err(|error| fault(&vocab_path, &format!("not a vocabulary ({error})")))?;
     let merges = String::from_utf8(merges)
-        .map_err(|error| fault(&merges_path, format!("not UTF-8 text ({error}); download it again")))?;
+        .map_err(|error| fault(&merges_path, &format!("not UTF-8 text ({error})")))?;
     let class = config.get("tokenizer_class").and_then(Value::as_str).unwrap_or("none");
     let pre = match class.trim_end_matches("Fast") {
         "Qwen2Tokenizer" => "qwen2",
         "GPT2Tokenizer" => "gpt-2",
         other => {
             let reason = format!("tokenizer_class {other:?} needs a tokenizer.json; download it");
-            return Err(fault(&folder.join("tokenizer_config.json"), reason));
+            return Err(TokenizerError::File { path: folder.join("tokenizer_config.json"), reason });
         }
     };
     let pairs = merges.lines().filter(|line| !line.starts_with("#version") && !line.is_empty());
@@ -122,34 +121,24 @@ fn end_ids(folder: &Path, config: &Value, tokenizer: &Tokenizer) -> Result<BTree
             ids.extend(list.iter().filter_map(Value::as_u64).filter_map(|id| u32::try_from(id).ok()));
         }
     }
-    ids.extend(config.get("eos_token").and_then(text).and_then(|token| tokenizer.token_id(&token)));
+    ids.extend(config.get("eos_token").and_then(token_text).and_then(|token| tokenizer.token_id(&token)));
     Ok(ids)
 }
 
 /// A token is written as text or as an object with its text as `content`.
-fn text(token: &Value) -> Option<String> {
+pub(crate) fn token_text(token: &Value) -> Option<String> {
     token.as_str().or_else(|| token.get("content")?.as_str()).map(str::to_owned)
 }
 
 fn json(path: &Path) -> Result<Option<Value>, TokenizerError> {
-    let Some(bytes) = read(path)? else { return Ok(None) };
-    let fault = |error| TokenizerError::File {
-        path: path.to_owned(),
-        reason: format!("not valid JSON ({error}); download the file again"),
-    };
-    serde_json::from_slice(&bytes).map(Some).map_err(fault)
+    bounded_file::read_json(path, MAX_FILE_BYTES).map_err(|reason| fault(path, &reason))
 }
 
-/// The file's bytes, or nothing if there is no such file.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
-    let fault = |reason: String| TokenizerError::File { path: path.to_owned(), reason };
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(fault(format!("{error}; check its permissions"))),
-        Ok(data) if data.len() > MAX_FILE_BYTES => {
-            return Err(fault(format!("{} bytes; a tokenizer has less than {MAX_FILE_BYTES}", data.len())));
-        }
-        Ok(_) => {}
-    }
-    fs::read(path).map(Some).map_err(|error| fault(format!("{error}; check that it is a readable file")))
+    bounded_file::read(path, MAX_FILE_BYTES).map_err(|reason| fault(path, &reason))
+}
+
+fn fault(path: &Path, reason: &str) -> TokenizerError {
+    let reason = format!("{reason}; check the file, or download it again");
+    TokenizerError::File { path: path.to_owned(), reason }
 }

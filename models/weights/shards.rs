@@ -1,6 +1,7 @@
 //! Weights in safetensors: one file, or shards with an index of which weight is where.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use candle_core::DType;
@@ -10,6 +11,7 @@ use serde::Deserialize;
 
 use super::mapped::Mapped;
 use super::stored::{Raw, Stored};
+use crate::bounded_file;
 use crate::load::LoadError;
 
 /// The largest published index has 100 kB a hundred layers.
@@ -126,16 +128,13 @@ impl Index {
     /// The folder's index and its path, if it has one.
     fn read(folder: &Path) -> Result<Option<(PathBuf, Self)>, LoadError> {
         let path = folder.join("model.safetensors.index.json");
-        let Ok(facts) = std::fs::metadata(&path) else { return Ok(None) };
-        if facts.len() > MAX_INDEX_BYTES {
-            return Err(LoadError::malformed(&path, &"is too large for an index"));
-        }
-        let text = std::fs::read_to_string(&path).map_err(|e| LoadError::read(&path, &e))?;
-        let index: Self = serde_json::from_str(&text).map_err(|e| LoadError::malformed(&path, &e))?;
+        let malformed = |error: &dyn Display| LoadError::malformed(&path, error);
+        let bytes = bounded_file::read(&path, MAX_INDEX_BYTES).map_err(|error| malformed(&error))?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let index: Self = serde_json::from_slice(&bytes).map_err(|error| malformed(&error))?;
         let outside = |name: &String| name.contains(['/', '\\']) || !name.ends_with(".safetensors");
         if index.weight_map.is_empty() || index.weight_map.values().any(outside) {
-            let message = "names no shard, or one that is not a safetensors file in its folder";
-            return Err(LoadError::malformed(&path, &message));
+            return Err(malformed(&"names no shard, or one that is not a safetensors file in its folder"));
         }
         Ok(Some((path, index)))
     }

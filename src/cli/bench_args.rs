@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use isocost_models::device::DeviceChoice;
 
 use super::Number;
-use super::number::count;
+use super::number::{MOST, count};
 
 /// Arguments of `bench`.
 #[derive(Args, Debug)]
@@ -69,7 +69,10 @@ impl FromStr for Counts {
 }
 
 fn range(text: &str) -> Result<Vec<usize>, String> {
-    let number = |text: &str| text.trim().parse().map_err(|_| format!("`{text}` is not a count"));
+    let number = |text: &str| {
+        let count = text.trim().parse().ok().filter(|count| *count <= MOST);
+        count.ok_or_else(|| format!("`{text}` is not a count up to {MOST}"))
+    };
     let Some((first, rest)) = text.split_once('-') else { return Ok(vec![number(text)?]) };
     let (last, step, factor) = match (rest.split_once('+'), rest.split_once('*')) {
         (Some((last, step)), _) => (last, number(step)?, 1),
@@ -79,15 +82,15 @@ fn range(text: &str) -> Result<Vec<usize>, String> {
     let (first, last): (usize, usize) = (number(first)?, number(last)?);
     let next = |at: &usize| Some(at.checked_mul(factor)?.checked_add(step)?).filter(|next| next > at);
     let range: Vec<usize> =
-        std::iter::successors(Some(first), next).take_while(|at| *at <= last).take(MOST + 1).collect();
-    if range.is_empty() || range.len() > MOST {
-        return Err(format!("`{text}` stands for no count, or for more than {MOST}"));
+        std::iter::successors(Some(first), next).take_while(|at| *at <= last).take(LONGEST + 1).collect();
+    if range.is_empty() || range.len() > LONGEST {
+        return Err(format!("`{text}` stands for no count, or for more than {LONGEST}"));
     }
     Ok(range)
 }
 
 /// Counts of a range.
-const MOST: usize = 1000;
+const LONGEST: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -104,7 +107,19 @@ mod tests {
 
     #[test]
     fn what_is_no_count_or_never_ends_is_refused() {
-        for text in ["", "a", "4-", "5-4", "0-9*2", "1-9*1", "1-9+0", "1-9999999", "-1"] {
+        for text in [
+            "",
+            "a",
+            "4-",
+            "5-4",
+            "0-9*2",
+            "1-9*1",
+            "1-9+0",
+            "1-9999999",
+            "-1",
+            "18446744073709551615",
+            "16777217",
+        ] {
             let refused = text.parse::<Counts>();
             assert!(
                 refused.is_err() || refused == Ok(Counts(vec![0])) || refused == Ok(Counts(vec![1])),

@@ -1,11 +1,12 @@
 //! What the commands are told that measure devices and cells: `calibrate`, `replay`, `verify`, `economy`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use isocost_models::device::DeviceChoice;
 
-use super::number::{Number, count, positive};
+use super::number::{Number, count, positive, seconds};
 
 /// Arguments of `calibrate`: what, and how.
 #[derive(Debug, Args)]
@@ -28,8 +29,8 @@ pub(crate) struct CalibrateArgs {
     #[arg(long, default_value_t = 4096, value_parser = count)]
     pub(crate) context: usize,
     /// Seconds after which to stop, however tight the numbers are; energy takes about half a minute more.
-    #[arg(long, default_value_t = 60.0, value_parser = positive)]
-    pub(crate) time_limit: f64,
+    #[arg(long, default_value = "60", value_parser = seconds)]
+    pub(crate) time_limit: Duration,
     /// Where to write the surface [default: results/surfaces/DATE-HOST-MODEL-DTYPE.json].
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
@@ -47,7 +48,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "ROWS")]
     pub(crate) saturated: Option<u32>,
     /// The largest batch, up to ROWS, at which 99 of 100 gaps between tokens are at most so many seconds.
-    #[arg(long, value_name = "SECONDS", requires = "saturated")]
+    #[arg(long, value_name = "SECONDS", requires = "saturated", value_parser = positive)]
     pub(crate) itl_limit: Option<f64>,
 }
 
@@ -66,8 +67,8 @@ pub(crate) struct VerifyArgs {
     #[arg(long, default_value_t = 3, value_parser = count)]
     pub(crate) repeats: usize,
     /// Seconds of calibration for each model.
-    #[arg(long, default_value_t = 30.0, value_parser = positive)]
-    pub(crate) time_limit: f64,
+    #[arg(long, default_value = "30", value_parser = seconds)]
+    pub(crate) time_limit: Duration,
     /// Where to run them.
     #[arg(long, default_value_t)]
     pub(crate) device: DeviceChoice,

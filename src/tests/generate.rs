@@ -72,6 +72,14 @@ fn a_prompt_in_tokens_is_continued_as_it_is() {
 }
 
 #[test]
+fn a_completion_that_ends_inside_its_thought_has_no_answer_and_no_seconds_of_one() {
+    let document = json(&[&ASK[..], &["--max-tokens", "4"]].concat());
+    let one = &document["completions"][0];
+    assert_eq!(ids(&one["reasoning"]).len(), 4);
+    assert!(one["answer"].is_null() && one["answer_s"].is_null(), "{one}");
+}
+
+#[test]
 fn text_goes_to_stdout_and_the_summary_to_stderr() {
     let output = generate(Path::new("."), &[&ASK[..], &["--budget", "8", "--logprobs"]].concat());
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

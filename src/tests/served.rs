@@ -52,6 +52,16 @@ fn every_budget_is_the_same_thought_cut_there_and_answered() {
     assert!(report.contains("was asked 56 times") && report.contains("exact at every budget"), "{report}");
 }
 
+#[test]
+fn a_thought_that_a_server_cuts_short_of_its_budget_is_an_error_and_not_recorded() {
+    let server = FakeServer::speaking(Dialect { room: 3, ..Dialect::plain() });
+    let folder = folder_with("served.toml", &sweep(&[server.url()], CONTINUED, BUDGETS));
+    let output = watched(folder.path());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("cut a thought after 3 of 4 tokens"), "{}", stderr(&output));
+    assert!(records(&folder.path().join("out")).is_empty());
+}
+
 /// How many requests had their tokens counted by whom.
 fn counters(folder: &std::path::Path) -> BTreeMap<Option<Counter>, usize> {
     let mut counts = BTreeMap::new();

@@ -27,6 +27,8 @@ pub(crate) struct Dialect {
     pub(crate) says_done: bool,
     /// Whether a blank stands where the first tag of a chat's thought was taken out.
     pub(crate) leaves_a_blank: bool,
+    /// Most tokens of a continuation that its own context leaves room for.
+    pub(crate) room: usize,
 }
 
 /// Where the ids of tokens are told.
@@ -51,6 +53,7 @@ impl Dialect {
             ids: Ids::Nowhere,
             says_done: true,
             leaves_a_blank: false,
+            room: usize::MAX,
         }
     }
 
@@ -79,7 +82,7 @@ impl Dialect {
         let prompt: Vec<u64> =
             body["prompt"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect();
         let said = words(&prompt, thought);
-        let most = body["max_tokens"].as_u64().unwrap() as usize;
+        let most = self.room.min(body["max_tokens"].as_u64().unwrap() as usize);
         let event = |(word, id): &(String, u64)| {
             let mut choice = json!({ "text": word, "index": 0, "finish_reason": null, "stop_reason": null });
             self.tell(&mut choice, body, word, *id);
