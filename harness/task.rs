@@ -160,17 +160,14 @@ impl Task {
         self.sources.iter().try_for_each(|source| source.from.check())
     }
 
-    /// Whether its problems are variations of another task's, as its sources say; absent where only the ids can tell.
+    /// Whether its problems are variations of another task's, where generators made both; else only the ids can tell.
     pub fn varies(&self, other: &Self) -> Option<bool> {
-        let is_made_by = |variation: &Generator| {
-            let generator =
-                |source: &Source| matches!(&source.from, Place::Generator(g) if variation.varies(g));
-            other.sources.iter().any(generator)
-        };
-        self.sources.iter().find_map(|source| match (&source.from, source.seed_column()) {
-            (Place::Generator(generator), _) => Some(is_made_by(generator)),
-            // A path of a task's file may stand there too, which is not its name.
-            (_, Some((task, _))) => Some(true).filter(|_| task == other.name),
+        Some(self.generator()?.varies(other.generator()?))
+    }
+
+    fn generator(&self) -> Option<&Generator> {
+        self.sources.iter().find_map(|source| match &source.from {
+            Place::Generator(generator) => Some(generator),
             _ => None,
         })
     }

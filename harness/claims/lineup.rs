@@ -196,7 +196,7 @@ impl Known {
         self.seeds.iter().filter_map(|(id, original)| Some((id.as_str(), original.as_deref()?)))
     }
 
-    /// Whether problems are variations of another task's: as its file says, else if they share ids.
+    /// Whether problems are variations of another task's: as generators say, else if ids are shared.
     fn varies(&self, other: &Self) -> bool {
         let said = self.task.as_ref().zip(other.task.as_ref()).and_then(|(task, other)| task.varies(other));
         let shares = || self.variants().any(|(_, original)| other.seeds.contains_key(original));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn variations_are_paired_with_the_task_that_their_file_names_or_else_by_ids() {
+    fn variations_are_paired_with_the_task_that_has_their_originals_whatever_it_is_called() {
         let like = from_file(", variant_of = { task = \"gsm8k\", like = \"q\" }");
         let column = from_file(", variant_of = \"seed\"");
         let lineup = lineup(&[

@@ -107,7 +107,9 @@ fn with_gpus(gpus: Option<Result<Vec<Box<dyn Meter>>, String>>) -> Found {
         Ok(found) => meters.extend(found),
         Err(missing) => absent.push(missing),
     };
-    gpus.into_iter().for_each(|gpus| add(gpus.map_err(|reason| Absent { meter: Kind::Nvidia, why: Why::Missing, reason })));
+    gpus.into_iter().for_each(|gpus| {
+        add(gpus.map_err(|reason| Absent { meter: Kind::Nvidia, why: Why::Missing, reason }))
+    });
     add(rapl::meters(Path::new(rapl::SYSFS)));
     add(Err(apple()));
     (meters, absent)
