@@ -87,9 +87,11 @@ impl Group<'_> {
         columns.extend([Column::number("reasoning", "tokens"), Column::number("answer", "tokens")]);
         columns.extend([Column::number("cut", "%"), Column::number("no answer", "%")]);
         columns.extend(ways.iter().map(|way| Column::number(&format!("n={}", way.0), "device s")));
-        columns.extend(ways.iter().map(|way| Column::number(&way_name(way.1, way.0), unit)));
+        let has_price = self.rows.values().flat_map(BTreeMap::values).any(|row| !row.prices.is_empty());
+        let priced = if has_price { ways.as_slice() } else { &[] };
+        columns.extend(priced.iter().map(|way| Column::number(&way_name(way.1, way.0), unit)));
         let mut table = self.table("Cost: means of a completion, seconds of a problem", columns, |by_way| {
-            cost_entries(by_way, &ways, answers as f64)
+            cost_entries(by_way, (&ways, priced), answers as f64)
         });
         table.footnotes = vec![
             "cut: completions that ran out of tokens. Seconds: the prompt once, then n completions.".into(),
@@ -130,6 +132,7 @@ impl Group<'_> {
         let ways: BTreeSet<Way> = self.rows.values().flat_map(|by_way| by_way.keys().copied()).collect();
         let (first, others): (Vec<Way>, Vec<Way>) =
             ways.into_iter().partition(|way| way.1 == Strategy::First);
+        let others = votes(others, first.is_empty());
         let (large, middle) = self.telling_n(&others);
         let rank = |way: &Way| TELLING.iter().position(|&strategy| strategy == way.1);
         let mut wanted: Vec<Way> =
@@ -187,6 +190,12 @@ impl Group<'_> {
     }
 }
 
+/// Without those of one completion, which elect nothing, unless they are all there is.
+fn votes(ways: Vec<Way>, is_all: bool) -> Vec<Way> {
+    let votes: Vec<Way> = ways.iter().copied().filter(|way| way.0 > 1).collect();
+    if votes.is_empty() && is_all { ways } else { votes }
+}
+
 /// 1, 1,000 or 1,000,000 answers: what to quote prices for so that they begin before the point.
 pub fn answers_per_price<'a>(rows: impl Iterator<Item = &'a Row>) -> u64 {
     let prices = rows.filter_map(|row| row.usd_per_correct().map(|usd| usd.value)).filter(|usd| *usd > 0.0);
@@ -217,7 +226,7 @@ fn accuracy_entry(row: Option<&Row>) -> String {
     }
 }
 
-fn cost_entries(by_way: &BTreeMap<Way, &Row>, ways: &[Way], scale: f64) -> Vec<String> {
+fn cost_entries(by_way: &BTreeMap<Way, &Row>, (ways, priced): (&[Way], &[Way]), scale: f64) -> Vec<String> {
     let of =
         |number: fn(&Row) -> String| by_way.values().next().map_or(ABSENT.to_string(), |row| number(row));
     let mut entries = vec![
@@ -226,8 +235,10 @@ fn cost_entries(by_way: &BTreeMap<Way, &Row>, ways: &[Way], scale: f64) -> Vec<S
         of(|row| percent(row.truncated_share)),
         of(|row| percent(row.no_answer_share)),
     ];
-    let rows = || ways.iter().map(|way| by_way.get(way));
-    entries.extend(rows().map(|row| row.map_or(ABSENT.to_string(), |row| significant(row.device_s_mean))));
-    entries.extend(rows().map(|row| amount(row.and_then(|row| row.usd_per_correct()), scale)));
+    let seconds =
+        |way: &Way| by_way.get(way).map_or(ABSENT.to_string(), |row| significant(row.device_s_mean));
+    let usd = |way: &Way| amount(by_way.get(way).and_then(|row| row.usd_per_correct()), scale);
+    entries.extend(ways.iter().map(seconds));
+    entries.extend(priced.iter().map(usd));
     entries
 }

@@ -193,15 +193,19 @@ fn name(strategy: Strategy) -> &'static str {
     }
 }
 
+fn each(completions: usize) -> String {
+    if completions == 1 { "one completion each".into() } else { format!("{completions} completions each") }
+}
+
 impl Group {
     /// What was counted, a line each.
     pub fn facts(&self) -> Vec<String> {
         let count = |outcome| self.outcomes.get(&outcome).copied().unwrap_or(0);
         let mut facts = vec![format!(
-            "{} problems with {} completions each; of all completions {} correct, {} wrong, {} without an answer, \
+            "{} problems with {}; of all completions {} correct, {} wrong, {} without an answer, \
              {} truncated, {} failed; {} cast no vote",
             self.problems,
-            self.trajectories,
+            each(self.trajectories),
             count(Outcome::Correct),
             count(Outcome::Wrong),
             count(Outcome::NoAnswer),

@@ -1,6 +1,6 @@
 //! What every cell's users would wait: a run's trajectories replayed on a surface.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cell::Budget;
 use crate::escape::spreadsheet;
@@ -112,6 +112,12 @@ pub fn latency_csv(rows: &[LatencyRow]) -> String {
         }
     }
     String::from_utf8_lossy(&writer.into_inner().unwrap_or_default()).into_owned()
+}
+
+/// The models of such a file, as it writes them.
+pub fn models_in(latency_csv: &str) -> BTreeSet<String> {
+    let mut reader = csv::Reader::from_reader(latency_csv.as_bytes());
+    reader.records().flatten().filter_map(|record| record.get(0).map(str::to_owned)).collect()
 }
 
 fn fields(row: &LatencyRow) -> Vec<String> {

@@ -83,6 +83,7 @@ mod surface_file;
 pub mod sweep;
 pub mod table;
 pub mod task;
+mod toml_message;
 pub mod trajectory;
 pub mod verification;
 pub mod verification_report;

@@ -11,7 +11,7 @@ mod line;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -19,6 +19,7 @@ use rayon::prelude::*;
 use crate::cell::Budget;
 use crate::outcome::Outcome;
 use crate::problem::Seeds;
+use crate::records::open_records;
 use crate::run_directory::{RunError, file_error};
 use crate::trajectory::{Thought, Trajectory, answered_under};
 
@@ -125,17 +126,13 @@ pub struct Observations {
 }
 
 impl Observations {
-    /// Of a run's `trajectories.jsonl`; empty if there is none.
+    /// Of a run's `trajectories.jsonl`.
     ///
     /// # Errors
-    /// [`RunError::File`] if the file cannot be read.
+    /// [`RunError::NoRecords`], or [`RunError::File`] if the file cannot be read.
     pub fn read(run: &Path) -> Result<Self, RunError> {
         let path = run.join("trajectories.jsonl");
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(file_error(&path)(error)),
-        };
+        let mut file = open_records(run)?;
         let (mut all, mut block, mut is_end) = (Self::default(), Vec::new(), false);
         while !is_end {
             is_end = fill(&mut file, &mut block).map_err(file_error(&path))?;
@@ -369,7 +366,8 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_records_is_empty() {
-        assert!(Observations::read(Path::new("/nonexistent")).unwrap().is_empty());
+    fn a_run_whose_records_are_not_there_is_no_empty_run() {
+        let read = Observations::read(Path::new("/nonexistent"));
+        assert!(matches!(read, Err(RunError::NoRecords { .. })));
     }
 }

@@ -133,8 +133,8 @@ impl Price {
     /// One line with the name and the remedy.
     pub fn parse(name: &str, text: &str) -> Result<Self, String> {
         let malformed = |message: String| format!("price {name}: {message}: mend the file");
-        let mut price: Self =
-            toml::from_str(text).map_err(|error| malformed(crate::sweep::toml_message(text, &error)))?;
+        let mut price: Self = toml::from_str(text)
+            .map_err(|error| malformed(crate::toml_message::toml_message(text, &error)))?;
         price.check().map_err(malformed)?;
         price.name.get_or_insert_with(|| file_stem(name));
         Ok(price)
@@ -248,7 +248,8 @@ fn file_stem(name: &str) -> String {
 fn is_date(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let digits = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
-    parts.len() == 3 && parts.iter().all(digits) && parts.iter().map(|part| part.len()).eq([4, 2, 2])
+    let is_written = parts.iter().all(digits) && parts.iter().map(|part| part.len()).eq([4, 2, 2]);
+    is_written && ("01"..="12").contains(&parts[1]) && ("01"..="31").contains(&parts[2])
 }
 
 #[cfg(test)]

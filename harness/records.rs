@@ -15,7 +15,7 @@ use crate::trajectory::Trajectory;
 /// All whole records of a run, in the order they were written; lines that are not records are left out.
 ///
 /// # Errors
-/// [`RunError::File`] if the file cannot be read.
+/// [`RunError::NoRecords`], or [`RunError::File`] if the file cannot be read.
 pub fn read_records(path: &Path) -> Result<Vec<Trajectory>, RunError> {
     read_records_where(path, |_, _| true)
 }
@@ -48,11 +48,7 @@ pub fn for_each_record(
     let is_wanted =
         |line: &[u8]| serde_json::from_slice::<Heading>(line).is_ok_and(|h| wanted(&h.problem, h.trajectory));
     let file = path.join("trajectories.jsonl");
-    let reader = match File::open(&file) {
-        Ok(open) => BufReader::new(open),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(file_error(&file)(error)),
-    };
+    let reader = BufReader::new(open_records(path)?);
     let mut seen = HashSet::new();
     for line in reader.split(b'\n') {
         let line = line.map_err(file_error(&file))?;
@@ -64,6 +60,15 @@ pub fn for_each_record(
         }
     }
     Ok(())
+}
+
+/// The records of a run, which must be there.
+pub(crate) fn open_records(run: &Path) -> Result<File, RunError> {
+    let file = run.join("trajectories.jsonl");
+    File::open(&file).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => RunError::NoRecords { path: run.to_owned() },
+        _ => file_error(&file)(error),
+    })
 }
 
 /// The part of a record by which it is wanted; serde skips the rest.

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Activity;
+use crate::imported::is_imported;
 use crate::json_lines;
 use crate::record_line;
 use crate::records::{set_aside, survey};
@@ -93,9 +94,43 @@ pub enum RunError {
         /// The directory.
         path: PathBuf,
     },
+    /// Another version of this program wrote it.
+    #[error("{}: was written in schema {found}, and this version reads {SCHEMA}: use the version that wrote it", path.display())]
+    OtherVersion {
+        /// The directory.
+        path: PathBuf,
+        /// The schema it names.
+        found: u64,
+    },
+    /// There are completions of another tool, and no cells.
+    #[error("{}: was imported, and has completions but no cells: isocost report shows them", path.display())]
+    Imported {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory holds something else.
+    #[error("{}: is not empty and holds no run: choose another --out", path.display())]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+    },
     /// There is no run.
     #[error("{}: is not a run directory (it has no manifest.json): give the --out of a run", path.display())]
     NotARun {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Everything is computed from the records, and they are not there.
+    #[error(
+        "{}: has no trajectories.jsonl, from which all numbers come: give the run itself, or put the file back", path.display()
+    )]
+    NoRecords {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// What was published stays as it is.
+    #[error("{}: was published and stays as it is: give the run that it was made from, or another folder", path.display())]
+    Published {
         /// The directory.
         path: PathBuf,
     },
@@ -142,6 +177,7 @@ impl RunDirectory {
     /// [`RunError`]; nothing that was recorded is touched.
     pub fn open(path: &Path, manifest: &Manifest) -> Result<Self, RunError> {
         std::fs::create_dir_all(path).map_err(file_error(path))?;
+        check_vacant(path)?;
         let lock = lock(path)?;
         let manifest_path = path.join("manifest.json");
         if manifest_path.exists() {
@@ -242,16 +278,14 @@ pub fn key(record: &Trajectory) -> Key {
 pub fn read_manifest(path: &Path) -> Result<Manifest, RunError> {
     let file = path.join("manifest.json");
     let text = std::fs::read_to_string(&file).map_err(|e| match e.kind() {
+        ErrorKind::NotFound if is_imported(path) => RunError::Imported { path: path.to_owned() },
         ErrorKind::NotFound => RunError::NotARun { path: path.to_owned() },
         _ => file_error(&file)(e),
     })?;
     let schema = serde_json::from_str::<serde_json::Value>(&text).ok();
     let schema = schema.and_then(|v| v.pointer("/identity/schema").and_then(serde_json::Value::as_u64));
-    if schema.is_some_and(|found| found != u64::from(SCHEMA)) {
-        return Err(RunError::Mixed {
-            path: path.to_owned(),
-            what: "record schema (another version wrote it)".into(),
-        });
+    if let Some(found) = schema.filter(|found| *found != u64::from(SCHEMA)) {
+        return Err(RunError::OtherVersion { path: path.to_owned(), found });
     }
     let malformed = |message: String| RunError::Malformed { path: file.clone(), message };
     let manifest: Manifest = serde_json::from_str(&text).map_err(|e| malformed(e.to_string()))?;
@@ -293,8 +327,28 @@ fn pretty(manifest: &Manifest) -> String {
     serde_json::to_string_pretty(manifest).expect("a manifest is plain data")
 }
 
+/// A folder without a manifest takes a run only if nothing else is there than a start that was interrupted left.
+fn check_vacant(path: &Path) -> Result<(), RunError> {
+    let mut entries = std::fs::read_dir(path).map_err(file_error(path))?.flatten();
+    let is_other = |name: &std::ffi::OsStr| name != "lock" && name != "manifest.partial";
+    if !path.join("manifest.json").exists() && entries.any(|entry| is_other(&entry.file_name())) {
+        return Err(RunError::Occupied { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+/// Refuses a published folder, in which nothing may be written.
+///
+/// # Errors
+/// [`RunError::Published`].
+pub fn check_unpublished(path: &Path) -> Result<(), RunError> {
+    let is_published = path.join(crate::publication::FILE).exists();
+    if is_published { Err(RunError::Published { path: path.to_owned() }) } else { Ok(()) }
+}
+
 /// Keeps other processes out of a run as long as the file is open.
 pub(crate) fn lock(path: &Path) -> Result<File, RunError> {
+    check_unpublished(path)?;
     let lock_path = path.join("lock");
     let options = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
     let file = options.map_err(file_error(&lock_path))?;

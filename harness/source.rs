@@ -3,6 +3,7 @@
 //! Reading is apart from fetching. A [`Place`] names a file; a [`Library`] knows where files are on this machine and may
 //! know how to fetch those that are not. So everything here works, and is tested, without a network.
 
+use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -125,7 +126,9 @@ impl Source {
                 .problem(task, number, row)
                 .map_err(|message| broken(format!("row {}: {message}", number + 1)))
         };
-        rows.iter().enumerate().map(problem).collect()
+        let problems = rows.iter().enumerate().map(problem).collect::<Result<Vec<_>, _>>()?;
+        check_distinct(&problems).map_err(broken)?;
+        Ok(problems)
     }
 
     /// The column that seed problems of another task are recognised by, with that task's name.
@@ -168,6 +171,17 @@ impl Place {
             Self::Generator(_) => false,
         }
     }
+}
+
+/// Records are found by a problem's id, so no two share one; and a set without problems measures nothing.
+fn check_distinct(problems: &[Problem]) -> Result<(), String> {
+    let mut rows = HashMap::new();
+    for (row, problem) in problems.iter().enumerate() {
+        if let Some(earlier) = rows.insert(&problem.id, row) {
+            return Err(format!("row {}: id `{}` is row {}'s too", row + 1, problem.id, earlier + 1));
+        }
+    }
+    if problems.is_empty() { Err("holds no problem".into()) } else { Ok(()) }
 }
 
 fn without_scheme(url: &str) -> &str {

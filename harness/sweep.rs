@@ -14,6 +14,7 @@ use crate::price::{Price, Verifier};
 use crate::price_entry::Entry;
 use crate::server::Server;
 use crate::task::{Task, TaskError};
+use crate::toml_message::toml_message;
 
 /// The sweeps that are built in.
 const BUILT_IN: [(&str, &str); 3] = [
@@ -150,24 +151,13 @@ pub enum SweepError {
         message: String,
     },
     /// One of its tasks is not usable.
-    #[error("{name}: {source}")]
+    #[error("{name}: {task}")]
     Task {
         /// The file or built-in name.
         name: String,
-        /// Why.
-        source: TaskError,
+        /// Why; not as a source, which would be said twice.
+        task: TaskError,
     },
-}
-
-/// A TOML error in one line.
-pub(crate) fn toml_message(text: &str, error: &toml::de::Error) -> String {
-    let message = error.message().lines().next().unwrap_or_default();
-    match error.span() {
-        Some(span) => {
-            format!("line {}: {message}", text[..span.start.min(text.len())].matches('\n').count() + 1)
-        }
-        None => message.to_owned(),
-    }
 }
 
 impl Sweep {
@@ -197,7 +187,7 @@ impl Sweep {
         let malformed = |message: String| SweepError::Malformed { name: name.to_owned(), message };
         let mut sweep: Self = toml::from_str(text).map_err(|e| malformed(toml_message(text, &e)))?;
         for entry in &mut sweep.tasks {
-            entry.opened().map_err(|source| SweepError::Task { name: name.to_owned(), source })?;
+            entry.opened().map_err(|task| SweepError::Task { name: name.to_owned(), task })?;
         }
         sweep.check().map_err(malformed)?;
         Ok(sweep)
@@ -324,6 +314,10 @@ mod tests {
             (with("budgets = [0, ", "budgets = [-1, "), "budget -1"),
             (with("budgets = [0, ", "budgets = [0, 0, "), "ascend"),
             (with("n = [1, ", "n = [0, 1, "), "n = 0"),
+            (with("budgets = [0, ", "budgets = [16, 16, "), "but 16 follows 16"),
+            (with("name = \"quickstart\"", "name = \"\""), "sweep name"),
+            (with("name = \"quickstart\"", "name = \"../../esc\""), "sweep name"),
+            (with("problems = ", "problems = 0 #"), "problems = 0"),
             (with("seed = ", "sead = "), "sead"),
             (with("temperature = 0.8", "temperature = -1.0"), "temperature"),
             (with("name = \"chain\"", "name = \"chess\""), "no task `chess`"),

@@ -136,8 +136,8 @@ impl Task {
     /// [`TaskError::Malformed`].
     pub fn parse(name: &str, text: &str) -> Result<Self, TaskError> {
         let malformed = |message: String| TaskError::Malformed { name: name.to_owned(), message };
-        let task: Self =
-            toml::from_str(text).map_err(|error| malformed(crate::sweep::toml_message(text, &error)))?;
+        let task: Self = toml::from_str(text)
+            .map_err(|error| malformed(crate::toml_message::toml_message(text, &error)))?;
         task.check().map_err(malformed)?;
         Ok(task)
     }
@@ -276,6 +276,25 @@ mod tests {
              [judge.answer]\nanswer_type = \"number\"\n[[sources]]\n{source}"
         );
         Task::parse("t", &text).unwrap()
+    }
+
+    #[test]
+    fn problems_that_share_an_id_and_files_without_problems_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let task = task(
+            "\"{question}\"",
+            "from = { path = \"p.jsonl\" }\nfields = { id = \"i\", question = \"q\", gold = \"a\" }",
+        );
+        let library = Library { folder: Some(folder.path().to_owned()), fetch: None };
+        let row = |id: &str| format!("{{\"i\":\"{id}\",\"q\":\"?\",\"a\":\"1\"}}\n");
+        for (text, said) in [
+            (row("a") + &row("a"), "p.jsonl: row 2: id `a` is row 1's too"),
+            (String::new(), "holds no problem"),
+        ] {
+            std::fs::write(folder.path().join("p.jsonl"), text).unwrap();
+            let refused = task.problems(&library).unwrap_err().to_string();
+            assert!(refused.contains(said), "{refused}");
+        }
     }
 
     #[test]

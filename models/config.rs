@@ -5,6 +5,7 @@
 //! `Config` in [`hub`] (`config.json`) and [`gguf`] (metadata). What is not known here is an error and never
 //! a guess: a model that is run almost right measures nothing.
 
+mod foreign;
 mod gguf;
 mod hub;
 

@@ -7,6 +7,7 @@
 //! Ids, and so the network, stay as they are. Text that does not begin with a space loses its first word; a template's
 //! never does.
 
+use std::fmt::Display;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -42,7 +43,7 @@ pub fn gguf(source: &Source, to: &Path) -> Result<(), LoadError> {
         tokenizer(&checkpoint).ok_or_else(|| unable("a tokenizer of other than words"))?,
     ];
     let values: Vec<(&str, &Value)> = values.iter().flatten().map(|(name, value)| (*name, value)).collect();
-    let fail = |error: Error| LoadError::read(to, &error);
+    let fail = |error: Error| unwritten(to, &error);
     let tensors = tensors(source).map_err(fail)?;
     let tensors: Vec<(&str, &QTensor)> =
         tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
@@ -50,7 +51,11 @@ pub fn gguf(source: &Source, to: &Path) -> Result<(), LoadError> {
     write(&mut file, &values, &tensors).map_err(fail)?;
     let mut bytes = file.into_inner();
     mark_merges_as_texts(&mut bytes);
-    std::fs::write(to, bytes).map_err(|error| LoadError::read(to, &error))
+    std::fs::write(to, bytes).map_err(|error| unwritten(to, &error))
+}
+
+fn unwritten(to: &Path, error: &dyn Display) -> LoadError {
+    LoadError::other(&format!("{}: cannot be written ({error}): choose another place", to.display()))
 }
 
 /// The library writes an empty list as one of numbers, and llama.cpp insists on texts.

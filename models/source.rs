@@ -57,6 +57,9 @@ impl Source {
             return Err(LoadError::read(&source.path, &"it is neither a model folder nor a .gguf file"));
         }
         let remedy = match on_the_hub(text) {
+            _ if bundled::names().iter().any(|name| name == text) => {
+                format!("for the one that comes with the program write bundled:{text}")
+            }
             Some(name) => format!("for the one on the hub write hub:{name}"),
             None => "check the path, or write hub:OWNER/NAME for a model on the hub".into(),
         };

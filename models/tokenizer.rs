@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenizers::{Model, OffsetType, PreTokenizedString, PreTokenizer};
+use tokenizers::{Model, ModelWrapper, OffsetType, PreTokenizedString, PreTokenizer};
 
 pub use gguf::{GgufVocabulary, TokenKind};
 pub(crate) use load::token_text;
@@ -162,6 +162,21 @@ impl Tokenizer {
             }
             ids(&inner, pieces)
         })
+    }
+
+    /// What of a text this tokenizer has no token for, and reads as its unknown one.
+    pub fn unknown_parts(&self, text: &str) -> Vec<String> {
+        let unknown = match self.inner.get_model() {
+            ModelWrapper::WordLevel(model) => self.token_id(&model.unk_token),
+            ModelWrapper::WordPiece(model) => self.token_id(&model.unk_token),
+            ModelWrapper::BPE(model) => model.unk_token.as_ref().and_then(|token| self.token_id(token)),
+            ModelWrapper::Unigram(_) => None,
+        };
+        let Some((unknown, encoded)) = unknown.zip(self.inner.encode(text, false).ok()) else {
+            return vec![];
+        };
+        let read = encoded.get_ids().iter().zip(encoded.get_offsets()).filter(|(id, _)| **id == unknown);
+        read.filter_map(|(_, (from, to))| text.get(*from..*to).map(str::to_owned)).collect()
     }
 
     /// The ids of a text that no template wrapped: with BOS if this tokenizer adds it and the text does not have it.

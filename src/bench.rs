@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use isocost_harness::escape::{json, spreadsheet};
 use isocost_harness::table::{Column, Table};
 use isocost_models::contention::Contention;
@@ -42,6 +42,9 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<ExitCode> {
         [] => vec![None],
         _ => args.dtype.iter().map(|dtype| Some((*dtype).into())).collect(),
     };
+    if tests(args).is_empty() || args.batch.0.contains(&0) {
+        bail!("nothing to time: give --prompt or --decode tokens, and --batch rows, above 0");
+    }
     let mut rows = Vec::new();
     for model in &args.models {
         for dtype in &dtypes {

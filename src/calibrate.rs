@@ -16,11 +16,13 @@ use isocost_models::{device, device_rates};
 
 use crate::cli::CalibrateArgs;
 use crate::energy::start_meters;
+use crate::output;
 use crate::progress::Downloads;
 use crate::workload::{date, host};
 
 /// Calibrates a model, or a shape with random weights, and prints what was found.
 pub(crate) fn calibrate(options: &CalibrateArgs) -> Result<ExitCode> {
+    output::check_writable(options.out.as_deref().unwrap_or(Path::new("results/surfaces/a.json")))?;
     let device = options.device.open()?;
     let dtype = options.dtype.map(DType::from);
     let mut watch = start_meters(&device);
@@ -109,9 +111,6 @@ fn default_path(surface: &Surface) -> PathBuf {
 }
 
 fn write_surface(out: &Path, surface: &Surface) -> Result<()> {
-    if let Some(folder) = out.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
-    }
     write_whole(out, &Surface::write_all(std::slice::from_ref(surface)))?;
     eprintln!("wrote {}", out.display());
     Ok(())

@@ -16,7 +16,7 @@ use isocost_harness::model_facts::ModelFacts;
 use isocost_harness::observation::Observations;
 use isocost_harness::price::Usage;
 use isocost_harness::rounding::{grouped, significant};
-use isocost_harness::run_directory::{Manifest, read_manifest, write_whole};
+use isocost_harness::run_directory::{Manifest, check_unpublished, read_manifest, write_whole};
 use isocost_harness::sampling::TaskInRun;
 use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
@@ -30,17 +30,26 @@ pub(crate) const REGISTERED: &str = "claims_sha256";
 /// Prints the verdicts of each run and leaves them in its `claims.json`.
 pub(crate) fn claims_of_runs(runs: &[PathBuf], only: Option<&str>) -> Result<ExitCode> {
     check_known(only)?;
-    for run in runs {
-        let manifest = read_manifest(run)?;
-        let file = verdicts(&manifest, &Observations::read(run)?);
-        write(run, &file)?;
+    let files = runs.iter().map(|run| of_run(run)).collect::<Result<Vec<_>>>()?;
+    for (run, file) in runs.iter().zip(&files) {
         if runs.len() > 1 {
             println!("{}", run.display());
         }
-        print(&file, only);
+        print(file, only);
+    }
+    for (run, file) in runs.iter().zip(&files) {
+        write(run, file)?;
         eprintln!("wrote {}/claims.json", run.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn of_run(run: &Path) -> Result<ClaimsFile> {
+    let (manifest, observations) = (read_manifest(run)?, Observations::read(run)?);
+    if observations.is_empty() {
+        bail!("{}: has no whole trajectory yet: go on with the run first", run.display());
+    }
+    Ok(verdicts(&manifest, &observations))
 }
 
 fn check_known(only: Option<&str>) -> Result<()> {
@@ -67,6 +76,7 @@ pub(crate) fn verdicts(manifest: &Manifest, observations: &Observations) -> Clai
 
 /// Leaves the verdicts in the run's directory.
 pub(crate) fn write(run: &Path, file: &ClaimsFile) -> Result<()> {
+    check_unpublished(run)?;
     Ok(write_whole(&run.join("claims.json"), &(json(&serde_json::to_string_pretty(file)?) + "\n"))?)
 }
 

@@ -91,7 +91,7 @@ pub(crate) enum Command {
         #[arg(long, default_value_t)]
         device: DeviceChoice,
         /// At most so many problems of each task: a random subset, determined by the sweep's seed.
-        #[arg(long, value_name = "K")]
+        #[arg(long, value_name = "K", value_parser = number::count)]
         limit: Option<usize>,
     },
     /// Which models there are, what is known of one, and fetching it from the hub.
@@ -192,7 +192,7 @@ pub(crate) enum Command {
     /// A chat model gets its own template, thinks if it can, and answers. `--raw` and `--token-ids` are continued as
     /// they are.
     #[command(
-        after_help = "Examples:\n  isocost generate bundled:reason-l --prompt '3 7 25 -> 46' --budget 64\n  \
+        after_help = "Examples:\n  isocost generate bundled:reason-l --prompt 'make 24 from 2 4 3' --budget 64 --seed 2\n  \
                       isocost generate ./Qwen3-0.6B --prompt 'What is 17 * 23?' --n 4 -o json\n  \
                       isocost generate model-q4_k_m.gguf --raw --prompt 'Once upon' --temperature 0 --max-tokens 32"
     )]

@@ -12,7 +12,7 @@ use isocost_harness::sweep::{ModelEntry, Sweep};
 use isocost_models::engine::LocalEngine;
 
 use crate::cli::EconomyArgs;
-use crate::workload;
+use crate::{output, workload};
 
 /// Measures a sweep both ways and prints the comparison. Exit code 1 if any answer differs.
 pub(crate) fn economy(args: &EconomyArgs, library: &Library) -> Result<ExitCode> {
@@ -20,6 +20,7 @@ pub(crate) fn economy(args: &EconomyArgs, library: &Library) -> Result<ExitCode>
     if let Some(unknown) = models.iter().find(|name| !sweep.models.iter().any(|m| m.name == **name)) {
         bail!("the sweep has no model `{unknown}`");
     }
+    args.out.as_deref().map_or(Ok(()), output::check_writable)?;
     let (tasks, device) = (workload::tasks(&sweep, library)?, args.device.open()?);
     let mut parts = Vec::new();
     for model in sweep.models.iter().filter(|m| models.is_empty() || models.contains(&m.name)) {

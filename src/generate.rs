@@ -76,6 +76,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
     let load_s = started.elapsed().as_secs_f64();
     let request = request(args);
     let completions = engine.generate(&request)?;
+    warn_of_unknown(args, &engine);
     let timing = timing(load_s, &completions);
     match args.output {
         Output::Json => {
@@ -100,6 +101,19 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A word that the model has no token for is lost on it, silently otherwise.
+fn warn_of_unknown(args: &GenerateArgs, engine: &LocalEngine) {
+    let text = args.prompt.as_deref().unwrap_or_default();
+    let mut unknown = engine.conversation().tokenizer.unknown_parts(text);
+    unknown.dedup();
+    if !unknown.is_empty() {
+        eprintln!(
+            "the model's tokenizer does not know {}: it reads an unknown token there",
+            unknown.join(" ")
+        );
+    }
 }
 
 fn request(args: &GenerateArgs) -> Request {

@@ -18,6 +18,7 @@ mod complete;
 mod doctor;
 mod economy;
 mod energy;
+mod failure;
 mod fetch;
 mod generate;
 mod grade;
@@ -44,7 +45,6 @@ mod workload;
 use std::process::ExitCode;
 
 use clap::Parser;
-use isocost_harness::escape::visible;
 use isocost_harness::source::Library;
 use serde_json::json;
 
@@ -60,11 +60,10 @@ fn main() -> ExitCode {
     }
     let mut copies = WorkingCopies::default();
     let done = copies.check_out(command.run_directories());
-    let done = done.and_then(|()| carried_out(command, &tasks::library(data), &copies));
+    let done = done.and_then(|()| carried_out(command, &tasks::library(data)?, &copies));
     // Where a store failed, that is why the command stopped.
     copies.check_in().and(done).unwrap_or_else(|error| {
-        // A message may quote a file from anywhere; it stays on one line.
-        let message = visible(&format!("{error:#}"));
+        let message = failure::said(&error);
         log::event("error", json!({ "message": message }), || format!("isocost: {message}"));
         ExitCode::from(2)
     })

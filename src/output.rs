@@ -5,7 +5,9 @@
 //! sweep. And a reader that has gone away (`isocost table RUN | head -1`) is no reason to panic: the program ends as others do.
 
 use std::fmt::Arguments;
+use std::fs::File;
 use std::io::{ErrorKind, Write, stderr, stdout};
+use std::path::Path;
 use std::process::exit;
 use std::sync::{Mutex, PoisonError};
 
@@ -68,6 +70,20 @@ pub(crate) fn could_not(error: &std::io::Error) -> ! {
     }
     remark(format_args!("isocost: stdout: {error}: give it a place that can be written"));
     exit(2)
+}
+
+/// Whether a file can be written there, asked before the work that it is for; its folder is made.
+pub(crate) fn check_writable(path: &Path) -> anyhow::Result<()> {
+    let partial = path.with_extension("partial");
+    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    folder.and_then(|()| File::create(&partial)).map_err(|error| {
+        anyhow::anyhow!("{}: cannot be written ({error}): choose another --out", path.display())
+    })?;
+    let _ = std::fs::remove_file(partial);
+    if path.is_dir() {
+        anyhow::bail!("{}: is a folder: choose another --out", path.display());
+    }
+    Ok(())
 }
 
 /// A line for stderr; nobody has to be there to read it.

@@ -13,7 +13,7 @@ use isocost_harness::publication::{
     self, Checked, FILE, Published, SCHEMA, Splice, check, file_sha256, index_html, index_md, splice,
 };
 use isocost_harness::row::Row;
-use isocost_harness::run_directory::write_whole;
+use isocost_harness::run_directory::{read_manifest, write_whole};
 use isocost_harness::source::Library;
 use isocost_harness::table::Table;
 
@@ -70,7 +70,9 @@ pub(crate) fn publish(args: &PublishArgs, library: &Library) -> Result<()> {
 
 /// Checks a run, makes its tables again, and copies it.
 fn publish_run(run: &Path, args: &PublishArgs, library: &Library) -> Result<Published> {
+    read_manifest(run)?;
     let name = name_of(run, args)?;
+    check_places(args, &name)?;
     let checked = check(run, library)?;
     let rows = report::write(run, &[])?;
     let folder = args.into.join(&name);
@@ -81,11 +83,19 @@ fn publish_run(run: &Path, args: &PublishArgs, library: &Library) -> Result<Publ
     let listed = report::data_files(if args.hub.is_some() { run } else { &partial });
     let published = describe(&partial, name, &checked, &rows, &listed)?;
     write_whole(&partial.join(FILE), &(serde_json::to_string_pretty(&published)? + "\n"))?;
-    check_is_ours(&folder)?;
     clear(&folder)?;
     std::fs::rename(&partial, &folder).with_context(|| folder.display().to_string())?;
     eprintln!("published {} ({} trajectories checked)", folder.display(), checked.trajectories);
     Ok(published)
+}
+
+/// Where it is to go: what is wrong with that is said before anything is written.
+fn check_places(args: &PublishArgs, name: &str) -> Result<()> {
+    check_is_ours(&args.into.join(name))?;
+    if !args.keep_readme {
+        spliced(&args.readme, "")?;
+    }
+    args.hub.as_deref().map_or(Ok(()), |repository| check_hub(repository, args))
 }
 
 fn name_of(run: &Path, args: &PublishArgs) -> Result<String> {
@@ -205,20 +215,27 @@ fn hashes(folder: &Path) -> Result<BTreeMap<String, String>> {
 
 /// Puts the leading pictures and the table between their markers.
 fn lead(readme: &Path, folder: &Path, published: &Published) -> Result<()> {
-    if !readme.exists() && readme == Path::new("README.md") {
-        eprintln!("there is no README.md here, so the leading table went nowhere else");
-        return Ok(());
-    }
-    let document = std::fs::read_to_string(readme).with_context(|| readme.display().to_string())?;
     let text = shown(readme, folder, published)
         + &published.leading.markdown()
         + "\n"
         + &markdown_code_in("sh", &published.command);
-    let block = Splice { name: "leading-table", command: &command_line::typed(), text: &text };
-    let spliced = splice(&document, &block).with_context(|| readme.display().to_string())?;
+    let Some(spliced) = spliced(readme, &text)? else {
+        eprintln!("there is no README.md here, so the leading table went nowhere else");
+        return Ok(());
+    };
     write_whole(readme, &spliced)?;
     eprintln!("wrote the leading table into {}", readme.display());
     Ok(())
+}
+
+/// The document with the leading table; none if there is none and none was named.
+fn spliced(readme: &Path, text: &str) -> Result<Option<String>> {
+    if !readme.exists() && readme == Path::new("README.md") {
+        return Ok(None);
+    }
+    let document = std::fs::read_to_string(readme).with_context(|| readme.display().to_string())?;
+    let block = Splice { name: "leading-table", command: &command_line::typed(), text };
+    Ok(Some(splice(&document, &block).with_context(|| readme.display().to_string())?))
 }
 
 /// The pictures side by side, each a link to the report; none where the document is not above them.
@@ -237,6 +254,18 @@ fn shown(readme: &Path, folder: &Path, published: &Published) -> String {
     };
     let pictures: String = published.pictures.iter().map(one).collect();
     if pictures.is_empty() { pictures } else { format!("<p>\n{pictures}</p>\n\n") }
+}
+
+#[cfg(feature = "hub")]
+fn check_hub(repository: &str, args: &PublishArgs) -> Result<()> {
+    use isocost_models::hub::{DataSet, Environment};
+
+    Ok(DataSet { repository, private: args.private }.check(&Environment::read()?)?)
+}
+
+#[cfg(not(feature = "hub"))]
+fn check_hub(repository: &str, _: &PublishArgs) -> Result<()> {
+    bail!("--hub {repository}: this build has no network: build with the feature `hub`")
 }
 
 #[cfg(feature = "hub")]
@@ -260,6 +289,6 @@ fn upload(repository: &str, args: &PublishArgs, published: &Published) -> Result
 }
 
 #[cfg(not(feature = "hub"))]
-fn upload(repository: &str, _: &PublishArgs, _: &Published) -> Result<()> {
-    bail!("--hub {repository}: this build has no network: build with the feature `hub`")
+fn upload(repository: &str, args: &PublishArgs, _: &Published) -> Result<()> {
+    check_hub(repository, args)
 }

@@ -1,19 +1,24 @@
 //! `replay`: what users would wait, on any device that has a surface.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 use isocost_harness::latency_rows::{
-    all_asked, dialect, latency_csv, latency_rows, latency_tables, requests, surface_of,
+    all_asked, dialect, latency_csv, latency_rows, latency_tables, models_in, requests, surface_of,
 };
 use isocost_harness::replay::{Request, Serving, largest_batch_within};
-use isocost_harness::run_directory::{Manifest, read_manifest, read_records, write_whole};
+use isocost_harness::run_directory::{Manifest, check_unpublished, read_manifest, read_records, write_whole};
 use isocost_harness::surface::Surface;
 use isocost_harness::trajectory::Trajectory;
 
 use crate::cli::ReplayArgs;
 
-/// Replays a run, prints the waits and writes `latency.csv`.
+/// Replays a run, prints the waits and writes `latency.csv`, unless that has more models.
 pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
     let (manifest, records) = (read_manifest(&args.run)?, read_records(&args.run)?);
+    if records.is_empty() {
+        bail!("{}: has no whole trajectory yet: go on with the run first", args.run.display());
+    }
     let surfaces = args.surface.clone().unwrap_or_else(|| args.run.join("surface.json"));
     let surfaces = Surface::read_all(&surfaces)?;
     let serving = match args.saturated {
@@ -34,8 +39,29 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
     for surface in &surfaces {
         eprintln!("surface of {} on {}, {}", surface.name.model, surface.name.device, surface.name.date);
     }
-    let path = args.run.join("latency.csv");
-    write_whole(&path, &latency_csv(&rows))?;
+    say_left_out(&manifest, &surfaces);
+    check_unpublished(&args.run)?;
+    write(&args.run.join("latency.csv"), &latency_csv(&rows))
+}
+
+/// Models of the run that no surface is of.
+fn say_left_out(manifest: &Manifest, surfaces: &[Surface]) {
+    let models = manifest.identity.sweep.models.iter().map(|model| model.name.as_str());
+    let left_out: Vec<&str> =
+        models.filter(|model| surface_of(manifest, surfaces, model).is_none()).collect();
+    if !left_out.is_empty() {
+        eprintln!("left out, since no surface has their shape and type: {}", left_out.join(", "));
+    }
+}
+
+/// A file that holds more models than these stays.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let there = std::fs::read_to_string(path).unwrap_or_default();
+    if !models_in(&there).is_subset(&models_in(text)) {
+        eprintln!("{}: holds more models, and stays as it is", path.display());
+        return Ok(());
+    }
+    write_whole(path, text)?;
     eprintln!("wrote {}", path.display());
     Ok(())
 }

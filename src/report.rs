@@ -26,7 +26,8 @@ use isocost_harness::report_md::{Figure, Report, Section, report_md};
 use isocost_harness::request_log;
 use isocost_harness::row::Row;
 use isocost_harness::run_directory::{
-    Identity, Manifest, read_activity, read_manifest, read_records, write_bytes, write_whole,
+    Identity, Manifest, check_unpublished, read_activity, read_manifest, read_records, write_bytes,
+    write_whole,
 };
 use isocost_harness::steps_parquet::write_steps_parquet;
 use isocost_harness::surface::Surface;
@@ -44,8 +45,9 @@ pub(crate) fn report(path: &Path, prices: &[String]) -> Result<()> {
     if is_imported(path) {
         return import::report(path);
     }
-    let rows = write(path, prices)?;
-    print(&rows);
+    let measured = measured(path, prices)?;
+    print(&measured.rows);
+    write_measured(path, measured)?;
     let run = path.display();
     log::event("wrote", json!({ "run": path.to_string_lossy() }), || {
         format!("wrote {run}/report.html, report.md, cells.csv, claims.json and figures/")
@@ -55,7 +57,12 @@ pub(crate) fn report(path: &Path, prices: &[String]) -> Result<()> {
 
 /// Writes the run's tables and pictures; returns the cells.
 pub(crate) fn write(path: &Path, prices: &[String]) -> Result<Vec<Row>> {
-    let Measured { manifest, observations, rows } = measured(path, prices)?;
+    write_measured(path, measured(path, prices)?)
+}
+
+fn write_measured(path: &Path, measured: Measured) -> Result<Vec<Row>> {
+    check_unpublished(path)?;
+    let Measured { manifest, observations, rows } = measured;
     let sweep = &manifest.identity.sweep;
     let economy = cells::economy(sweep, &observations);
     write_cells(path, &manifest, &rows)?;
@@ -109,14 +116,8 @@ pub(crate) struct Measured {
     pub(crate) rows: Vec<Row>,
 }
 
-/// The cells of a run, from its records. `prices` are further ones, by name or file.
+/// The cells of a run, from its records; it is an error if there is none. `prices` are further ones, by name or file.
 pub(crate) fn measured(path: &Path, prices: &[String]) -> Result<Measured> {
-    if is_imported(path) {
-        bail!(
-            "{}: was imported, and has completions but no cells: isocost report shows them",
-            path.display()
-        );
-    }
     let mut manifest = read_manifest(path)?;
     add_prices(&mut manifest.identity.sweep, prices)?;
     let observations = Observations::read(path)?;
@@ -127,6 +128,9 @@ pub(crate) fn measured(path: &Path, prices: &[String]) -> Result<Measured> {
     let joules_per_device_s = energy::mean_watts(&energy::read_energy(path)?);
     let known = Known { joules_per_device_s, ..known(&manifest) };
     let rows = cells::rows(&manifest.identity.sweep, &observations, &known);
+    if rows.is_empty() {
+        bail!("{}: has no complete problem yet: go on with the run first", path.display());
+    }
     Ok(Measured { manifest, observations, rows })
 }
 
@@ -223,7 +227,6 @@ pub(crate) fn known(manifest: &Manifest) -> Known {
 
 fn print(rows: &[Row]) {
     for group in groups(rows) {
-        println!("{} on {}", group.model, group.task);
         println!("{}", group.accuracy_for_terminal().terminal());
         println!("{}", group.cost_for_terminal().terminal());
     }

@@ -25,9 +25,6 @@ const STRATEGY_COLUMNS: usize = 7;
 /// Prints the run's cells.
 pub(crate) fn table(args: &TableArgs) -> Result<()> {
     let Measured { manifest, rows, .. } = report::measured(&args.run, &args.price)?;
-    if rows.is_empty() {
-        bail!("{}: has no complete problem yet: go on with the run first", args.run.display());
-    }
     let conditions = conditions(&manifest, &rows);
     let tables = || shown(args, &manifest, &rows, &conditions);
     let text: Vec<u8> = match args.output {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use isocost_harness::escape::visible;
 use isocost_harness::judge::Judge;
 use isocost_harness::problem::ProblemSet;
@@ -14,9 +14,15 @@ use crate::fetch::Network;
 use crate::log;
 
 /// The files on this machine: the folder given, else the one that `ISOCOST_DATA` names.
-pub(crate) fn library(folder: Option<PathBuf>) -> Library<'static> {
+pub(crate) fn library(folder: Option<PathBuf>) -> Result<Library<'static>> {
+    if let Some(missing) = folder.as_ref().filter(|folder| !folder.is_dir()) {
+        bail!(
+            "--data {}: there is no such folder: name the one that holds the tasks' files",
+            missing.display()
+        );
+    }
     let folder = folder.or_else(|| std::env::var_os("ISOCOST_DATA").map(PathBuf::from));
-    Library { folder, fetch: Some(&Network) }
+    Ok(Library { folder, fetch: Some(&Network) })
 }
 
 /// Lists the built-in tasks.

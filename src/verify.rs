@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use isocost_harness::calibration_report::summary;
 use isocost_harness::engine::Settings;
 use isocost_harness::latency_rows::{Asked, all_asked, dialect, requests};
 use isocost_harness::replay::{Latency, Serving, replay};
-use isocost_harness::run_directory::{Manifest, read_manifest, read_records, write_whole};
+use isocost_harness::run_directory::{
+    Identity, Manifest, check_unpublished, read_manifest, read_records, write_whole,
+};
 use isocost_harness::sampling::TaskInRun;
 use isocost_harness::source::Library;
 use isocost_harness::step_log::for_each_step;
@@ -25,6 +27,9 @@ use isocost_models::meter::Watch;
 use crate::cli::VerifyArgs;
 use crate::{calibrate, energy, report, workload};
 
+/// What of a model's facts decides which tokens it samples.
+const DECISIVE: [&str; 3] = ["weights_sha256", "template_sha256", "shape"];
+
 /// A run being checked.
 struct Run<'a> {
     manifest: &'a Manifest,
@@ -37,12 +42,17 @@ struct Run<'a> {
 /// Checks a run, prints and stores what was found. Exit code 1 if any token differs.
 pub(crate) fn verify(args: &VerifyArgs, library: &Library) -> Result<ExitCode> {
     let path = &args.run;
+    check_unpublished(path)?;
     let (manifest, records) = (read_manifest(path)?, read_records(path)?);
     let tasks = workload::tasks(&manifest.identity.sweep, library)?;
     let device = args.device.open()?;
     let run = Run { manifest: &manifest, records: &records, tasks: &tasks, args, device: &device };
-    let mut watch = energy::start_meters(&device);
     let chosen = choose(&run.recorded_cells(), args.cells);
+    if chosen.is_empty() {
+        bail!("{}: has no complete problem yet: go on with the run first", path.display());
+    }
+    run.check_same(path, &chosen)?;
+    let mut watch = energy::start_meters(&device);
     let (mut surfaces, mut verification) = (Vec::new(), Verification::default());
     for model in &manifest.identity.sweep.models {
         let cells: Vec<&Asked> = chosen.iter().filter(|asked| asked.model == model.name).collect();
@@ -85,12 +95,41 @@ fn against_the_run(path: &Path, model: &str, surface: &Surface) -> Result<Option
     Ok((steps > 0).then_some(text))
 }
 
+fn changed(run: &Path, what: &str) -> Result<()> {
+    bail!(
+        "{}: {what} when it was run: put that back, or run the sweep anew into another --out",
+        run.display()
+    )
+}
+
 impl Run<'_> {
     /// Cells of which something is recorded.
     fn recorded_cells(&self) -> Vec<Asked> {
         let has_records =
             |asked: &Asked| !requests(asked, self.records, dialect(self.manifest, &asked.model)).is_empty();
         all_asked(self.manifest).into_iter().filter(has_records).collect()
+    }
+
+    /// Other problems or another model would be compared with records that are not theirs.
+    fn check_same(&self, path: &Path, chosen: &[Asked]) -> Result<()> {
+        let Identity { sweep, problems_sha256, .. } = &self.manifest.identity;
+        for TaskInRun { task, problems } in self.tasks {
+            if problems_sha256.get(&task.name).is_none_or(|then| then != problems.sha256()) {
+                return changed(path, &format!("the problems of {} are not what they were", task.name));
+            }
+        }
+        let mut checked = sweep.models.iter().filter(|m| chosen.iter().any(|asked| asked.model == m.name));
+        checked.try_for_each(|model| self.check_same_model(path, model))
+    }
+
+    fn check_same_model(&self, path: &Path, model: &ModelEntry) -> Result<()> {
+        let Identity { sweep, models, .. } = &self.manifest.identity;
+        let now = workload::find(sweep, model, self.tasks, self.device)?.facts()?;
+        let then = models.get(&model.name);
+        let differs = |key: &&str| then.and_then(|facts| facts.get(key)) != now.get(key);
+        DECISIVE.into_iter().find(differs).map_or(Ok(()), |key| {
+            changed(path, &format!("model {} is not what it was (its {key} differs)", model.name))
+        })
     }
 
     /// Calibrates a model and runs its cells at once, so that both meet the same machine.

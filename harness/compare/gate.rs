@@ -6,14 +6,15 @@
 //!
 //! `accuracy<-2` fails if any compared cell lost more than 2 percentage points; `seconds>1.1` if any takes more than
 //! 1.1 times as long. With `ci` the whole interval must lie beyond the threshold, and intervals are widened so that all
-//! cells together raise a false alarm at most one time in twenty (Bonferroni).
+//! cells together raise a false alarm at most one time in twenty (Bonferroni). Without it the plain change counts, which
+//! needs no interval.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::metric::Metric;
-use super::{CellPair, Comparison};
-use crate::statistics::Estimate;
+use super::{CellPair, Change, Comparison};
+use crate::statistics::{Estimate, Undefined};
 
 /// When a comparison fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,8 +59,10 @@ pub enum GateError {
 /// What a gate says of a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ruling {
-    /// Cells of which both runs have the metric with an interval.
+    /// Cells of which both runs have the metric; for a gate with `ci`, with an interval of its change.
     pub checked: usize,
+    /// Why one of the others has no interval.
+    pub undefined: Option<Undefined>,
     /// Cells that fail, in sentences.
     pub failures: Vec<String>,
 }
@@ -112,32 +115,35 @@ impl fmt::Display for Gate {
 }
 
 impl Gate {
-    /// Whether a change is beyond the threshold.
-    pub fn is_beyond(&self, change: &Estimate) -> bool {
-        let ends = match (self.whole_interval, self.below) {
-            (true, true) => change.ci_high,
-            (true, false) => change.ci_low,
-            (false, _) => change.value,
-        };
-        if self.below { ends < self.threshold } else { ends > self.threshold }
+    /// Whether a change is beyond the threshold; absent if it cannot be known.
+    pub fn is_beyond(&self, change: &Change) -> Option<bool> {
+        let end = match self.whole_interval {
+            true => change.change.map(|change| if self.below { change.ci_high } else { change.ci_low }),
+            false => change.value(),
+        }?;
+        Some(if self.below { end < self.threshold } else { end > self.threshold })
     }
 
     /// Looks at every cell; for a gate with `ci` the comparison should be one at the joint level.
     pub fn rule(&self, comparison: &Comparison) -> Ruling {
-        let mut ruling = Ruling { checked: 0, failures: Vec::new() };
+        let mut ruling = Ruling { checked: 0, undefined: None, failures: Vec::new() };
         for cell in &comparison.cells {
-            let Some(change) = cell.change(self.metric).and_then(|change| change.change) else { continue };
+            let Some(change) = cell.change(self.metric) else { continue };
+            let Some(is_beyond) = self.is_beyond(change) else {
+                ruling.undefined = ruling.undefined.or_else(|| change.undefined.clone());
+                continue;
+            };
             ruling.checked += 1;
-            if self.is_beyond(&change) {
-                ruling.failures.push(self.failure(cell, &change));
-            }
+            ruling.failures.extend(is_beyond.then(|| self.failure(cell, change)));
         }
         ruling
     }
 
-    fn failure(&self, cell: &CellPair, change: &Estimate) -> String {
-        let Estimate { value, ci_low, ci_high, .. } = change;
+    fn failure(&self, cell: &CellPair, change: &Change) -> String {
+        let interval = |Estimate { ci_low, ci_high, .. }| format!(" [{ci_low:.4}, {ci_high:.4}]");
+        let (value, interval) =
+            (change.value().unwrap_or(f64::NAN), change.change.map_or(String::new(), interval));
         let shown = crate::figures::cell_name(&cell.base);
-        format!("{self}: {} {shown}: {value:.4} [{ci_low:.4}, {ci_high:.4}]", cell.base.task)
+        format!("{self}: {} {shown}: {value:.4}{interval}", cell.base.task)
     }
 }

@@ -11,7 +11,7 @@ use crate::cell::Cell;
 use crate::row::{PerProblem, Row};
 use crate::statistics::{
     Bootstrap, Estimate, Level, Method, Part, Summaries, Undefined, estimate_from_means, mean_of_statistics,
-    paired_share_difference, unpaired_difference,
+    paired_share_difference, unpaired_share_difference,
 };
 
 /// Fewer shared problems are no basis for a paired comparison.
@@ -66,6 +66,19 @@ pub struct Change {
     pub undefined: Option<Undefined>,
 }
 
+impl Change {
+    /// The change, whether or not it has an interval; absent if a run has no such number.
+    pub fn value(&self) -> Option<f64> {
+        self.change.map(|change| change.value).or_else(|| self.plain())
+    }
+
+    fn plain(&self) -> Option<f64> {
+        let (base, other) = (self.base?, self.other?);
+        let plain = if self.metric == Metric::Accuracy { 100.0 * (other - base) } else { other / base };
+        Some(plain).filter(|plain| plain.is_finite())
+    }
+}
+
 impl CellPair {
     /// What happened to a metric, if both runs have it.
     pub fn change(&self, metric: Metric) -> Option<&Change> {
@@ -114,7 +127,7 @@ fn change(metric: Metric, a: &PerProblem, b: &PerProblem, paired: bool, level: L
     let (left, right) = (metric.parts(a)?, metric.parts(b)?);
     let found = match (metric, paired) {
         (Metric::Accuracy, true) => paired_share_difference(right.0, left.0, level).and_then(points),
-        (Metric::Accuracy, false) => unpaired_difference(right.0, left.0, level).and_then(points),
+        (Metric::Accuracy, false) => unpaired_share_difference(right.0, left.0, level).and_then(points),
         (_, true) => paired_ratio(left, right, level),
         (_, false) => unpaired_ratio(left, right, level),
     };

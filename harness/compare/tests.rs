@@ -9,7 +9,7 @@ use crate::cells::{self, Known};
 use crate::claims::simulated::Run;
 use crate::observation::Observations;
 use crate::run_directory::Identity;
-use crate::statistics::Estimate;
+use crate::statistics::{Estimate, Undefined};
 use crate::sweep::Sweep;
 use crate::trajectory::Trajectory;
 
@@ -196,6 +196,20 @@ fn a_gate_fails_on_what_is_beyond_it_and_on_nothing_else() {
     assert_eq!(rule("seconds>1.9 ci").failures.len(), found.cells.len());
     assert!(rule("seconds>2.2").failures.is_empty());
     assert_eq!(rule("joules>1").checked, 0, "nothing was metered");
+}
+
+#[test]
+fn a_gate_on_too_few_problems_looks_at_the_plain_ratio_or_says_why_there_is_no_interval() {
+    let found = compared(&of(2, 0.7, 1e-3), &of(3, 0.5, 2e-3));
+    let rule = |gate: &str| gate.parse::<Gate>().unwrap().rule(&found);
+    let plain = rule("seconds>1.5");
+    assert_eq!((plain.checked, plain.failures.len()), (found.cells.len(), found.cells.len()));
+    assert!(rule("seconds>2.5").failures.is_empty());
+    let interval = rule("seconds>1.5 ci");
+    assert_eq!(
+        (interval.checked, interval.undefined),
+        (0, Some(Undefined::TooFewProblems { have: 2, need: 3 }))
+    );
 }
 
 proptest! {

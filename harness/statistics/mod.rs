@@ -67,7 +67,10 @@ pub use isotonic::isotonic;
 pub use log_fit::{LogLine, slope_per_decade, slope_per_decade_by};
 pub use majority::{majority_at_n, majority_is_exact};
 pub use mean::{mean, mean_over_problems};
-pub use paired::{paired_difference, paired_p_value, paired_share_difference, unpaired_difference};
+pub use paired::{
+    paired_difference, paired_p_value, paired_share_difference, unpaired_difference,
+    unpaired_share_difference,
+};
 pub use pareto::{CrossFitted, OnFront, PricedCell, cross_fitted_front, pareto_front};
 pub use pass_at_k::pass_at_k;
 pub use percentile::percentile;

@@ -115,6 +115,25 @@ pub fn unpaired_difference(a: &[f64], b: &[f64], level: Level) -> Result<Estimat
     Estimate::student(left.value - right.value, reach, a.len() + b.len(), df)
 }
 
+/// [`unpaired_difference`] for values in [0, 1]. A cell without spread adds what it cannot have seen, as in
+/// [`paired_share_difference`]: at most a share `u` of such problems can differ otherwise.
+///
+/// # Errors
+/// As [`unpaired_difference`].
+pub fn unpaired_share_difference(a: &[f64], b: &[f64], level: Level) -> Result<Estimate, Undefined> {
+    let estimate = unpaired_difference(a, b, level)?;
+    let ((above, below), (above_b, below_b)) = (unseen(a, level), unseen(b, level));
+    let (low, high) = (estimate.ci_low - below - above_b, estimate.ci_high + above + below_b);
+    Estimate::finite(estimate.value, low.max(-1.0), high.min(1.0), estimate.n)
+}
+
+/// How far the mean of shares can be above, and below, what was seen where all of them are the same; else 0.
+fn unseen(shares: &[f64], level: Level) -> (f64, f64) {
+    let Moments { mean, variance } = Moments::of(shares);
+    let unseen = clopper_pearson(0, shares.len(), level).map_or(1.0, |(_, high)| high);
+    if variance > 1e-18 { (0.0, 0.0) } else { (unseen * (1.0 - mean), unseen * mean) }
+}
+
 fn differences(a: &[f64], b: &[f64]) -> Result<Vec<f64>, Undefined> {
     if a.len() != b.len() {
         return Err(Undefined::UnequalLengths { left: a.len(), right: b.len() });
@@ -163,6 +182,17 @@ mod tests {
         let by_a_tenth = A.map(|x| x - 0.1);
         let by_a_tenth = paired_share_difference(&by_a_tenth, &A, Level::default()).unwrap();
         assert!(by_a_tenth.ci_high - by_a_tenth.ci_low > 0.1, "{by_a_tenth:?}");
+    }
+
+    #[test]
+    fn few_problems_that_agree_in_either_cell_are_not_certainty_and_no_interval_leaves_what_is_possible() {
+        let level = Level::default();
+        let same = unpaired_share_difference(&[1.0, 1.0], &[1.0, 1.0, 1.0], level).unwrap();
+        assert!(same.value == 0.0 && same.ci_low < -0.5 && same.ci_high > 0.5, "{same:?}");
+        let wide = unpaired_share_difference(&[0.4, 0.0], &[0.5, 0.2, 0.2], level).unwrap();
+        assert!(wide.ci_low >= -1.0 && wide.ci_high <= 1.0, "{wide:?}");
+        let spread = unpaired_share_difference(&A, &B, level).unwrap();
+        assert_eq!(spread, unpaired_difference(&A, &B, level).unwrap());
     }
 
     #[test]

@@ -19,6 +19,7 @@ const MOST_WAITS: u32 = 1_000;
 impl Sweep {
     /// Whether it can be carried out, else what is wrong with it.
     pub(super) fn check(&self) -> Result<(), String> {
+        check_names("sweep", std::iter::once(&self.name))?;
         check_names("model", self.models.iter().map(|m| &m.name))?;
         check_names("task", self.tasks.iter().map(|t| &t.name))?;
         self.check_values()
@@ -37,7 +38,7 @@ impl Sweep {
         if self.strategies.is_empty() {
             return Err("strategies must not be empty".into());
         }
-        self.tasks.iter().try_for_each(check_definition)?;
+        self.tasks.iter().try_for_each(check_task)?;
         check_prices(self.all_prices(), self.verifier.as_ref())?;
         check_sampling(&self.sampling)
     }
@@ -111,19 +112,22 @@ fn check_budgets(budgets: &[Budget]) -> Result<(), String> {
     })
 }
 
-/// A task that came with the sweep, and not from a file of its own.
-fn check_definition(entry: &TaskEntry) -> Result<(), String> {
+/// A task of the sweep; one that came with it, and not from a file of its own, as a whole.
+fn check_task(entry: &TaskEntry) -> Result<(), String> {
+    if entry.problems == Some(0) {
+        return Err(format!("task `{}`: problems = 0: give a count from 1, or leave it out", entry.name));
+    }
     let checked = entry.definition.as_ref().map_or(Ok(()), Task::check);
     checked.map_err(|message| format!("task {}: {message}", entry.name))
 }
 
-fn check_ascending<T: PartialOrd + std::fmt::Debug>(what: &str, values: &[T]) -> Result<(), String> {
+fn check_ascending<T: PartialOrd + std::fmt::Display>(what: &str, values: &[T]) -> Result<(), String> {
     if values.is_empty() {
         return Err(format!("{what} is empty"));
     }
     match values.windows(2).find(|pair| pair[0] >= pair[1]) {
         Some(pair) => {
-            Err(format!("{what} must ascend without repetition, but {:?} follows {:?}", pair[1], pair[0]))
+            Err(format!("{what} must ascend without repetition, but {} follows {}", pair[1], pair[0]))
         }
         None => Ok(()),
     }

@@ -76,6 +76,23 @@ fn unreliable_cells_are_marked_when_no_others_exist() {
 }
 
 #[test]
+fn votes_of_one_completion_are_not_shown_and_few_trajectories_show_the_largest_n_marked() {
+    let mut rows = rows();
+    rows.retain(|row| (row.cell.n == 1 || row.cell.n == 16) && row.cell.strategy != Strategy::Pass);
+    rows.iter_mut().for_each(|row| row.reliable = row.cell.n == 1);
+    let table = groups(&rows)[0].accuracy_for_terminal().terminal();
+    assert!(table.contains("maj@16") && table.contains('~') && !table.contains("@1 "), "{table}");
+}
+
+#[test]
+fn without_a_price_there_are_no_columns_of_dollars() {
+    let mut rows = rows();
+    assert!(groups(&rows)[0].cost(2).markdown().contains("correct"));
+    rows.iter_mut().for_each(|row| row.prices.clear());
+    assert!(!groups(&rows)[0].cost(2).markdown().contains('$'));
+}
+
+#[test]
 fn waits_and_an_unlimited_budget_have_their_own_lines() {
     let mut rows = rows()[..2].to_vec();
     rows.push(rows[0].clone());

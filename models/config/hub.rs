@@ -2,13 +2,14 @@
 //!
 //! Two dialects are in use: until 2025 `rope_theta` and `rope_scaling` stood beside the sizes, since `transformers` 5
 //! they are one object, `rope_parameters`. Fields that say nothing about the network are ignored, as every loader
-//! does; defaults are those of the reference implementation's family, where it has one that is in use.
+//! does, and those of other families that would change the calculation are refused ([`super::foreign`]); defaults are those of the reference implementation's family, where it has one that is in use.
 
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::foreign::foreign_key;
 use super::{Bias, Config, Gemma, LayerKind};
 use crate::bounded_file;
 use crate::load::LoadError;
@@ -109,11 +110,19 @@ impl Config {
         if !["qwen2", "qwen3", "llama", "smollm3", "phi3", "gemma3_text"].contains(&family) {
             return Err(LoadError::unknown_architecture(path, family));
         }
+        if let Some(foreign) = foreign_key(&value, has_qk_norm(family)) {
+            return Err(LoadError::unsupported(path, &foreign));
+        }
         let file: File = serde_json::from_value(value).map_err(|e| LoadError::malformed(path, &e))?;
         let config = file.config(path)?;
         config.check(path)?;
         Ok(config)
     }
+}
+
+/// Families that normalise queries and keys.
+fn has_qk_norm(family: &str) -> bool {
+    matches!(family, "qwen3" | "gemma3_text")
 }
 
 impl File {
@@ -141,7 +150,7 @@ impl File {
             norm_eps: self.rms_norm_eps,
             context: self.max_position_embeddings,
             tied: self.tie_word_embeddings.unwrap_or(gemma || self.model_type == "smollm3"),
-            qk_norm: gemma || self.model_type == "qwen3",
+            qk_norm: has_qk_norm(&self.model_type),
             bias,
             fused: self.model_type == "phi3",
             gemma: gemma.then_some(Gemma { query_scale }),

@@ -69,7 +69,7 @@ pub enum HubError {
     },
     /// No answer.
     #[error(
-        "{endpoint} cannot be reached ({message}): check the network and HF_ENDPOINT, or take a model that is in the cache (isocost models list)"
+        "{endpoint} cannot be reached ({message}): check the network and HF_ENDPOINT, or take what is on this machine (isocost models list, isocost tasks list)"
     )]
     Unreachable {
         /// The hub.

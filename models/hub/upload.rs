@@ -136,6 +136,14 @@ struct Action {
 }
 
 impl DataSet<'_> {
+    /// What can be known to be wrong without asking the hub.
+    ///
+    /// # Errors
+    /// [`UploadError`], one line with the remedy.
+    pub fn check(&self, environment: &Environment) -> Result<(), UploadError> {
+        Session::open(self, environment).map(|_| ())
+    }
+
     /// Publishes files under their names, as one commit with this summary; returns the data set's address.
     ///
     /// # Errors

@@ -81,6 +81,9 @@ fn range(text: &str) -> Result<Vec<usize>, String> {
     };
     let (first, last): (usize, usize) = (number(first)?, number(last)?);
     let next = |at: &usize| Some(at.checked_mul(factor)?.checked_add(step)?).filter(|next| next > at);
+    if first < last && next(&first).is_none() {
+        return Err(format!("`{text}` never gets from {first} to {last}"));
+    }
     let range: Vec<usize> =
         std::iter::successors(Some(first), next).take_while(|at| *at <= last).take(LONGEST + 1).collect();
     if range.is_empty() || range.len() > LONGEST {
@@ -120,11 +123,7 @@ mod tests {
             "18446744073709551615",
             "16777217",
         ] {
-            let refused = text.parse::<Counts>();
-            assert!(
-                refused.is_err() || refused == Ok(Counts(vec![0])) || refused == Ok(Counts(vec![1])),
-                "{text}"
-            );
+            assert!(text.parse::<Counts>().is_err(), "{text}");
         }
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long)]
     pub(crate) surface: Option<PathBuf>,
     /// Serve as many requests as so many rows hold, instead of one user.
-    #[arg(long, value_name = "ROWS")]
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) saturated: Option<u32>,
     /// The largest batch, up to ROWS, at which 99 of 100 gaps between tokens are at most so many seconds.
     #[arg(long, value_name = "SECONDS", requires = "saturated", value_parser = positive)]
@@ -80,7 +80,7 @@ pub(crate) struct EconomyArgs {
     /// A built-in sweep, or a TOML file.
     pub(crate) sweep: String,
     /// Problems of each task [default: the sweep's].
-    #[arg(long)]
+    #[arg(long, value_parser = count)]
     pub(crate) problems: Option<usize>,
     /// Only this model; may be repeated.
     #[arg(long = "model")]

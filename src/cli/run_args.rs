@@ -21,7 +21,7 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value = "auto", value_delimiter = ',')]
     pub(crate) device: Vec<DeviceChoice>,
     /// At most so many problems of each task: a random subset, determined by the sweep's seed.
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = super::number::count)]
     pub(crate) limit: Option<usize>,
     /// What stderr gets: a live table and lines, or one JSON object per event.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]

@@ -18,7 +18,7 @@ fn json(args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-const ASK: [&str; 3] = ["bundled:reason-s", "--prompt", "3 7 25 -> 46"];
+const ASK: [&str; 3] = ["bundled:reason-s", "--prompt", "make 24 from 2 4 3"];
 
 fn ids(part: &Value) -> Vec<u64> {
     part["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect()
@@ -56,6 +56,17 @@ fn temperature_zero_gives_one_completion_n_times_and_a_seed_decides_the_others()
     let sampled = |seed: &str| json(&[&ASK[..], &["--n", "2", "--budget", "20", "--seed", seed]].concat());
     assert_eq!(texts(&sampled("1")), texts(&sampled("1")));
     assert_ne!(texts(&sampled("1")), texts(&sampled("2")));
+}
+
+#[test]
+fn words_that_the_model_has_no_token_for_are_said() {
+    let said = |prompt: &str| {
+        let output = generate(Path::new("."), &["bundled:reason-s", "--prompt", prompt, "--max-tokens", "4"]);
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(said("3 7 25 -> 46").contains("does not know ->:"), "{}", said("3 7 25 -> 46"));
+    assert!(!said("make 24 from 2 4 3").contains("does not know"));
 }
 
 #[test]

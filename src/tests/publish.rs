@@ -190,6 +190,9 @@ fn a_gate_that_fails_exits_with_1_and_a_wrong_one_with_2() {
         assert!(stderr(&wrong).contains(said), "{}", stderr(&wrong));
     }
     fails(&gated("joules>1"), &["joules>1", "none of the"]);
+    assert!(stdout(&gated("joules>1")).contains("What differs"), "the comparison is printed first");
+    fails(&ran(&["compare", "a", "b", "--pair", "nope=m"], made()), &["no model `nope`", "s_1%"]);
+    fails(&ran(&["compare", "a", "b", "--pair", "s_1%=nope"], made()), &["no model `nope`", "but m"]);
     fails(&ran(&["compare", "a", "b", "--only", "budget=7"], made()), &["shares no cell", "--only"]);
     fails(&ran(&["compare", "a", "nowhere"], made()), &["nowhere", "manifest.json"]);
 }

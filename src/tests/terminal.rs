@@ -132,7 +132,7 @@ fn the_program_works_anywhere_with_nothing_but_itself() {
     };
     assert!(run(&["models", "list"]).contains("bundled:reason-l"));
     assert!(run(&["tasks", "list"]).contains("countdown-4"));
-    run(&["generate", "bundled:reason-s", "--prompt", "3 7 25 -> 46", "--budget", "8"]);
+    run(&["generate", "bundled:reason-s", "--prompt", "make 24 from 2 4 3", "--budget", "8"]);
     run(&["plan", "brittleness", "--no-pilot"]);
 }
 

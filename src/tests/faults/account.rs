@@ -235,6 +235,9 @@ impl Subject {
 
     /// The records that are whole now.
     pub(crate) fn records(&self) -> BTreeMap<Key, Trajectory> {
+        if !self.file("trajectories.jsonl").exists() {
+            return BTreeMap::new();
+        }
         read_records(&self.out).unwrap().into_iter().map(|record| (key(&record), record)).collect()
     }
 
