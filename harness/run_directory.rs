@@ -330,11 +330,13 @@ fn pretty(manifest: &Manifest) -> String {
 /// A folder without a manifest takes a run only if nothing else is there than a start that was interrupted left.
 fn check_vacant(path: &Path) -> Result<(), RunError> {
     let mut entries = std::fs::read_dir(path).map_err(file_error(path))?.flatten();
-    let is_other = |name: &std::ffi::OsStr| name != "lock" && name != "manifest.partial";
-    if !path.join("manifest.json").exists() && entries.any(|entry| is_other(&entry.file_name())) {
-        return Err(RunError::Occupied { path: path.to_owned() });
-    }
-    Ok(())
+    let is_left = |entry: &std::fs::DirEntry| {
+        ["lock", "manifest.partial"].iter().any(|name| entry.file_name() == *name)
+            || entry.metadata().is_ok_and(|file| file.is_file() && file.len() == 0)
+    };
+    // The manifest is looked for last: another process may be writing it just now, before all else.
+    let is_occupied = entries.any(|entry| !is_left(&entry)) && !path.join("manifest.json").exists();
+    if is_occupied { Err(RunError::Occupied { path: path.to_owned() }) } else { Ok(()) }
 }
 
 /// Refuses a published folder, in which nothing may be written.

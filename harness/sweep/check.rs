@@ -19,7 +19,10 @@ const MOST_WAITS: u32 = 1_000;
 impl Sweep {
     /// Whether it can be carried out, else what is wrong with it.
     pub(super) fn check(&self) -> Result<(), String> {
-        check_names("sweep", std::iter::once(&self.name))?;
+        // Any other text is made harmless where it is shown; this one names a folder, too.
+        if self.name.is_empty() || self.name.contains('/') {
+            return Err(format!("sweep name {:?} must not be empty, nor contain `/`", self.name));
+        }
         check_names("model", self.models.iter().map(|m| &m.name))?;
         check_names("task", self.tasks.iter().map(|t| &t.name))?;
         self.check_values()
