@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_no_commit_is_called_by_its_whole_name() {
         assert_eq!(short("0123456789abcdef0123456789abcdef01234567"), "0123456789ab");
-        assert_eq!(["", "main", "ein Größenmaß"].map(short), ["", "main", "ein Größenma"]);
-        assert_eq!(short("ein großes ß"), "ein großes ß");
+        assert_eq!(["", "main", "ein Größenmaß"].map(short), ["", "main", "ein Größen"]);
+        assert_eq!(short("elf Zeichenß"), "elf Zeichenß", "byte 12 is in the middle of a character");
     }
 }
