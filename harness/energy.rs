@@ -65,7 +65,9 @@ pub fn read_energy(run: &Path) -> Result<Vec<LoggedWindow>, RunError> {
 /// Watts of each model on each task: of each meter joules over seconds of its valid windows, the meters added up. Absent
 /// unless every meter that was read has a valid window: a part of the watts would pass for all of them.
 pub fn mean_watts(windows: &[LoggedWindow]) -> BTreeMap<(String, String), f64> {
-    let mut meters: BTreeMap<(&str, &str), BTreeMap<&str, (f64, f64)>> = BTreeMap::new();
+    /// Joules and seconds of each meter.
+    type Sums<'a> = BTreeMap<&'a str, (f64, f64)>;
+    let mut meters: BTreeMap<(&str, &str), Sums> = BTreeMap::new();
     for LoggedWindow { model, task, window } in windows {
         let sum = meters.entry((model, task)).or_default().entry(&window.meter).or_default();
         if let (true, Some(joules)) = (window.energy_valid, window.joules) {
@@ -73,7 +75,7 @@ pub fn mean_watts(windows: &[LoggedWindow]) -> BTreeMap<(String, String), f64> {
         }
     }
     let watts = |(joules, seconds): &(f64, f64)| (*seconds > 0.0).then(|| joules / seconds);
-    let of_all = |((model, task), sums): (&(&str, &str), &BTreeMap<&str, (f64, f64)>)| {
+    let of_all = |((model, task), sums): (&(&str, &str), &Sums)| {
         let sum = sums.values().map(watts).sum::<Option<f64>>()?;
         Some((((*model).to_owned(), (*task).to_owned()), sum))
     };

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::Result;
 use isocost_harness::cell::{Budget, Policy};
+use isocost_harness::energy::joules_of_all;
 use isocost_harness::engine::{Sampling, Settings};
 use isocost_harness::step::Step;
 use isocost_harness::surface::{EnergyPoint, Point};
@@ -184,9 +185,7 @@ impl<'a> Bench<'a> {
         }
         let windows = watch.cut();
         let seconds = windows.iter().map(|w| w.seconds).fold(0.0, f64::max);
-        // A meter that was read and says nothing valid leaves no sum.
-        let all: Option<Vec<f64>> = windows.iter().map(|w| w.joules.filter(|_| w.energy_valid)).collect();
-        let joules = all.filter(|all| !all.is_empty()).map(|all| all.iter().sum());
+        let joules = joules_of_all(&windows);
         Ok(joules.map(|joules| EnergyPoint { fed_tokens, attended_tokens, seconds, joules }))
     }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use isocost_harness::calibration_report::summary;
+use isocost_harness::energy::joules_of_all;
 use isocost_harness::engine::Settings;
 use isocost_harness::latency_rows::{Asked, all_asked, dialect, requests};
 use isocost_harness::replay::{Latency, Serving, replay};
@@ -177,8 +178,7 @@ impl Run<'_> {
         watch.cut();
         let alone = run_alone(engine, model, &task.task, &settings, &recorded, self.args.repeats)?;
         let windows = watch.cut();
-        let valid = windows.iter().filter(|window| window.energy_valid).filter_map(|window| window.joules);
-        let measured_j = valid.reduce(|a, b| a + b).map(|joules| joules / alone.runs as f64);
+        let measured_j = joules_of_all(&windows).map(|joules| joules / alone.runs as f64);
         let (e2e_s, joules) = predicted.unzip();
         Ok(compare(asked, &recorded, &alone, e2e_s, (joules.flatten(), measured_j)))
     }

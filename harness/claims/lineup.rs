@@ -208,8 +208,10 @@ impl Known {
 mod tests {
     use super::*;
 
-    /// A lineup of tasks that are given as the rest of their files, each with its problems and their originals.
-    fn lineup(tasks: &[(&str, &str, &[(&str, Option<&str>)])]) -> Lineup {
+    /// A task's name, the rest of its file, and its problems with their originals.
+    type Given<'a> = (&'a str, &'a str, &'a [(&'a str, Option<&'a str>)]);
+
+    fn lineup(tasks: &[Given]) -> Lineup {
         let definition = |(name, rest, _): &(&str, &str, _)| {
             let text =
                 format!("name = \"{name}\"\nwhy = \"w\"\nlicence = \"MIT\"\nanswer_tokens = 9\n{rest}");

@@ -66,7 +66,8 @@ fn shrunk(costs: &[f64], tallies: &[Tally], level: Level) -> Option<Estimate> {
     let log = shrunk_mean(costs, tallies)?.ln();
     let without = |problem: usize| {
         let (mut costs, mut tallies) = (costs.to_vec(), tallies.to_vec());
-        (costs.remove(problem), tallies.remove(problem));
+        costs.remove(problem);
+        tallies.remove(problem);
         shrunk_mean(&costs, &tallies).map(f64::ln)
     };
     let left_out: Vec<f64> = (0..costs.len()).map(without).collect::<Option<_>>()?;

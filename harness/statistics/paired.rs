@@ -124,7 +124,9 @@ pub fn unpaired_share_difference(a: &[f64], b: &[f64], level: Level) -> Result<E
     let estimate = unpaired_difference(a, b, level)?;
     let ((above, below), (above_b, below_b)) = (unseen(a, level), unseen(b, level));
     let (low, high) = (estimate.ci_low - below - above_b, estimate.ci_high + above + below_b);
-    Estimate::finite(estimate.value, low.max(-1.0), high.min(1.0), estimate.n)
+    let df = estimate.df;
+    let within = Estimate::finite(estimate.value, low.max(-1.0), high.min(1.0), estimate.n)?;
+    Ok(Estimate { df, ..within })
 }
 
 /// How far the mean of shares can be above, and below, what was seen where all of them are the same; else 0.

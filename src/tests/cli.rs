@@ -185,6 +185,7 @@ fn one_pass_takes_fewer_tokens_than_cell_by_cell_and_gives_the_same_answers() {
 #[test]
 fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
     let folder = folder_with("small.toml", SWEEP);
+    std::fs::create_dir(folder.path().join("my data")).unwrap();
     let asked = ["run", "small.toml", "--device", "cpu", "--data", "my data", "--out", "a"];
     let child = isocost(&asked, folder.path()).spawn().unwrap();
     while !std::fs::metadata(folder.path().join("a/trajectories.jsonl")).is_ok_and(|m| m.len() > 0) {
