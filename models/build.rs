@@ -5,7 +5,9 @@ use std::process::Command;
 use std::{env, fs};
 
 /// The oldest GPUs whose tensor cores know bf16.
-const ARCHITECTURE: &str = "compute_80";
+const LEAST_CAPABILITY: u32 = 80;
+/// The oldest ones on which a kernel can wait for the one before it.
+const WAITING_CAPABILITY: u32 = 90;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -18,16 +20,32 @@ fn main() {
     }
     println!("cargo:rerun-if-env-changed=CUDA_COMPUTE_CAP");
     // What the library's kernels are compiled for, if the build was told.
-    println!("cargo:rustc-env=ISOCOST_CUDA_CAPABILITY={}", env::var("CUDA_COMPUTE_CAP").unwrap_or_default());
+    let capability = env::var("CUDA_COMPUTE_CAP").ok().or_else(capability_here).unwrap_or_default();
+    println!("cargo:rustc-env=ISOCOST_CUDA_CAPABILITY={capability}");
     println!("cargo:rustc-env=ISOCOST_CUDA_TOOLKIT={}", toolkit().unwrap_or_default());
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where")).join("kernels.ptx");
-    compile(Path::new("cuda/kernels/kernels.cu"), &out).unwrap_or_else(|message| panic!("{message}"));
+    let source = Path::new("cuda/kernels/kernels.cu");
+    compile(source, &out, &architecture(&capability)).unwrap_or_else(|message| panic!("{message}"));
 }
 
-fn compile(source: &Path, out: &Path) -> Result<(), String> {
+/// What the kernels are written for: any GPU that can run them, or, where more is to be had, any from there on.
+fn architecture(capability: &str) -> String {
+    let waits = capability.parse().is_ok_and(|capability: u32| capability >= WAITING_CAPABILITY);
+    format!("compute_{}", if waits { WAITING_CAPABILITY } else { LEAST_CAPABILITY })
+}
+
+/// That of the GPU of this machine, which is what the library's kernels are compiled for.
+fn capability_here() -> Option<String> {
+    let asked = Command::new("nvidia-smi").args(["--query-gpu=compute_cap", "--format=csv,noheader"]).output();
+    let said = String::from_utf8(asked.ok()?.stdout).ok()?;
+    let digits = said.lines().next()?.trim().replace('.', "");
+    digits.parse::<u32>().ok().map(|capability| capability.to_string())
+}
+
+fn compile(source: &Path, out: &Path, architecture: &str) -> Result<(), String> {
     let nvcc = nvcc();
     let mut command = Command::new(&nvcc);
-    command.args(["-ptx", "-O3", "-std=c++17", "-arch", ARCHITECTURE, "-o"]).arg(out).arg(source);
+    command.args(["-ptx", "-O3", "-std=c++17", "-arch", architecture, "-o"]).arg(out).arg(source);
     if let Some(compiler) = env::var_os("NVCC_CCBIN") {
         command.arg("-ccbin").arg(compiler);
     }

@@ -1,8 +1,8 @@
 //! A GPU: opened, and given work.
 
 use candle_core::cuda_backend::WrapErr;
-use candle_core::cuda_backend::cudarc::cublas::{result as cublas, sys as blas};
-use candle_core::cuda_backend::cudarc::driver::{LaunchConfig, PushKernelArg, sys};
+use candle_core::cuda_backend::cudarc::cublas::sys as blas;
+use candle_core::cuda_backend::cudarc::driver::sys;
 use candle_core::{CudaDevice, DType, Device, Error, Result, Storage, Tensor};
 
 /// The kernels, compiled by `build.rs`.
@@ -10,17 +10,13 @@ const KERNELS: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
 /// The library's own scratch memory; without it, captured products would allocate.
 const WORKSPACE_BYTES: usize = 32 << 20;
 /// Dynamic shared memory that a kernel may use without asking.
-const UNASKED_SHARED_BYTES: usize = 48 << 10;
-/// Tokens up to which `product.cu` is used.
-const FEW_TOKENS: usize = 4;
-/// Warps of a block of `product.cu`.
-const PRODUCT_WARPS: usize = 4;
-/// Warps on a processor that keep its memory busy.
-const ENOUGH_WARPS: usize = 32;
+pub(super) const UNASKED_SHARED_BYTES: usize = 48 << 10;
 /// Sums are not rounded to 16 bits where a product is cut along its inner dimension.
 const FULL_SUMS: blas::cublasMath_t = blas::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
 /// The oldest GPUs whose tensor cores know bf16, as in `build.rs`.
 const LEAST_CAPABILITY: i32 = 80;
+/// The oldest GPUs on which a kernel can wait for the one before it, as in `build.rs`.
+const WAITING_CAPABILITY: i32 = 90;
 /// What the library's kernels were compiled for, and the toolkit's version in thousands; empty if the build does not say.
 const CAPABILITY: &str = env!("ISOCOST_CUDA_CAPABILITY");
 const TOOLKIT: &str = env!("ISOCOST_CUDA_TOOLKIT");
@@ -153,6 +149,17 @@ pub(super) enum Arg {
     Real(f32),
 }
 
+impl Arg {
+    /// Where its value is.
+    fn place(&self) -> *mut std::ffi::c_void {
+        match self {
+            Self::At(address) => std::ptr::from_ref(address).cast_mut().cast(),
+            Self::Number(number) => std::ptr::from_ref(number).cast_mut().cast(),
+            Self::Real(number) => std::ptr::from_ref(number).cast_mut().cast(),
+        }
+    }
+}
+
 /// How many threads in how many blocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Blocks {
@@ -173,6 +180,8 @@ pub(super) struct Gpu {
     pub(super) processors: usize,
     /// Shared memory that a block may have at most.
     pub(super) most_shared_bytes: usize,
+    /// Whether the kernels were compiled to wait for one another.
+    starts_early: bool,
 }
 
 impl Gpu {
@@ -185,6 +194,7 @@ impl Gpu {
         Ok(Self {
             processors: ask(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as usize,
             most_shared_bytes: ask(shared)? as usize,
+            starts_early: CAPABILITY.parse().is_ok_and(|capability: i32| capability >= WAITING_CAPABILITY),
             device,
         })
     }
@@ -201,90 +211,48 @@ impl Gpu {
         unsafe { Tensor::empty(shape, dtype, &Device::Cuda(self.device.clone())) }
     }
 
-    /// Starts a kernel.
+    /// Starts a kernel behind everything before it.
     pub(super) fn launch(&self, name: &str, blocks: Blocks, args: &[Arg]) -> Result<()> {
+        self.start(name, blocks, args, false)
+    }
+
+    /// Starts a kernel behind another one, if the GPU can before that one has ended: both wait for what they read
+    /// (`wait_for_previous` in `number.cuh`).
+    pub(super) fn follow(&self, name: &str, blocks: Blocks, args: &[Arg]) -> Result<()> {
+        self.start(name, blocks, args, self.starts_early)
+    }
+
+    fn start(&self, name: &str, blocks: Blocks, args: &[Arg], starts_early: bool) -> Result<()> {
         let function = self.device.get_or_load_custom_func(name, "isocost", KERNELS)?;
         if blocks.shared_bytes > UNASKED_SHARED_BYTES {
             use sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as MOST;
             function.set_attribute(MOST, blocks.shared_bytes as i32).w()?;
         }
-        let mut launch = function.builder();
-        for arg in args {
-            match arg {
-                Arg::At(address) => launch.arg(address),
-                Arg::Number(number) => launch.arg(number),
-                Arg::Real(number) => launch.arg(number),
-            };
-        }
-        let config = LaunchConfig {
-            grid_dim: (blocks.grid[0] as u32, blocks.grid[1] as u32, 1),
-            block_dim: (blocks.threads as u32, 1, 1),
-            shared_mem_bytes: blocks.shared_bytes as u32,
+        let stream = self.device.cuda_stream();
+        stream.context().bind_to_thread().w()?;
+        let mut early = sys::CUlaunchAttribute {
+            id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+            pad: [0; 4],
+            value: sys::CUlaunchAttributeValue { programmaticStreamSerializationAllowed: 1 },
         };
-        // SAFETY: callers give each kernel what its source asks for; `tests/cuda` runs them all.
-        unsafe { launch.launch(config) }.w().map(|_| ())
-    }
-
-    /// `y = x W^T` for `[out, in]` weights and `tokens` rows of `x`; `y` is of their type or, as logits are, `f32`.
-    pub(super) fn product(&self, weight: &Tensor, x: &Tensor, y: &Tensor, tokens: usize) -> Result<()> {
-        let (out, inner) = weight.dims2()?;
-        if tokens > FEW_TOKENS || !inner.is_multiple_of(8) {
-            return self.library_product(weight, x, y, tokens);
-        }
-        // Few rows are shared by warps, or there would be too little under way to keep memory busy.
-        let sharing = if out < ENOUGH_WARPS * self.processors { PRODUCT_WARPS } else { 1 };
-        let args = [
-            Arg::At(address(weight)?),
-            Arg::At(address(x)?),
-            Arg::At(address(y)?),
-            Arg::Number(inner as u32),
-            Arg::Number(out as u32),
-            Arg::Number(sharing as u32),
-        ];
-        let kernel = if y.dtype() == weight.dtype() { "product" } else { "logits" };
-        let name = format!("{kernel}_{tokens}_{}", weight.dtype().as_str());
-        self.launch(
-            &name,
-            Blocks::of([(out * sharing).div_ceil(PRODUCT_WARPS), 1], 32 * PRODUCT_WARPS),
-            &args,
-        )
-    }
-
-    fn library_product(&self, weight: &Tensor, x: &Tensor, y: &Tensor, tokens: usize) -> Result<()> {
-        use blas::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
-        let (out, inner) = weight.dims2()?;
-        let number = |tensor: &Tensor| match tensor.dtype() {
-            DType::F32 => blas::cudaDataType::CUDA_R_32F,
-            DType::F16 => blas::cudaDataType::CUDA_R_16F,
-            _ => blas::cudaDataType::CUDA_R_16BF,
+        let config = sys::CUlaunchConfig {
+            gridDimX: blocks.grid[0] as u32,
+            gridDimY: blocks.grid[1] as u32,
+            gridDimZ: 1,
+            blockDimX: blocks.threads as u32,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: blocks.shared_bytes as u32,
+            hStream: stream.cu_stream(),
+            attrs: &raw mut early,
+            numAttrs: u32::from(starts_early),
         };
-        let (one, zero) = (1f32, 0f32);
-        // The library counts columns first: y^T = W x^T.
-        // SAFETY: the sizes are those of the tensors, and all of them outlive the call on their stream.
+        let mut args: Vec<*mut std::ffi::c_void> = args.iter().map(Arg::place).collect();
+        // SAFETY: callers give each kernel what its source asks for; `tests/cuda` runs them all. Arguments are copied.
         unsafe {
-            cublas::gemm_ex(
-                *self.device.cublas_handle().handle(),
-                CUBLAS_OP_T,
-                CUBLAS_OP_N,
-                out as i32,
-                tokens as i32,
-                inner as i32,
-                (&raw const one).cast(),
-                address(weight)? as *const _,
-                number(weight),
-                inner as i32,
-                address(x)? as *const _,
-                number(x),
-                inner as i32,
-                (&raw const zero).cast(),
-                address(y)? as *mut _,
-                number(y),
-                out as i32,
-                blas::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-                // The one for tensor cores may round `f32` to 16 bits.
-                blas::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
-            )
+            sys::cuLaunchKernelEx(&config, function.cu_function(), args.as_mut_ptr(), std::ptr::null_mut())
         }
-        .map_err(Error::wrap)
+        .result()
+        .w()
     }
 }

@@ -1,9 +1,10 @@
 //! A step on an NVIDIA GPU, with kernels of this project.
 //!
-//! Between the matrix products, which are the library's (or, for up to four tokens, `product.cu`'s), a layer is four
-//! kernels: norm, placing (bias, head norm, rotation, cache), attention, gate. They work in buffers that are allocated once a
-//! step, or once a graph: a decode step is captured as a CUDA graph and replayed, since the GPU is done with a small
-//! model's kernel before the processor has launched the next one. [`plan`] cuts attention into pieces that fill the GPU.
+//! Between the matrix products, which are the library's, a layer is four kernels: norm, placing (bias, head norm, rotation,
+//! cache), attention, gate. For up to four tokens the products are `product.cu`'s, with norms, gate and residual sums in
+//! them, and each kernel is started while the one before still runs: small models are waiting for kernels more than for
+//! memory. Kernels work in buffers that are allocated once a step, or once a graph: a decode step is captured as a CUDA graph and
+//! replayed. [`plan`] cuts attention into pieces that fill the GPU.
 //!
 //! The kernels' sources run on a processor too (`tests/cuda`), which is how they are checked where there is no GPU.
 
@@ -17,6 +18,8 @@ mod graph;
 mod inputs;
 #[cfg(feature = "cuda")]
 mod network;
+#[cfg(feature = "cuda")]
+mod product;
 #[cfg(feature = "cuda")]
 mod sampler;
 

@@ -8,6 +8,7 @@ use super::gpu::{Arg, Blocks, Gpu, address};
 use super::graph::Graphs;
 use super::inputs::{Inputs, Placed, PlanAddresses, PlanSizes, Sizes};
 use super::plan::{Layout, Plan};
+use super::product::Finish;
 use crate::attention::Span;
 use crate::cache::{Cache, Pool};
 use crate::config::{Config, LayerKind};
@@ -68,6 +69,8 @@ pub(crate) struct Network {
 
 /// Where the calculation happens.
 pub(super) struct Buffers {
+    tokens: usize,
+    /// The residual stream.
     x: Tensor,
     h: Tensor,
     qkv: Tensor,
@@ -80,6 +83,12 @@ pub(super) struct Buffers {
     pub(super) logits: Tensor,
     partials: Tensor,
     scales: Tensor,
+}
+
+/// `y` is not yet added to the residual stream, behind a norm if it has one.
+#[derive(Clone, Copy)]
+struct Owed<'a> {
+    behind: Option<&'a Tensor>,
 }
 
 fn or_none(tensor: Option<&Tensor>) -> Result<Arg> {
@@ -147,6 +156,7 @@ impl Network {
         let (heads, all) = (c.heads * c.head_dim, (c.heads + 2 * c.kv_heads) * c.head_dim);
         let partials = sizes.plans.iter().map(|plan| plan.slots).max().unwrap_or(0);
         Ok(Buffers {
+            tokens,
             x: tensor(tokens, c.width)?,
             h: tensor(tokens, c.width)?,
             qkv: tensor(tokens, all)?,
@@ -166,18 +176,66 @@ impl Network {
         let (c, tokens, rows) = (&self.config, placed.sizes.tokens, placed.sizes.rows);
         let scale = if c.gemma.is_some() { (c.width as f32).sqrt() } else { 1.0 };
         self.gather(&self.parts.embedding, placed.addresses.ids, &b.x, (tokens, c.width), scale)?;
-        self.add_norm(b, None, &self.parts.layers[0].attention_norm, tokens)?;
+        let mut owed = None;
         for (i, layer) in self.parts.layers.iter().enumerate() {
+            self.normed_product(&layer.attention_norm, &layer.qkv, b, (&b.qkv, Finish::Store), owed)?;
             self.attention(layer, cache.layer(i), placed, b)?;
-            self.add_norm(b, Some(layer.attention_out_norm.as_ref()), &layer.mlp_norm, tokens)?;
-            self.gpu.product(&layer.gate_up, &b.h, &b.gate_up, tokens)?;
-            self.gate(b, tokens)?;
-            self.gpu.product(&layer.down, &b.gated, &b.y, tokens)?;
-            let next = self.parts.layers.get(i + 1).map_or(&self.parts.norm, |next| &next.attention_norm);
-            self.add_norm(b, Some(layer.mlp_out_norm.as_ref()), next, tokens)?;
+            owed = self.residual(&layer.o, &b.attended, layer.attention_out_norm.as_ref(), b)?;
+            self.normed_product(&layer.mlp_norm, &layer.gate_up, b, (&b.gated, self.gating()), owed)?;
+            owed = self.residual(&layer.down, &b.gated, layer.mlp_out_norm.as_ref(), b)?;
+        }
+        self.add_norm(b, owed, &self.parts.norm)?;
+        // Of sequences with one token each, that one is the last.
+        if rows == tokens {
+            return self.gpu.product(&self.parts.head, &b.h, &b.logits, rows);
         }
         self.gather(&b.h, placed.addresses.ends, &b.last, (rows, c.width), 1.0)?;
         self.gpu.product(&self.parts.head, &b.last, &b.logits, rows)
+    }
+
+    fn gating(&self) -> Finish {
+        if self.config.gemma.is_some() { Finish::Gelu } else { Finish::Silu }
+    }
+
+    /// `weight` times the normed residual stream, to which what is owed is added first.
+    fn normed_product(
+        &self,
+        norm: &Tensor,
+        weight: &Tensor,
+        b: &Buffers,
+        (out, finish): (&Tensor, Finish),
+        owed: Option<Owed>,
+    ) -> Result<()> {
+        let tokens = b.tokens;
+        if owed.is_none() && Gpu::can_norm(weight, tokens) {
+            let norm = (norm, self.config.norm_eps);
+            return self.gpu.small_product(weight, (&b.x, Some(norm)), (out, finish), tokens);
+        }
+        self.add_norm(b, owed, norm)?;
+        if finish == Finish::Store {
+            return self.gpu.product(weight, &b.h, out, tokens);
+        }
+        if Gpu::is_small(weight, tokens) {
+            return self.gpu.small_product(weight, (&b.h, None), (out, finish), tokens);
+        }
+        self.gpu.product(weight, &b.h, &b.gate_up, tokens)?;
+        self.gate(b, finish)
+    }
+
+    /// Adds `weight` times `from` to the residual stream, behind a norm if it has one; or leaves it in `y`, and says so.
+    fn residual<'a>(
+        &self,
+        weight: &Tensor,
+        from: &Tensor,
+        behind: Option<&'a Tensor>,
+        b: &Buffers,
+    ) -> Result<Option<Owed<'a>>> {
+        if behind.is_none() && Gpu::is_small(weight, b.tokens) {
+            self.gpu.small_product(weight, (from, None), (&b.x, Finish::Add), b.tokens)?;
+            return Ok(None);
+        }
+        self.gpu.product(weight, from, &b.y, b.tokens)?;
+        Ok(Some(Owed { behind }))
     }
 
     fn name(&self, kernel: &str) -> String {
@@ -196,37 +254,29 @@ impl Network {
         self.gpu.launch(&self.name("gather"), Blocks::of([shape.0, 1], 256), &args)
     }
 
-    /// Adds `y` to the residual stream if there is something to add (behind a norm if it has one), and norms it.
-    fn add_norm(
-        &self,
-        b: &Buffers,
-        add: Option<Option<&Tensor>>,
-        norm: &Tensor,
-        tokens: usize,
-    ) -> Result<()> {
+    /// Adds `y` to the residual stream if it is owed, and norms it.
+    fn add_norm(&self, b: &Buffers, owed: Option<Owed>, norm: &Tensor) -> Result<()> {
         let args = [
             at(&b.x)?,
-            or_none(add.map(|_| &b.y))?,
-            or_none(add.flatten())?,
+            or_none(owed.map(|_| &b.y))?,
+            or_none(owed.and_then(|owed| owed.behind))?,
             at(norm)?,
             at(&b.h)?,
             Arg::Number(self.config.width as u32),
             Arg::Real(self.config.norm_eps as f32),
         ];
         let threads = self.config.width.div_ceil(4).next_multiple_of(32).clamp(32, 512);
-        self.gpu.launch(&self.name("add_norm"), Blocks::of([tokens, 1], threads), &args)
+        self.gpu.follow(&self.name("add_norm"), Blocks::of([b.tokens, 1], threads), &args)
     }
 
-    fn gate(&self, b: &Buffers, tokens: usize) -> Result<()> {
+    fn gate(&self, b: &Buffers, finish: Finish) -> Result<()> {
         let inner = self.config.feed_forward;
-        let is_gelu = u32::from(self.config.gemma.is_some());
+        let is_gelu = u32::from(finish == Finish::Gelu);
         let args = [at(&b.gate_up)?, at(&b.gated)?, Arg::Number(inner as u32), Arg::Number(is_gelu)];
-        self.gpu.launch(&self.name("gate"), Blocks::of([tokens, inner.div_ceil(256)], 256), &args)
+        self.gpu.follow(&self.name("gate"), Blocks::of([b.tokens, inner.div_ceil(256)], 256), &args)
     }
 
     fn attention(&self, layer: &LayerWeights, pool: &Pool, placed: &Placed, b: &Buffers) -> Result<()> {
-        let tokens = placed.sizes.tokens;
-        self.gpu.product(&layer.qkv, &b.h, &b.qkv, tokens)?;
         self.place(layer, pool, placed, b)?;
         let plan = self.windows.iter().position(|window| *window == layer.kind.window).unwrap_or(0);
         let (sizes, plan) = (&placed.sizes.plans[plan], &placed.addresses.plans[plan]);
@@ -237,10 +287,10 @@ impl Network {
             let dim = Arg::Number(self.config.head_dim as u32);
             let (starts, slots) = (Arg::At(plan.starts), Arg::At(plan.slots));
             let args = [at(&b.partials)?, at(&b.scales)?, starts, slots, at(&b.attended)?, dim];
-            let blocks = Blocks::of([tokens, self.config.heads], 128);
-            self.gpu.launch(&self.name("merge"), blocks, &args)?;
+            let blocks = Blocks::of([b.tokens, self.config.heads], 128);
+            self.gpu.follow(&self.name("merge"), blocks, &args)?;
         }
-        self.gpu.product(&layer.o, &b.attended, &b.y, tokens)
+        Ok(())
     }
 
     fn place(&self, layer: &LayerWeights, pool: &Pool, placed: &Placed, b: &Buffers) -> Result<()> {
@@ -265,7 +315,7 @@ impl Network {
             Arg::Real(c.norm_eps as f32),
         ];
         let grid = [placed.sizes.tokens, (c.heads + 2 * c.kv_heads).div_ceil(4)];
-        self.gpu.launch(&self.name("place"), Blocks::of(grid, 128), &args)
+        self.gpu.follow(&self.name("place"), Blocks::of(grid, 128), &args)
     }
 
     /// The items of the small (0) or the large tile (1).
@@ -306,10 +356,10 @@ impl Network {
         let blocks = Blocks { grid: [sizes.items[tile], c.kv_heads], threads: 128, shared_bytes };
         if self.has_tiles(shared_bytes) {
             let rows = [16, LARGEST_TILE][tile];
-            return self.gpu.launch(&self.name(&format!("attend_{rows}_{}", c.head_dim)), blocks, &args);
+            return self.gpu.follow(&self.name(&format!("attend_{rows}_{}", c.head_dim)), blocks, &args);
         }
         args.push(Arg::Number(c.head_dim as u32));
-        self.gpu.launch(&self.name("attend_rows"), Blocks { shared_bytes: 0, ..blocks }, &args)
+        self.gpu.follow(&self.name("attend_rows"), Blocks { shared_bytes: 0, ..blocks }, &args)
     }
 
     /// Whether tensor cores can do it.

@@ -275,8 +275,9 @@ template <class T, int DIM, int ROW_WARPS> struct Attend {
 
 template <class T, int DIM, int ROW_WARPS> __device__ void attend_tile(const Attention<T> &a) {
   using Kernel = Attend<T, DIM, ROW_WARPS>;
-  DYNAMIC_SHARED(typename Kernel::Shared, shared);
-  if (blockIdx.x < *a.item_count) Kernel(a, shared).run();
+  DYNAMIC_SHARED(typename Kernel::Shared, 1, shared);
+  wait_for_previous();
+  if (blockIdx.x < *a.item_count) Kernel(a, *shared).run();
 }
 
 // ---- Any type, any width up to 256: one warp for each query row.
@@ -329,6 +330,7 @@ template <class T> struct AttendRow {
 };
 
 template <class T> __device__ void attend_rows(const Attention<T> &a, unsigned dim) {
+  wait_for_previous();
   if (blockIdx.x >= *a.item_count) return;
   AttendRow<T> kernel{a, a.items[blockIdx.x], dim, blockIdx.y, threadIdx.x % 32};
   for (unsigned r = threadIdx.x / 32; r < kernel.item.count * a.group; r += blockDim.x / 32) kernel.run(r);
@@ -343,6 +345,7 @@ const unsigned MERGED = 128;
 template <class T>
 __device__ void merge(const float *partials, const float *scales, const unsigned *starts, const unsigned *slots, T *out,
                       unsigned dim) {
+  wait_for_previous();
   unsigned token = blockIdx.x, head = blockIdx.y, heads = gridDim.y, from = starts[token], to = starts[token + 1];
   if (from == to) return;
   float most = -INFINITY;

@@ -2,10 +2,11 @@
 //
 // All calculate in 32 bits and round once, where they store.
 
-#include "number.cuh"
+#include "gated.cuh"
 
 // out[i] = table[ids[i]] * scale, rows of `width` numbers; a factor of 1 changes no bit.
 template <class T> __device__ void gather(const T *table, const unsigned *ids, T *out, unsigned width, float scale) {
+  wait_for_previous();
   const T *row = table + size_t(ids[blockIdx.x]) * width;
   for (unsigned i = threadIdx.x; i < width; i += blockDim.x)
     out[size_t(blockIdx.x) * width + i] = narrow<T>(wide(row[i]) * scale);
@@ -15,6 +16,7 @@ template <class T> __device__ void gather(const T *table, const unsigned *ids, T
 // as it is.
 template <class T>
 __device__ void add_norm(T *x, const T *y, const T *behind, const T *weight, T *out, unsigned width, float eps) {
+  wait_for_previous();
   size_t row = size_t(blockIdx.x) * width;
   if (y) {
     float factor = 1;
@@ -37,17 +39,13 @@ __device__ void add_norm(T *x, const T *y, const T *behind, const T *weight, T *
     out[row + i] = narrow<T>(wide(x[row + i]) * factor * wide(weight[i]));
 }
 
-__device__ inline float silu(float x) { return x / (1 + expf(-x)); }
-__device__ inline float gelu(float x) { return 0.5f * x * (1 + tanhf(0.7978845608028654f * x * (1 + 0.044715f * x * x))); }
-
 // out[t][i] = activation(both[t][i]) * both[t][inner + i].
 template <class T> __device__ void gate(const T *both, T *out, unsigned inner, unsigned is_gelu) {
+  wait_for_previous();
   unsigned i = blockIdx.y * blockDim.x + threadIdx.x;
   if (i >= inner) return;
   const T *row = both + size_t(blockIdx.x) * 2 * inner;
-  float x = wide(row[i]);
-  float y = wide(narrow<T>(is_gelu ? gelu(x) : silu(x)));
-  out[size_t(blockIdx.x) * inner + i] = narrow<T>(y * wide(row[inner + i]));
+  out[size_t(blockIdx.x) * inner + i] = gated(row[i], row[inner + i], is_gelu);
 }
 
 // The highest bit of a position: this token's sequence uses the second set of frequencies.
@@ -68,6 +66,7 @@ template <class T> struct Place {
   float magnitude, eps;
 
   __device__ void run() {
+    wait_for_previous();
     unsigned h = blockIdx.y * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32, token = blockIdx.x;
     if (h >= heads + 2 * kv) return;
     T *x = qkv + (size_t(token) * (heads + 2 * kv) + h) * dim;

@@ -14,10 +14,10 @@ using bf16 = __nv_bfloat16;
 using f16 = __half;
 using f32 = float;
 #define KERNEL extern "C" __global__ void
-// Shared memory whose size the launch gives.
-#define DYNAMIC_SHARED(T, name)                            \
+// Shared memory whose size the launch gives: a pointer to `count` of them.
+#define DYNAMIC_SHARED(T, count, name)                     \
   extern __shared__ __align__(128) unsigned char bytes_[]; \
-  T &name = *reinterpret_cast<T *>(bytes_)
+  T *name = reinterpret_cast<T *>(bytes_)
 #define SHARED(T, count, name) __shared__ T name[count]
 
 __device__ inline float wide(float x) { return x; }
@@ -76,6 +76,16 @@ template <int Open> __device__ inline void wait_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Open) : "memory");
 }
 
+// A kernel may be started while the one before it still runs. Every thread calls this before it reads what a kernel wrote, and
+// before it writes: it waits until the one before has ended and its writes can be seen. Only weights may be read earlier. And it
+// lets the kernel behind start as early: that one waits as well.
+__device__ inline void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 #endif
 
 // Two 16-bit numbers in one register, the first one low.
@@ -97,34 +107,31 @@ template <class T> struct alignas(16) Eight {
 
 const unsigned ALL = 0xffffffffu;
 
-__device__ inline float warp_sum(float x) {
-  for (int lanes = 16; lanes; lanes /= 2) x += __shfl_xor_sync(ALL, x, lanes);
+struct Plus {
+  template <class T> __device__ T operator()(T a, T b) const { return a + b; }
+};
+struct Larger {
+  __device__ float operator()(float a, float b) const { return fmaxf(a, b); }
+};
+
+// What an operation makes of the numbers of a warp, given to every lane.
+template <class Op, class T> __device__ T warp_fold(T x) {
+  for (int lanes = 16; lanes; lanes /= 2) x = Op()(x, __shfl_xor_sync(ALL, x, lanes));
   return x;
 }
 
-__device__ inline float warp_max(float x) {
-  for (int lanes = 16; lanes; lanes /= 2) x = fmaxf(x, __shfl_xor_sync(ALL, x, lanes));
-  return x;
-}
-
-// The sum over a block of whole warps, given to every thread.
-__device__ inline float block_sum(float x) {
-  SHARED(float, 32, sums);
-  x = warp_sum(x);
+// The same of a block of whole warps; `nothing` changes no result.
+template <class Op, class T> __device__ T block_fold(T x, T nothing) {
+  SHARED(T, 32, folded);
+  x = warp_fold<Op>(x);
   __syncthreads();
-  if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = x;
+  if (threadIdx.x % 32 == 0) folded[threadIdx.x / 32] = x;
   __syncthreads();
   unsigned warps = blockDim.x / 32, lane = threadIdx.x % 32;
-  return warp_sum(lane < warps ? sums[lane] : 0.0f);
+  return warp_fold<Op>(lane < warps ? folded[lane] : nothing);
 }
 
-// The largest number of a block of whole warps, given to every thread.
-__device__ inline float block_max(float x) {
-  SHARED(float, 32, maxima);
-  x = warp_max(x);
-  __syncthreads();
-  if (threadIdx.x % 32 == 0) maxima[threadIdx.x / 32] = x;
-  __syncthreads();
-  unsigned warps = blockDim.x / 32, lane = threadIdx.x % 32;
-  return warp_max(lane < warps ? maxima[lane] : -INFINITY);
-}
+template <class T> __device__ T warp_sum(T x) { return warp_fold<Plus>(x); }
+template <class T> __device__ T block_sum(T x) { return block_fold<Plus>(x, T(0)); }
+__device__ inline float warp_max(float x) { return warp_fold<Larger>(x); }
+__device__ inline float block_max(float x) { return block_fold<Larger>(x, -INFINITY); }

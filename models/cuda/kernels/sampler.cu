@@ -79,22 +79,6 @@ __device__ inline void warp_best(float &max, unsigned &at) {
     better(max, at, __shfl_xor_sync(ALL, max, lanes), __shfl_xor_sync(ALL, at, lanes));
 }
 
-template <class T> __device__ T warp_total(T x) {
-  for (int lanes = 16; lanes; lanes /= 2) x += __shfl_xor_sync(ALL, x, lanes);
-  return x;
-}
-
-// A block's total, in every thread.
-template <class T> __device__ T block_total(T x) {
-  SHARED(T, 32, totals);
-  x = warp_total(x);
-  __syncthreads();
-  if (threadIdx.x % 32 == 0) totals[threadIdx.x / 32] = x;
-  __syncthreads();
-  unsigned lane = threadIdx.x % 32;
-  return warp_total(lane < blockDim.x / 32 ? totals[lane] : T(0));
-}
-
 // The sum of those lanes' numbers that come before this one's.
 __device__ inline u64 before(u64 x) {
   unsigned lane = threadIdx.x % 32;
@@ -123,7 +107,7 @@ KERNEL __launch_bounds__(256) sample_scan(const float *logits, const Draw *draws
   warp_best(max, at);
   double sum = 0;
   each(row, from, to, [&](unsigned, float logit) { sum += logit == max ? 1.0 : double(expf(logit - max)); });
-  sum = block_total(sum);
+  sum = block_sum(sum);
   if (threadIdx.x == 0) parts[blockIdx.y * PARTS + blockIdx.x] = {sum, max, at};
 }
 
@@ -134,7 +118,7 @@ __device__ inline Part combine(const Part *parts) {
   unsigned at = part.at;
   warp_best(max, at);
   double share = part.max == max ? 1.0 : exp(double(part.max - max));
-  return {log(warp_total(part.sum > 0 ? part.sum * share : 0.0)), max, at};
+  return {log(warp_sum(part.sum > 0 ? part.sum * share : 0.0)), max, at};
 }
 
 // Weights of a part. With a filter they are counted by the first bits of their logit, else added up; grid (PARTS, rows).
@@ -162,7 +146,7 @@ KERNEL __launch_bounds__(256)
     mine += w;
   });
   __syncthreads();
-  mine = block_total(mine);
+  mine = block_sum(mine);
   if (threadIdx.x == 0) sums[blockIdx.y * PARTS + blockIdx.x] = mine;
   for (unsigned i = threadIdx.x; i < BINS && filtered; i += blockDim.x)
     if (count[i]) {
@@ -198,8 +182,8 @@ struct Pick {
     SHARED(u64, 32, loads);
     unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32, reached;
     unsigned first = BINS - 1 - warp * 64 - lane, second = first - 32;
-    u64 load = warp_total(weights[first] + weights[second]);
-    u64 size = counting ? warp_total(u64(counts[first]) + counts[second]) : load;
+    u64 load = warp_sum(weights[first] + weights[second]);
+    u64 size = counting ? warp_sum(u64(counts[first]) + counts[second]) : load;
     __syncthreads();
     if (lane == 0) sizes[warp] = size, loads[warp] = load;
     __syncthreads();
@@ -264,7 +248,7 @@ struct Pick {
       if (k <= cut.key || weight_of(k, temperature) < least) return;
       sum += weigh(k), smallest = k < smallest ? k : smallest;
     });
-    sum = block_total(sum);
+    sum = block_sum(sum);
     if (weight_of(cut.key, temperature) >= least) return cut;
     SHARED(unsigned, 1, least_key);
     if (threadIdx.x == 0) least_key[0] = 0xffffffffu;
@@ -291,7 +275,7 @@ struct Pick {
     u64 sum = 0;
 #pragma unroll 4
     for (unsigned i = begin; i < end; i += 32) sum += size(i + lane);
-    sum = warp_total(sum);
+    sum = warp_sum(sum);
     __syncthreads();
     if (lane == 0) totals[warp] = sum;
     if (threadIdx.x == 0) found[0] = to - 1;
@@ -325,7 +309,7 @@ __device__ inline u64 above(double share, u64 sum) {
 
 __device__ inline unsigned pick(const Pick &p, const Draw &draw, const u64 *sums) {
   unsigned lane = threadIdx.x % 32;
-  u64 part = sums[lane], ahead = before(part), all = warp_total(part);
+  u64 part = sums[lane], ahead = before(part), all = warp_sum(part);
   if (!all) return 0;
   if (!is_filtered(draw)) {
     u64 target = above(draw.u, all);

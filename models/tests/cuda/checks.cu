@@ -12,6 +12,7 @@
 #include <numeric>
 #include <random>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "../../cuda/kernels/kernels.cu"
@@ -353,6 +354,10 @@ template <class T, class K> void check_add_norm(const char *type, K kernel) {
   }
 }
 
+double activated(double x, bool is_gelu) {
+  return is_gelu ? x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))) : x / (1 + std::exp(-x));
+}
+
 template <class T, class K> void check_gate(const char *type, K kernel) {
   doing = std::string("gate ") + type;
   unsigned tokens = between(1, 5), inner = between(1, 900), is_gelu = below(2);
@@ -361,8 +366,7 @@ template <class T, class K> void check_gate(const char *type, K kernel) {
   out.fetch();
   for (unsigned i = 0; i < tokens * inner; i++) {
     double x = load(both.host[i / inner * 2 * inner + i % inner]), up = load(both.host[i / inner * 2 * inner + inner + i % inner]);
-    double silu = x / (1 + std::exp(-x)), gelu = x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    double want = (is_gelu ? gelu : silu) * up;
+    double want = activated(x, is_gelu) * up;
     expect(load(out.host[i]), want, std::fabs(want) * (2.2 * rounding<T>() + 1e-5) + 5e-6, "gate");
   }
 }
@@ -428,19 +432,48 @@ template <class T, class K> void check_place(const char *type, K kernel) {
 }
 
 template <class T, class Out, class K> void check_product(const char *type, unsigned tokens, K kernel) {
-  doing = std::string("product ") + type;
-  unsigned inner = 8 * between(1, 700), rows = between(1, 70), sharing = below(2) ? 4 : 1;
-  Buffer<T> weight(numbers<T>(rows * inner)), x(numbers<T>(tokens * inner));
-  Buffer<Out> out(std::vector<Out>(tokens * rows, store<Out>(NAN)));
-  unsigned grid = (rows * sharing + PRODUCT_WARPS - 1) / PRODUCT_WARPS;
-  LAUNCH(kernel, (Size{grid, 1, 1}), (Size{128, 1, 1}), 0, weight.device, x.device, out.device, inner, rows, sharing);
+  bool is_logits = !std::is_same<T, Out>::value, norms = below(2), small = below(3) == 0;
+  unsigned finish = is_logits ? STORE : below(4), sharing = one_of({1u, 2u, 4u});
+  unsigned inner = 8 * between(1, small ? 40 : 700), rows = between(1, 70);
+  bool gates = finish == SILU || finish == GELU;
+  doing = std::string("product ") + type + (norms ? " normed" : "") + " finish " + std::to_string(finish);
+  float eps = 1e-6f;
+  unsigned weight_rows = gates ? 2 * rows : rows, pairs = gates ? rows : (rows + 1) / 2;
+  Buffer<T> weight(numbers<T>(weight_rows * inner)), x(numbers<T>(tokens * inner)), norm(numbers<T>(inner));
+  Buffer<Out> out(finish == ADD ? numbers<Out>(tokens * rows) : std::vector<Out>(tokens * rows, store<Out>(NAN)));
+  std::vector<Out> old = out.host;
+  unsigned grid = (pairs * sharing + PRODUCT_WARPS - 1) / PRODUCT_WARPS;
+  LAUNCH(kernel, (Size{grid, 1, 1}), (Size{128, 1, 1}), norms ? tokens * inner * sizeof(T) : 0, weight.device, x.device,
+         norms ? norm.device : nullptr, out.device, inner, rows, sharing, finish, eps);
   out.fetch();
-  for (unsigned t = 0; t < tokens; t++)
+  for (unsigned t = 0; t < tokens; t++) {
+    double factor = norms ? norm_factor(&x.host[t * inner], inner, eps) : 1;
+    auto product = [&](unsigned row) {
+      double sum = 0;
+      for (unsigned i = 0; i < inner; i++) {
+        double number = load(x.host[t * inner + i]);
+        if (norms) number = rounded<T>(number * factor * load(norm.host[i]));
+        sum += load(weight.host[row * inner + i]) * number;
+      }
+      return sum;
+    };
+    // Sums of 32 bits; a norm's factor may be rounded to the number beside.
+    double slack = 1e-5 * std::sqrt(inner) + (norms ? 0.3 * rounding<T>() * std::sqrt(inner) : 0);
     for (unsigned r = 0; r < rows; r++) {
-      double want = 0;
-      for (unsigned i = 0; i < inner; i++) want += load(weight.host[r * inner + i]) * load(x.host[t * inner + i]);
-      expect(load(out.host[t * rows + r]), want, 1.1 * rounding<Out>() * std::fabs(want) + 1e-5 * std::sqrt(inner), "product");
+      double first = product(r), second = gates ? product(r + rows) : 0, got = load(out.host[t * rows + r]);
+      double most = std::max(std::fabs(first), std::fabs(second)) * rounding<T>() + slack;
+      if (finish == ADD) {
+        double was = load(old[t * rows + r]);
+        expect(got, was + first, 1.1 * (most + rounding<T>() * std::fabs(was + first)), "sum");
+      } else if (gates) {
+        double gate = activated(first, finish == GELU), want = gate * second;
+        double off = 1.2 * most * (std::fabs(second) + std::fabs(gate)) + 2.2 * rounding<T>() * std::fabs(want) + 5e-6;
+        expect(got, want, off, "gated product");
+      } else {
+        expect(got, first, 1.1 * rounding<Out>() * std::fabs(first) + slack, "product");
+      }
     }
+  }
 }
 
 template <class T, class K> void check_write(const char *type, K kernel) {

@@ -83,8 +83,31 @@ Graph *capturing = nullptr;
 std::map<uint64_t, size_t> allocated;
 bool tells = getenv("EMULATION_TRACE") != nullptr;
 
-int submit(Work work) {
-  capturing ? capturing->push_back(work) : work();
+// The last kernel, which nothing has waited for yet.
+Work last;
+
+void settle() {
+  Work kernel = std::move(last);
+  last = nullptr;
+  if (kernel) kernel();
+}
+
+// One that may start early does so every other time.
+void start(const Work &kernel, bool starts_early) {
+  static emulated::Random random;
+  if (!starts_early || !last || random.below(2)) {
+    settle(), last = kernel;
+    return;
+  }
+  emulated::ahead() = std::move(last), last = nullptr;
+  kernel();
+}
+
+void submit(Work work) { capturing ? capturing->push_back(work) : work(); }
+
+// What waits for the kernels before it, as everything but kernels does.
+int submit_behind(Work work) {
+  submit([=] { settle(), work(); });
   return OK;
 }
 
@@ -94,7 +117,7 @@ int now(const char *what, const Work &work) {
     fprintf(stderr, "emulation: %s while a stream is captured\n", what);
     return NOT_WHILE_CAPTURING;
   }
-  work();
+  settle(), work();
   return OK;
 }
 
@@ -146,7 +169,7 @@ int cuMemFreeAsync(uint64_t at, Handle) {
   });
 }
 int cuMemsetD8Async(uint64_t at, unsigned char value, size_t bytes, Handle) {
-  return submit([=] { memset(reinterpret_cast<void *>(at), value, bytes); });
+  return submit_behind([=] { memset(reinterpret_cast<void *>(at), value, bytes); });
 }
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, Handle) {
   return now("a copy to the GPU", [=] { memcpy(reinterpret_cast<void *>(to), from, bytes); });
@@ -155,7 +178,7 @@ int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, Handle) {
   return now("a copy from the GPU", [=] { memcpy(to, reinterpret_cast<void *>(from), bytes); });
 }
 int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, Handle) {
-  return submit([=] { memcpy(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from), bytes); });
+  return submit_behind([=] { memcpy(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from), bytes); });
 }
 
 int cuModuleLoadData(Handle *module, const void *) { return *module = &handle, OK; }
@@ -166,12 +189,33 @@ int cuModuleGetFunction(Handle *function, Handle, const char *name) {
   return *function ? OK : NOT_FOUND;
 }
 int cuFuncSetAttribute(Handle, int, int) { return OK; }
+static int launch(Handle function, Dim grid, unsigned threads, unsigned shared, void **arguments, bool starts_early) {
+  Kernel *kernel = static_cast<Kernel *>(function);
+  if (tells) fprintf(stderr, "%s%s (%u, %u)\n", capturing ? "captured: " : "", kernel->name.c_str(), grid.x, grid.y);
+  Work work = kernel->bind(arguments);
+  Work run = [=] { emulated::launch(grid, {threads, 1, 1}, shared, work, starts_early); };
+  submit([=] { start(run, starts_early); });
+  return OK;
+}
 int cuLaunchKernel(Handle function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned, unsigned, unsigned shared,
                    Handle, void **arguments, void **) {
-  Kernel *kernel = static_cast<Kernel *>(function);
-  if (tells) fprintf(stderr, "%s%s (%u, %u)\n", capturing ? "captured: " : "", kernel->name.c_str(), x, y);
-  Work work = kernel->bind(arguments);
-  return submit([=] { emulated::launch({x, y, z}, {threads, 1, 1}, shared, work); });
+  return launch(function, {x, y, z}, threads, shared, arguments, false);
+}
+// An attribute is a number, the 64 bytes behind it are its value.
+struct Attribute {
+  int id, pad, value[16];
+};
+struct Config {
+  unsigned grid[3], threads[3], shared;
+  Handle stream;
+  const Attribute *attributes;
+  unsigned count;
+};
+int cuLaunchKernelEx(const Config *c, Handle function, void **arguments, void **) {
+  const int STARTS_EARLY = 6;
+  bool starts_early = c->count == 1 && c->attributes->id == STARTS_EARLY && c->attributes->value[0] == 1;
+  if (c->count && !starts_early) return INVALID;
+  return launch(function, {c->grid[0], c->grid[1], c->grid[2]}, c->threads[0], c->shared, arguments, starts_early);
 }
 
 int cuStreamBeginCapture_v2(Handle, int) {
@@ -211,7 +255,7 @@ int cublasGemmEx(Handle, int a_turned, int b_turned, int m, int n, int k, const 
                  const void *b, int b_type, int ldb, const void *beta, void *c, int c_type, int ldc, int, int) {
   if (a_turned != 1 || b_turned != 0 || b_type != type || (c_type != type && c_type != 0) || *static_cast<const float *>(beta) != 0) return 7;
   if (double(m) * n * k > MOST) return OK;
-  return submit([=] {
+  return submit_behind([=] {
     for (size_t j = 0; j < size_t(n); j++)
       for (size_t i = 0; i < size_t(m); i++) {
         double sum = 0;

@@ -3,7 +3,8 @@
 // The threads of a block are fibers that switch at barriers and warp operations, in random order, so that what depends on an
 // order shows. Blocks run one after another, in random order. Shared memory holds NaN at first. Asynchronous copies happen
 // at a random one of the two moments that are allowed, at once or when they are waited for. A warp operation that not
-// all lanes reach, a barrier that not all threads reach and an address that is not aligned end the program.
+// all lanes reach, a barrier that not all threads reach and an address that is not aligned end the program. A kernel that may start
+// early can be run before the one ahead of it, which then runs when the first thread waits for it.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +28,7 @@
 #define SHARED(T, count, name)  \
   static T name##_here_[count]; \
   T(&name)[count] = emulated::fresh(name##_here_)
-#define DYNAMIC_SHARED(T, name) T &name = *reinterpret_cast<T *>(emulated::dynamic(sizeof(T)))
+#define DYNAMIC_SHARED(T, count, name) T *name = reinterpret_cast<T *>(emulated::dynamic(sizeof(T) * (count)))
 
 struct Dim {
   unsigned x = 1, y = 1, z = 1;
@@ -66,7 +67,7 @@ struct Thread {
   Dim index;
   ucontext_t start;
   jmp_buf at;
-  bool started;
+  bool started, waited;
   // Warp operations so far; consecutive ones use different halves of `shown`, so that slow lanes still see the last.
   unsigned operations;
   int operation[2];
@@ -85,6 +86,8 @@ struct Block {
   std::vector<void *> touched;
   unsigned char *shared = nullptr;
   size_t shared_bytes = 0;
+  // Whether every thread has to wait for the kernel before.
+  bool starts_early = false;
   Random random;
 };
 
@@ -104,6 +107,7 @@ inline void yield(Thread::State state) {
 inline void enter() {
   block().body();
   if (!me().open.empty()) fail("a copy was started and never committed");
+  if (block().starts_early && !me().waited) fail("a thread ended that did not wait for the kernel before");
   me().state = Thread::DONE;
   _longjmp(block().scheduler, 1);
 }
@@ -123,7 +127,7 @@ const size_t STACK = 128 << 10;
 inline void prepare(Thread &thread, unsigned i) {
   Block &b = block();
   while (b.stacks.size() <= i) b.stacks.emplace_back(new char[STACK]);
-  thread.state = Thread::READY, thread.started = false, thread.operations = 0;
+  thread.state = Thread::READY, thread.started = thread.waited = false, thread.operations = 0;
   thread.index = {i % b.size.x, i / b.size.x % b.size.y, i / b.size.x / b.size.y};
   thread.open.clear(), thread.committed.clear();
   getcontext(&thread.start);
@@ -166,12 +170,12 @@ inline void run_block() {
   }
 }
 
-inline void launch(Dim grid, Dim size, size_t shared_bytes, std::function<void()> body) {
+inline void launch(Dim grid, Dim size, size_t shared_bytes, std::function<void()> body, bool starts_early = false) {
   Block &b = block();
   if (shared_bytes > (227 << 10)) fail("more shared memory than any GPU has");
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) fail("an empty grid");
   static std::vector<unsigned char> shared((227 << 10) + 128);
-  b.grid = grid, b.size = size, b.shared_bytes = shared_bytes, b.body = std::move(body);
+  b.grid = grid, b.size = size, b.shared_bytes = shared_bytes, b.body = std::move(body), b.starts_early = starts_early;
   b.shared = shared.data() + (128 - uintptr_t(shared.data()) % 128) % 128;
   std::vector<unsigned> order(size_t(grid.x) * grid.y * grid.z);
   for (size_t i = 0; i < order.size(); i++) order[i] = unsigned(i);
@@ -180,6 +184,25 @@ inline void launch(Dim grid, Dim size, size_t shared_bytes, std::function<void()
     b.index = {i % grid.x, i / grid.x % grid.y, i / grid.x / grid.y};
     run_block();
   }
+}
+
+// The kernel ahead of the one that runs, if that one was started early.
+inline std::function<void()> &ahead() {
+  static std::function<void()> ahead;
+  return ahead;
+}
+
+inline void wait_for_previous() {
+  me().waited = true;
+  if (!ahead()) return;
+  std::function<void()> kernel = std::move(ahead());
+  ahead() = nullptr;
+  Block waiting;
+  waiting.random = block().random;
+  std::swap(block(), waiting);
+  kernel();
+  std::swap(block(), waiting);
+  block().random = waiting.random;
 }
 
 // Shared memory of a block, poisoned when its first thread gets there.
@@ -255,6 +278,7 @@ inline void unguarded(void *memory, size_t bytes) {
 #define blockDim (emulated::block().size)
 #define gridDim (emulated::block().grid)
 
+inline void wait_for_previous() { emulated::wait_for_previous(); }
 inline void __syncthreads() { emulated::yield(emulated::Thread::AT_BARRIER); }
 
 template <class T> T __shfl_xor_sync(unsigned, T x, unsigned mask) {
