@@ -11,9 +11,9 @@ use crate::sampler::{Drawn, Place};
 /// Blocks that share a row, and bins of its histogram, as in `sampler.cu`.
 const PARTS: usize = 32;
 const BINS: usize = 2048;
-/// Bytes of a `Part`.
-const PART_BYTES: usize = 16;
-
+/// Words of 64 bits of a `Drawn` and of a `Part`.
+const ANSWER: usize = 2;
+const PART: usize = 2;
 /// How one token is drawn; laid out as in `sampler.cu`.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -26,19 +26,8 @@ struct Draw {
     row: u32,
 }
 
-/// What was drawn; laid out as in `sampler.cu`.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Answer {
-    logprob: f64,
-    token: u32,
-    unused: u32,
-}
-
 // SAFETY: plain numbers, laid out as C does.
 unsafe impl DeviceRepr for Draw {}
-// SAFETY: as above.
-unsafe impl DeviceRepr for Answer {}
 
 impl Draw {
     fn new(sampling: &Sampling, place: &Place) -> Self {
@@ -64,28 +53,36 @@ pub(crate) fn draw_rows(logits: &Tensor, places: &[Place], sampling: &Sampling) 
     }
     let gpu = Gpu::new(logits.device())?;
     let (stream, count) = (gpu.device().cuda_stream(), places.len());
-    let (vocab, logits) = (logits.dim(1)?, Arg::At(address(logits)?));
     let draws: Vec<Draw> = places.iter().map(|place| Draw::new(sampling, place)).collect();
     let draws = stream.clone_htod(&draws).w()?;
-    let parts = gpu.device().alloc_zeros::<u8>(count * PARTS * PART_BYTES)?;
-    let counts = gpu.device().alloc_zeros::<u32>(count * BINS)?;
-    let weights = gpu.device().alloc_zeros::<u64>(count * BINS)?;
-    let sums = gpu.device().alloc_zeros::<u64>(count * PARTS)?;
-    // SAFETY: it is written before it is read.
-    let drawn: CudaSlice<Answer> = unsafe { gpu.device().alloc(count)? };
-    fn at<T>(slice: &CudaSlice<T>, gpu: &Gpu) -> Arg {
-        Arg::At(slice.device_ptr(&gpu.device().cuda_stream()).0)
-    }
-    let (draws, parts, drawn_at) = (at(&draws, &gpu), at(&parts, &gpu), at(&drawn, &gpu));
-    let histograms = [at(&counts, &gpu), at(&weights, &gpu), at(&sums, &gpu)];
-    let vocab = Arg::Number(vocab as u32);
+    let (scratch, sections) = scratch(&gpu, count)?;
+    let [drawn, parts, sums, weights, counts] = sections.map(Arg::At);
+    let (draws, logits_at) = (Arg::At(draws.device_ptr(&stream).0), Arg::At(address(logits)?));
+    let vocab = Arg::Number(logits.dim(1)? as u32);
     let shared = Blocks::of([PARTS, count], 256);
-    gpu.launch("sample_scan", shared, &[logits, draws, parts, vocab])?;
-    let [counts_at, weights_at, sums_at] = histograms;
-    gpu.launch("sample_tally", shared, &[logits, draws, parts, counts_at, weights_at, sums_at, vocab])?;
-    let args = [logits, draws, parts, counts_at, weights_at, sums_at, drawn_at, vocab];
-    gpu.launch("sample_pick", Blocks::of([count, 1], 1024), &args)?;
-    let answers = stream.clone_dtoh(&drawn).w()?;
+    gpu.launch("sample_scan", shared, &[logits_at, draws, parts, counts, weights, vocab])?;
+    gpu.follow("sample_tally", shared, &[logits_at, draws, parts, counts, weights, sums, vocab])?;
+    let args = [logits_at, draws, parts, counts, weights, sums, drawn, vocab];
+    gpu.follow("sample_pick", Blocks::of([count, 1], 1024), &args)?;
+    let answers = stream.clone_dtoh(&scratch.slice(..ANSWER * count)).w()?;
     stream.synchronize().w()?;
-    Ok(answers.iter().map(|answer| Drawn { token: answer.token, logprob: answer.logprob }).collect())
+    Ok(answers.chunks(ANSWER).map(drawn_from).collect())
+}
+
+/// Memory of the kernels, and where in it the answers, parts, sums, weights and counts of so many rows are.
+fn scratch(gpu: &Gpu, count: usize) -> Result<(CudaSlice<u64>, [u64; 5])> {
+    let lengths = [ANSWER, PART * PARTS, PARTS, BINS, BINS / 2].map(|words| words * count);
+    // SAFETY: it is written before it is read.
+    let memory: CudaSlice<u64> = unsafe { gpu.device().alloc(lengths.iter().sum())? };
+    let mut at = memory.device_ptr(&gpu.device().cuda_stream()).0;
+    let sections = lengths.map(|length| {
+        at += 8 * length as u64;
+        at - 8 * length as u64
+    });
+    Ok((memory, sections))
+}
+
+/// A `Drawn` of `sampler.cu`.
+fn drawn_from(words: &[u64]) -> Drawn {
+    Drawn { logprob: f64::from_bits(words[0]), token: words[1] as u32 }
 }

@@ -7,6 +7,9 @@
 // where in this bin, one of the last ten which logit it is. Weights are whole numbers of 2^-45 of the largest, so that sums
 // are the same in any order.
 //
+// A filter mostly keeps few tokens. Once the first histogram tells which bins these lie in, they are put on a short list, and everything
+// after that walks the list instead of the row.
+//
 // Three launches: `scan` and `tally` with PARTS blocks for each row, `pick` with one.
 
 #include "number.cuh"
@@ -69,6 +72,11 @@ template <class F> __device__ void each(const float *row, unsigned from, unsigne
   }
 }
 
+struct Smaller {
+  __device__ unsigned operator()(unsigned a, unsigned b) const { return a < b ? a : b; }
+};
+__device__ inline unsigned larger(unsigned a, unsigned b) { return a < b ? b : a; }
+
 // Of two, the larger logit, or else the smaller number.
 __device__ inline void better(float &max, unsigned &at, float other, unsigned other_at) {
   if (other > max || (other == max && other_at < at)) max = other, at = other_at;
@@ -90,8 +98,12 @@ __device__ inline u64 before(u64 x) {
   return sum - x;
 }
 
-// Largest logit and sum of a part; grid (PARTS, rows).
-KERNEL __launch_bounds__(256) sample_scan(const float *logits, const Draw *draws, Part *parts, unsigned vocab) {
+// Largest logit and sum of a part; grid (PARTS, rows). Clears the row's histogram.
+KERNEL __launch_bounds__(256)
+    sample_scan(const float *logits, const Draw *draws, Part *parts, unsigned *counts, u64 *weights, unsigned vocab) {
+  wait_for_previous();
+  for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < BINS; i += PARTS * blockDim.x)
+    counts[blockIdx.y * BINS + i] = 0, weights[blockIdx.y * BINS + i] = 0;
   const float *row = logits + size_t(draws[blockIdx.y].row) * vocab;
   unsigned from = part_begin(blockIdx.x, vocab), to = part_begin(blockIdx.x + 1, vocab);
   float max = -INFINITY;
@@ -122,10 +134,11 @@ __device__ inline Part combine(const Part *parts) {
 }
 
 // Weights of a part. With a filter they are counted by the first bits of their logit, else added up; grid (PARTS, rows).
-// `counts` and `weights`, [rows][BINS], must be 0 before; `sums` is [rows][PARTS].
+// `counts` and `weights` are [rows][BINS], `sums` is [rows][PARTS].
 KERNEL __launch_bounds__(256)
     sample_tally(const float *logits, const Draw *draws, const Part *parts, unsigned *counts, u64 *weights, u64 *sums,
                     unsigned vocab) {
+  wait_for_previous();
   const Draw draw = draws[blockIdx.y];
   if (draw.temperature == 0) return;
   SHARED(unsigned, BINS, count);
@@ -163,14 +176,30 @@ struct Cut {
   u64 weight;
 };
 
+// A share of a sum, as the smallest whole number that is not below it (or, strictly, above it).
+__device__ inline u64 at_least(double share, u64 sum) {
+  u64 target = u64(ceil(share * double(sum)));
+  return target < 1 ? 1 : target > sum ? sum : target;
+}
+__device__ inline u64 above(double share, u64 sum) {
+  u64 target = u64(share * double(sum)) + 1;
+  return target > sum ? sum : target;
+}
+
+// Tokens that a short list has room for, and the length of none.
+const unsigned SHORTLIST = 2048, UNLISTED = 0xffffffffu;
+
 // One block of 32 warps works on one row.
 struct Pick {
   const float *row;
   unsigned vocab;
   float max;
   double temperature;
-  unsigned *counts;
-  u64 *weights;
+  const unsigned *counts;
+  const u64 *weights;
+  // The short list: keys and numbers of tokens, in any order.
+  unsigned *keys, *numbers;
+  unsigned listed;
 
   __device__ u64 weigh(unsigned key) const { return whole(weight_of(key, temperature)); }
 
@@ -206,13 +235,55 @@ struct Pick {
     return BINS - 1 - begin;
   }
 
+  // The last bin of which a filter may keep a token; `all` is the sum of weights. What is kept of all tokens by the weight of
+  // all reaches further down than what is kept of some.
+  __device__ unsigned last_bin(const Draw &draw, u64 all) const {
+    unsigned last = 0;
+    u64 target = draw.top_k, above = 0;
+    if (draw.top_k && draw.top_k < vocab) last = bin(counts, weights, true, target, above);
+    target = at_least(draw.top_p, all);
+    if (draw.top_p >= 0) last = larger(last, bin(counts, weights, false, target, above));
+    if (last || draw.min_p < 0) return last;
+    unsigned heavy = BINS;
+    for (unsigned i = threadIdx.x; i < BINS; i += blockDim.x)
+      if (weight_of(i << 21 | 0x1fffffu, temperature) >= draw.min_p && i < heavy) heavy = i;
+    return block_fold<Smaller>(heavy, BINS);
+  }
+
+  // Puts the tokens from this bin up on the list, if it has room for them.
+  __device__ void shortlist(unsigned last) {
+    unsigned size = 0;
+    for (unsigned i = last + threadIdx.x; i < BINS; i += blockDim.x) size += counts[i];
+    size = block_sum(size);
+    if (size > SHORTLIST) return;
+    SHARED(unsigned, 1, next);
+    if (threadIdx.x == 0) next[0] = 0;
+    __syncthreads();
+    each(row, 0, vocab, [&](unsigned i, float logit) {
+      unsigned k = key(logit, max);
+      if (k >> 21 < last) return;
+      unsigned at = atomicAdd(next, 1u);
+      keys[at] = k, numbers[at] = i;
+    });
+    __syncthreads();
+    listed = size;
+  }
+
+  // Does something with each key that matters.
+  template <class F> __device__ void each_key(F with) const {
+    if (listed == UNLISTED) {
+      each(row, 0, vocab, [&](unsigned, float logit) { with(key(logit, max)); });
+      return;
+    }
+    for (unsigned i = threadIdx.x; i < listed; i += blockDim.x) with(keys[i]);
+  }
+
   // The histogram of the tokens whose keys begin with `prefix`, by the bits after it.
   __device__ void refine(unsigned prefix, unsigned shift, unsigned bits, unsigned *count, u64 *sum) const {
     __syncthreads();
     for (unsigned i = threadIdx.x; i < BINS; i += blockDim.x) count[i] = 0, sum[i] = 0;
     __syncthreads();
-    each(row, 0, vocab, [&](unsigned, float logit) {
-      unsigned k = key(logit, max);
+    each_key([&](unsigned k) {
       if (k >> shift != prefix) return;
       unsigned b = k >> (shift - bits) & ((1u << bits) - 1);
       atomicAdd(&count[b], 1u);
@@ -243,20 +314,28 @@ struct Pick {
   __device__ Cut drop(Cut cut, double least) const {
     u64 sum = 0;
     unsigned smallest = 0xffffffffu;
-    each(row, 0, vocab, [&](unsigned, float logit) {
-      unsigned k = key(logit, max);
+    each_key([&](unsigned k) {
       if (k <= cut.key || weight_of(k, temperature) < least) return;
       sum += weigh(k), smallest = k < smallest ? k : smallest;
     });
     sum = block_sum(sum);
     if (weight_of(cut.key, temperature) >= least) return cut;
-    SHARED(unsigned, 1, least_key);
-    if (threadIdx.x == 0) least_key[0] = 0xffffffffu;
-    __syncthreads();
-    atomicMin(least_key, smallest);
-    __syncthreads();
     // All equal ones stay: their number is not asked for again, only the sum.
-    return {least_key[0], 0xffffffffu, sum};
+    return {block_fold<Smaller>(smallest, 0xffffffffu), 0xffffffffu, sum};
+  }
+
+  // Of the listed tokens with this key, by their number, the one at a place (from 1 on).
+  __device__ unsigned tie(unsigned key, unsigned place) const {
+    SHARED(unsigned, 1, found);
+    __syncthreads();
+    for (unsigned i = threadIdx.x; i < listed; i += blockDim.x) {
+      if (keys[i] != key) continue;
+      unsigned until = 0;
+      for (unsigned j = 0; j < listed; j++) until += keys[j] == key && numbers[j] <= numbers[i];
+      if (until == place) found[0] = numbers[i];
+    }
+    __syncthreads();
+    return found[0];
   }
 
   // By their number from `from` to `to`: the first token with which the sum reaches the target. What is summed is 1 for a
@@ -297,17 +376,7 @@ struct Pick {
   }
 };
 
-// A share of a sum, as the smallest whole number that is not below it (or, strictly, above it).
-__device__ inline u64 at_least(double share, u64 sum) {
-  u64 target = u64(ceil(share * double(sum)));
-  return target < 1 ? 1 : target > sum ? sum : target;
-}
-__device__ inline u64 above(double share, u64 sum) {
-  u64 target = u64(share * double(sum)) + 1;
-  return target > sum ? sum : target;
-}
-
-__device__ inline unsigned pick(const Pick &p, const Draw &draw, const u64 *sums) {
+__device__ inline unsigned pick(Pick &p, const Draw &draw, const u64 *sums) {
   unsigned lane = threadIdx.x % 32;
   u64 part = sums[lane], ahead = before(part), all = warp_sum(part);
   if (!all) return 0;
@@ -317,29 +386,31 @@ __device__ inline unsigned pick(const Pick &p, const Draw &draw, const u64 *sums
     target -= __shfl_sync(ALL, ahead, at);
     return p.in_order(part_begin(at, p.vocab), part_begin(at + 1, p.vocab), target, false, 0);
   }
+  p.shortlist(p.last_bin(draw, all));
   Cut cut{0, 0xffffffffu, all};
   if (draw.top_k && draw.top_k < p.vocab) cut = p.descend(true, draw.top_k);
   if (draw.min_p >= 0) cut = p.drop(cut, draw.min_p);
   if (draw.top_p >= 0) cut = p.descend(false, at_least(draw.top_p, cut.weight));
   cut = p.descend(false, above(draw.u, cut.weight));
-  return p.in_order(0, p.vocab, cut.ties, true, cut.key);
+  return p.listed == UNLISTED ? p.in_order(0, p.vocab, cut.ties, true, cut.key) : p.tie(cut.key, cut.ties);
 }
 
-// The token of each row; one block for each. Leaves the histograms as it must find them the next time: 0.
+// The token of each row; one block for each.
 KERNEL __launch_bounds__(1024)
-    sample_pick(const float *logits, const Draw *draws, const Part *parts, unsigned *counts, u64 *weights, const u64 *sums,
-                   Drawn *drawn, unsigned vocab) {
+    sample_pick(const float *logits, const Draw *draws, const Part *parts, const unsigned *counts, const u64 *weights,
+                const u64 *sums, Drawn *drawn, unsigned vocab) {
+  wait_for_previous();
   const Draw draw = draws[blockIdx.x];
   Part best = combine(parts + blockIdx.x * PARTS);
   const float *row = logits + size_t(draw.row) * vocab;
-  counts += blockIdx.x * BINS, weights += blockIdx.x * BINS;
   // Not even one number.
   unsigned token = best.at < vocab ? best.at : 0;
+  SHARED(unsigned, SHORTLIST, keys);
+  SHARED(unsigned, SHORTLIST, numbers);
   if (draw.temperature > 0) {
-    Pick p{row, vocab, best.max, draw.temperature, counts, weights};
+    Pick p{row,  vocab,   best.max, draw.temperature, counts + blockIdx.x * BINS, weights + blockIdx.x * BINS,
+           keys, numbers, UNLISTED};
     token = pick(p, draw, sums + blockIdx.x * PARTS);
-    __syncthreads();
-    for (unsigned i = threadIdx.x; i < BINS && is_filtered(draw); i += blockDim.x) counts[i] = 0, weights[i] = 0;
   }
   if (threadIdx.x == 0) drawn[blockIdx.x] = {double(row[token] - best.max) - best.sum, token, 0};
 }

@@ -615,15 +615,16 @@ void check_sampler(unsigned vocab, unsigned rows) {
   Buffer<float> device_logits(logits);
   Buffer<Draw> device_draws(draws);
   Buffer<Part> parts(std::vector<Part>(rows * PARTS));
-  Buffer<unsigned> counts(std::vector<unsigned>(rows * BINS));
-  Buffer<u64> weights(std::vector<u64>(rows * BINS)), sums(std::vector<u64>(rows * PARTS));
+  Buffer<unsigned> counts(std::vector<unsigned>(rows * BINS, 7));
+  Buffer<u64> weights(std::vector<u64>(rows * BINS, 7)), sums(std::vector<u64>(rows * PARTS));
   Buffer<Drawn> drawn{std::vector<Drawn>(rows)};
-  LAUNCH(sample_scan, (Size{PARTS, rows, 1}), (Size{256, 1, 1}), 0, device_logits.device, device_draws.device, parts.device, vocab);
+  LAUNCH(sample_scan, (Size{PARTS, rows, 1}), (Size{256, 1, 1}), 0, device_logits.device, device_draws.device, parts.device,
+         counts.device, weights.device, vocab);
   LAUNCH(sample_tally, (Size{PARTS, rows, 1}), (Size{256, 1, 1}), 0, device_logits.device, device_draws.device, parts.device,
          counts.device, weights.device, sums.device, vocab);
   LAUNCH(sample_pick, (Size{rows, 1, 1}), (Size{1024, 1, 1}), 0, device_logits.device, device_draws.device, parts.device,
          counts.device, weights.device, sums.device, drawn.device, vocab);
-  drawn.fetch(), counts.fetch(), weights.fetch();
+  drawn.fetch();
   for (unsigned r = 0; r < rows; r++) {
     const Draw &draw = draws[r];
     const float *row = &logits[size_t(draw.row) * vocab];
@@ -640,8 +641,6 @@ void check_sampler(unsigned vocab, unsigned rows) {
     for (unsigned i = 0; i < vocab; i++) sum += std::exp(double(row[i] - most));
     expect(drawn.host[r].logprob, double(row[got] - most) - std::log(sum), 1e-6, "log-probability");
   }
-  for (unsigned c : counts.host) expect(c, 0, 0, "a count left over");
-  for (u64 w : weights.host) expect(double(w), 0, 0, "a weight left over");
 }
 
 int main(int argc, char **argv) {
