@@ -193,7 +193,7 @@ impl Cache {
         if pairs.is_empty() {
             return Ok(());
         }
-        self.layers.iter().try_for_each(|pool| pool.copy_blocks(&pairs))
+        Pool::copy_blocks(&self.layers, &pairs)
     }
 }
 

@@ -47,22 +47,22 @@ impl Pool {
         let (keys, values) = (own(keys)?, own(values)?);
         #[cfg(feature = "cuda")]
         if self.keys.device().is_cuda() {
-            return crate::cuda::write((&self.keys, &self.values), (&keys, &values), slots);
+            return crate::cuda::write(self, &keys, &values, slots);
         }
         write(&self.keys, &keys, slots, Place::Key { width })?;
         write(&self.values, &values, slots, Place::Value { width })
     }
 
-    /// Copies blocks onto others, `(from, to)`.
+    /// Copies blocks of all pools, which are of one shape, onto others, `(from, to)`.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn copy_blocks(&self, pairs: &[(u32, u32)]) -> Result<()> {
+    pub fn copy_blocks(pools: &[Self], pairs: &[(u32, u32)]) -> Result<()> {
         #[cfg(feature = "cuda")]
-        if self.keys.device().is_cuda() {
-            return crate::cuda::copy_blocks(&self.keys, &self.values, pairs);
+        if pools.first().is_some_and(|pool| pool.keys.device().is_cuda()) {
+            return crate::cuda::copy_blocks(pools, pairs);
         }
-        for pool in [&self.keys, &self.values] {
+        for pool in pools.iter().flat_map(|pool| [&pool.keys, &pool.values]) {
             for (from, to) in pairs {
                 // A selection copies this block; `narrow` and `copy` would copy the whole pool.
                 let block = pool.index_select(&Tensor::new(&[*from], pool.device())?, 0)?;

@@ -19,6 +19,8 @@ mod inputs;
 #[cfg(feature = "cuda")]
 mod network;
 #[cfg(feature = "cuda")]
+mod pool;
+#[cfg(feature = "cuda")]
 mod product;
 #[cfg(feature = "cuda")]
 mod sampler;
@@ -30,6 +32,6 @@ pub use gpu::open;
 #[cfg(feature = "cuda")]
 pub(crate) use network::{LayerWeights, Network, Parts};
 #[cfg(feature = "cuda")]
-pub(crate) use network::{copy_blocks, write};
+pub(crate) use pool::{copy_blocks, write};
 #[cfg(feature = "cuda")]
 pub(crate) use sampler::draw_rows;

@@ -379,30 +379,6 @@ fn shared_bytes(tile: usize, dim: usize) -> usize {
     2 * (queries + keys + values) + 2 * 4 * LARGEST_TILE
 }
 
-/// Copies blocks of a pool onto others, `(from, to)`.
-pub(crate) fn copy_blocks(keys: &Tensor, values: &Tensor, pairs: &[(u32, u32)]) -> Result<()> {
-    let count = keys.elem_count() / keys.dim(0)?;
-    let words: Vec<u32> = pairs.iter().flat_map(|(from, to)| [*from, *to]).collect();
-    let words = Tensor::new(words, keys.device())?;
-    let args = [at(keys)?, at(values)?, at(&words)?, Arg::Number(count as u32)];
-    let name = format!("copy_blocks_{}", keys.dtype().as_str());
-    Gpu::new(keys.device())?.launch(&name, Blocks::of([pairs.len(), count.div_ceil(256)], 256), &args)
-}
-
-/// Stores keys and values (`[slots.len(), width]`) of new tokens in a pool.
-pub(crate) fn write(
-    (keys, values): (&Tensor, &Tensor),
-    (new_keys, new_values): (&Tensor, &Tensor),
-    slots: &[u32],
-) -> Result<()> {
-    let width = values.dim(2)?;
-    let at_slots = Tensor::new(slots, keys.device())?;
-    let args =
-        [at(new_keys)?, at(new_values)?, at(&at_slots)?, at(keys)?, at(values)?, Arg::Number(width as u32)];
-    let name = format!("write_{}", keys.dtype().as_str());
-    Gpu::new(keys.device())?.launch(&name, Blocks::of([slots.len(), width.div_ceil(256)], 256), &args)
-}
-
 impl Turn {
     fn new(rotation: &Rotation, device: &Device) -> Result<Self> {
         let frequencies = [false, true].map(|far| rotation.scaling.frequencies(rotation, far)).concat();

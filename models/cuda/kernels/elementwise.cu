@@ -122,11 +122,14 @@ template <class T> struct Place {
   }
 };
 
-// Blocks of the pool become copies of others; a row of the grid for each pair of them.
-template <class T> __device__ void copy_blocks(T *keys, T *values, const unsigned *pairs, unsigned count) {
-  size_t from = size_t(pairs[2 * blockIdx.x]) * count, to = size_t(pairs[2 * blockIdx.x + 1]) * count;
-  unsigned i = blockIdx.y * blockDim.x + threadIdx.x;
-  if (i < count) keys[to + i] = keys[from + i], values[to + i] = values[from + i];
+// Blocks of all layers' pools become copies of others. `words` are the addresses of each layer's keys and values, and behind them the
+// pairs, the later block in the upper half. A block of `eights` times eight numbers; grid (pairs * layers, parts).
+template <class T> __device__ void copy_blocks(const u64 *words, unsigned layers, unsigned eights) {
+  unsigned layer = blockIdx.x % layers, i = blockIdx.y * blockDim.x + threadIdx.x;
+  u64 pair = words[2 * layers + blockIdx.x / layers];
+  size_t from = size_t(unsigned(pair)) * eights, to = size_t(pair >> 32) * eights;
+  Eight<T> *keys = reinterpret_cast<Eight<T> *>(words[2 * layer]), *values = reinterpret_cast<Eight<T> *>(words[2 * layer + 1]);
+  if (i < eights) keys[to + i] = keys[from + i], values[to + i] = values[from + i];
 }
 
 // Keys and values that were calculated elsewhere go to their tokens' slots.
@@ -154,9 +157,7 @@ __device__ void write(const T *new_keys, const T *new_values, const unsigned *sl
              eps}                                                                                                        \
         .run();                                                                                                          \
   }                                                                                                                      \
-  KERNEL copy_blocks_##T(T *keys, T *values, const unsigned *pairs, unsigned count) {                                    \
-    copy_blocks<T>(keys, values, pairs, count);                                                                          \
-  }                                                                                                                      \
+  KERNEL copy_blocks_##T(const u64 *words, unsigned layers, unsigned eights) { copy_blocks<T>(words, layers, eights); }  \
   KERNEL write_##T(const T *new_keys, const T *new_values, const unsigned *slots, T *keys, T *values, unsigned width) {  \
     write<T>(new_keys, new_values, slots, keys, values, width);                                                          \
   }

@@ -96,14 +96,11 @@ template <class T> __device__ inline unsigned pair(float low, float high) {
   return bits;
 }
 
-// Sixteen bytes at a time.
-struct alignas(16) Chunk {
-  unsigned words[4];
-};
-
 template <class T> struct alignas(16) Eight {
   T at[8];
 };
+
+typedef unsigned long long u64;
 
 const unsigned ALL = 0xffffffffu;
 

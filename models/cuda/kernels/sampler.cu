@@ -14,8 +14,6 @@
 
 #include "number.cuh"
 
-typedef unsigned long long u64;
-
 // Blocks that share a row, and bins of a histogram.
 const unsigned PARTS = 32, BINS = 2048;
 // Weight of the most probable token.
@@ -75,7 +73,6 @@ template <class F> __device__ void each(const float *row, unsigned from, unsigne
 struct Smaller {
   __device__ unsigned operator()(unsigned a, unsigned b) const { return a < b ? a : b; }
 };
-__device__ inline unsigned larger(unsigned a, unsigned b) { return a < b ? b : a; }
 
 // Of two, the larger logit, or else the smaller number.
 __device__ inline void better(float &max, unsigned &at, float other, unsigned other_at) {
@@ -235,19 +232,18 @@ struct Pick {
     return BINS - 1 - begin;
   }
 
-  // The last bin of which a filter may keep a token; `all` is the sum of weights. What is kept of all tokens by the weight of
-  // all reaches further down than what is kept of some.
+  // The last bin that is looked into: what the first filter leaves out, no later one asks for. `all` is the sum of weights.
   __device__ unsigned last_bin(const Draw &draw, u64 all) const {
-    unsigned last = 0;
     u64 target = draw.top_k, above = 0;
-    if (draw.top_k && draw.top_k < vocab) last = bin(counts, weights, true, target, above);
+    if (draw.top_k && draw.top_k < vocab) return bin(counts, weights, true, target, above);
+    if (draw.min_p >= 0) {
+      unsigned heavy = BINS;
+      for (unsigned i = threadIdx.x; i < BINS; i += blockDim.x)
+        if (weight_of(i << 21 | 0x1fffffu, temperature) >= draw.min_p && i < heavy) heavy = i;
+      return block_fold<Smaller>(heavy, BINS);
+    }
     target = at_least(draw.top_p, all);
-    if (draw.top_p >= 0) last = larger(last, bin(counts, weights, false, target, above));
-    if (last || draw.min_p < 0) return last;
-    unsigned heavy = BINS;
-    for (unsigned i = threadIdx.x; i < BINS; i += blockDim.x)
-      if (weight_of(i << 21 | 0x1fffffu, temperature) >= draw.min_p && i < heavy) heavy = i;
-    return block_fold<Smaller>(heavy, BINS);
+    return draw.top_p >= 0 ? bin(counts, weights, false, target, above) : 0;
   }
 
   // Puts the tokens from this bin up on the list, if it has room for them.

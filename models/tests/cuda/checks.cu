@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <random>
 #include <string>
@@ -500,18 +501,23 @@ template <class T, class K> void check_write(const char *type, K kernel) {
 
 template <class T, class K> void check_copy_blocks(const char *type, K kernel) {
   doing = std::string("copy_blocks ") + type;
-  unsigned copies = between(1, 4), count = 16 * between(1, 80);
+  unsigned copies = between(1, 4), layers = between(1, 3), count = 16 * between(1, 160), all = 2 * copies * count;
+  std::vector<std::unique_ptr<Buffer<T>>> pools;
+  for (unsigned i = 0; i < 2 * layers; i++) pools.emplace_back(new Buffer<T>(numbers<T>(all)));
+  std::vector<u64> given;
+  for (auto &pool : pools) given.push_back(reinterpret_cast<u64>(pool->device));
   // The later half become copies of some of the earlier one.
-  std::vector<unsigned> pairs;
-  for (unsigned i = 0; i < copies; i++) pairs.insert(pairs.end(), {below(copies), copies + i});
-  Buffer<T> keys(numbers<T>(2 * copies * count)), values(numbers<T>(2 * copies * count));
-  Buffer<unsigned> given(pairs);
-  std::vector<T> k = keys.host, v = values.host;
-  LAUNCH(kernel, (Size{copies, (count + 255) / 256, 1}), (Size{256, 1, 1}), 0, keys.device, values.device, given.device, count);
-  keys.fetch(), values.fetch();
-  for (unsigned i = 0; i < 2 * copies * count; i++) {
-    unsigned block = i / count, source = block < copies ? i : pairs[2 * (block - copies)] * count + i % count;
-    expect(load(keys.host[i]), load(k[source]), 0, "key"), expect(load(values.host[i]), load(v[source]), 0, "value");
+  std::vector<unsigned> sources;
+  for (unsigned i = 0; i < copies; i++) sources.push_back(below(copies)), given.push_back(u64(copies + i) << 32 | sources[i]);
+  Buffer<u64> words(given);
+  LAUNCH(kernel, (Size{copies * layers, (count / 8 + 255) / 256, 1}), (Size{256, 1, 1}), 0, words.device, layers, count / 8);
+  for (auto &pool : pools) {
+    std::vector<T> before = pool->host;
+    pool->fetch();
+    for (unsigned i = 0; i < all; i++) {
+      unsigned block = i / count, source = block < copies ? i : sources[block - copies] * count + i % count;
+      expect(load(pool->host[i]), load(before[source]), 0, "number");
+    }
   }
 }
 
