@@ -64,57 +64,53 @@ template <class T> struct Place {
   T *keys, *values;
   unsigned heads, kv, dim, turned;
   float magnitude, eps;
+  // Of this warp's head: its number and numbers, its norm or none, and what that divides by.
+  unsigned h;
+  T *x;
+  const T *norm;
+  float factor;
 
   __device__ void run() {
     wait_for_previous();
-    unsigned h = blockIdx.y * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32, token = blockIdx.x;
-    if (h >= heads + 2 * kv) return;
-    T *x = qkv + (size_t(token) * (heads + 2 * kv) + h) * dim;
-    // Number d of the head is lane d % 32's.
+    unsigned lane = threadIdx.x % 32, token = blockIdx.x;
+    h = blockIdx.y * (blockDim.x / 32) + threadIdx.x / 32;
+    if (h >= heads + 2 * kv || (h >= heads && slots[token] == NO_SLOT)) return;
+    x = qkv + (size_t(token) * (heads + 2 * kv) + h) * dim;
+    norm = h < heads ? q_norm : h < heads + kv ? k_norm : nullptr;
+    float sum = 0;
+    for (unsigned d = lane; norm && d < dim; d += 32) sum += biased(d) * biased(d);
+    factor = rsqrtf(warp_sum(sum) / dim + eps);
+    // Number d of the head is lane d % 32's. All are read before one is put back.
     float at[8];
-    for (unsigned j = 0, d = lane; d < dim; d += 32, j++) {
-      float b = bias ? wide(bias[h * dim + d]) : 0;
-      at[j] = bias ? wide(narrow<T>(wide(x[d]) + b)) : wide(x[d]);
-    }
-    bool is_value = h >= heads + kv;
-    const T *norm = h < heads ? q_norm : k_norm;
-    if (!is_value && norm) normalise(at, norm, lane);
-    if (!is_value && turned) turn(at, token, lane);
-    if (h >= heads && slots[token] == NO_SLOT) return;
-    for (unsigned j = 0, d = lane; d < dim; d += 32, j++) *place(x, h, d, slots[token]) = narrow<T>(at[j]);
+#pragma unroll
+    for (unsigned j = 0; j < 8; j++)
+      if (j * 32 + lane < dim) at[j] = rotated(j * 32 + lane, token);
+    __syncwarp();
+#pragma unroll
+    for (unsigned j = 0; j < 8; j++)
+      if (j * 32 + lane < dim) *place(j * 32 + lane, slots[token]) = narrow<T>(at[j]);
   }
 
-  __device__ void normalise(float (&at)[8], const T *norm, unsigned lane) {
-    float sum = 0;
-    for (unsigned j = 0, d = lane; d < dim; d += 32, j++) sum += at[j] * at[j];
-    float factor = rsqrtf(warp_sum(sum) / dim + eps);
-    for (unsigned j = 0, d = lane; d < dim; d += 32, j++) at[j] = wide(narrow<T>(at[j] * factor * wide(norm[d])));
+  __device__ float biased(unsigned d) const {
+    return bias ? wide(narrow<T>(wide(x[d]) + wide(bias[h * dim + d]))) : wide(x[d]);
+  }
+
+  __device__ float normed(unsigned d) const {
+    return norm ? wide(narrow<T>(biased(d) * factor * wide(norm[d]))) : biased(d);
   }
 
   // Number d turns with number d + turned / 2.
-  __device__ void turn(float (&at)[8], unsigned token, unsigned lane) {
+  __device__ float rotated(unsigned d, unsigned token) const {
+    if (d >= turned || h >= heads + kv) return normed(d);
     unsigned half = turned / 2, position = positions[token] & ~FAR;
+    bool first = d < half;
     const float *frequency = frequencies + (positions[token] & FAR ? half : 0);
-    float old[8];
-    for (int j = 0; j < 8; j++) old[j] = at[j];
-    for (unsigned j = 0; j < (dim + 31) / 32; j++) {
-      unsigned d = j * 32 + lane;
-      // Every lane takes part in every exchange, whether its number turns or not.
-      bool turns = d < turned, first = d < half;
-      unsigned other = turns ? (first ? d + half : d - half) : d;
-      float partner = 0;
-      for (unsigned k = 0; k < (dim + 31) / 32; k++) {
-        float theirs = __shfl_sync(ALL, old[k], other % 32);
-        if (other / 32 == k) partner = theirs;
-      }
-      if (!turns) continue;
-      float angle = float(position) * frequency[first ? d : d - half];
-      float c = cosf(angle) * magnitude, s = sinf(angle) * magnitude;
-      at[j] = first ? old[j] * c - partner * s : old[j] * c + partner * s;
-    }
+    float angle = float(position) * frequency[first ? d : d - half];
+    float c = cosf(angle) * magnitude, s = sinf(angle) * magnitude;
+    return first ? normed(d) * c - normed(d + half) * s : normed(d) * c + normed(d - half) * s;
   }
 
-  __device__ T *place(T *x, unsigned h, unsigned d, unsigned slot) {
+  __device__ T *place(unsigned d, unsigned slot) const {
     if (h < heads) return x + d;
     size_t block = slot / 16, inner = slot % 16;
     if (h < heads + kv) return keys + (block * kv * dim + (h - heads) * dim + d) * 16 + inner;
@@ -154,7 +150,7 @@ __device__ void write(const T *new_keys, const T *new_values, const unsigned *sl
                    const unsigned *positions, const unsigned *slots, T *keys, T *values, unsigned heads, unsigned kv,    \
                    unsigned dim, unsigned turned, float magnitude, float eps) {                                          \
     Place<T>{qkv, bias, q_norm, k_norm, frequencies, positions, slots, keys, values, heads, kv, dim, turned, magnitude,  \
-             eps}                                                                                                        \
+             eps, 0, nullptr, nullptr, 0}                                                                                \
         .run();                                                                                                          \
   }                                                                                                                      \
   KERNEL copy_blocks_##T(const u64 *words, unsigned layers, unsigned eights) { copy_blocks<T>(words, layers, eights); }  \

@@ -96,9 +96,24 @@ template <class T> __device__ inline unsigned pair(float low, float high) {
   return bits;
 }
 
+// Eight numbers as they are loaded and stored, in words: of an array of 16-bit numbers each would get a register of its own.
 template <class T> struct alignas(16) Eight {
-  T at[8];
+  unsigned words[2 * sizeof(T)];
+
+  __device__ float wide_at(unsigned i) const {
+    T numbers[4 / sizeof(T)];
+    memcpy(numbers, &words[i * sizeof(T) / 4], 4);
+    return wide(numbers[i % (4 / sizeof(T))]);
+  }
 };
+
+template <class T> __device__ Eight<T> eight(const float (&numbers)[8]) {
+  Eight<T> all;
+  T narrowed[8];
+  for (int i = 0; i < 8; i++) narrowed[i] = narrow<T>(numbers[i]);
+  memcpy(all.words, narrowed, sizeof narrowed);
+  return all;
+}
 
 typedef unsigned long long u64;
 

@@ -52,7 +52,7 @@ template <class T, class Out, int TOKENS> struct Product {
 #pragma unroll
         for (unsigned which = 0; which < 2; which++)
 #pragma unroll
-          for (int j = 0; j < 8; j++) sums[which][t] += wide(loaded[which][l].at[j]) * wide(numbers.at[j]);
+          for (int j = 0; j < 8; j++) sums[which][t] += loaded[which][l].wide_at(j) * numbers.wide_at(j);
       }
     }
   }
@@ -65,16 +65,16 @@ template <class T, class Out, int TOKENS> struct Product {
       const Eight<T> *from = reinterpret_cast<const Eight<T> *>(x + size_t(t) * inner);
       float sum = 0;
       for (unsigned i = threadIdx.x; i < inner / 8; i += blockDim.x)
-        for (T number : from[i].at) sum += wide(number) * wide(number);
+        for (int j = 0; j < 8; j++) sum += from[i].wide_at(j) * from[i].wide_at(j);
       float factor = rsqrtf(block_sum(sum) / inner + eps);
       for (unsigned i = threadIdx.x; i < inner / 8; i += blockDim.x) {
-        Eight<T> numbers = from[i];
-        for (int j = 0; j < 8; j++) numbers.at[j] = narrow<T>(wide(numbers.at[j]) * factor * wide(weights[i].at[j]));
-        all[t * (inner / 8) + i] = numbers;
+        float numbers[8];
+        for (int j = 0; j < 8; j++) numbers[j] = from[i].wide_at(j) * factor * weights[i].wide_at(j);
+        all[t * (inner / 8) + i] = eight<T>(numbers);
       }
     }
     __syncthreads();
-    return all->at;
+    return reinterpret_cast<const T *>(all);
   }
 
   __device__ void put(unsigned token, unsigned pair, float first, float second) const {
@@ -122,9 +122,12 @@ template <class T, class Out, int TOKENS> struct Product {
   }
 };
 
+// Blocks on a processor: as many as have registers for all that is under way.
+constexpr int product_blocks(int bytes, int tokens) { return bytes == 4 ? 4 : tokens < 3 ? 8 : 6; }
+
 // With results of the weights' own type, and with results in 32 bits, as logits are wanted.
 #define PRODUCT_AS(name, T, Out, TOKENS)                                                                                  \
-  KERNEL __launch_bounds__(128)                                                                                           \
+  KERNEL __launch_bounds__(32 * PRODUCT_WARPS, product_blocks(sizeof(T), TOKENS))                                         \
       name##_##TOKENS##_##T(const T *weight, const T *x, const T *norm, Out *out, unsigned inner, unsigned rows,          \
                             unsigned sharing, unsigned finish, float eps) {                                               \
     Product<T, Out, TOKENS>{weight, x, norm, out, inner, rows, sharing, finish, eps}.run();                               \

@@ -23,7 +23,7 @@
 
 #define __device__
 #define __global__
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 #define KERNEL extern "C" void
 #define SHARED(T, count, name)  \
   static T name##_here_[count]; \
@@ -293,6 +293,7 @@ inline unsigned __ballot_sync(unsigned, bool x) {
   for (unsigned lane = 0; lane < 32; lane++) bits |= emulated::read<unsigned>(exchange.of(lane)) << lane;
   return bits;
 }
+inline void __syncwarp() { emulated::Exchange(7, emulated::Shown{}); }
 inline bool __any_sync(unsigned all, bool x) { return __ballot_sync(all, x) != 0; }
 
 inline int __ffs(unsigned x) { return __builtin_ffs(int(x)); }
