@@ -19,7 +19,7 @@ use isocost_harness::engine::{Sampling, Settings};
 use isocost_harness::step::Step;
 use isocost_harness::surface::{EnergyPoint, Point};
 
-use crate::cache::{BLOCK, Cache};
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::decoder::Decoder;
 use crate::memory;
@@ -69,11 +69,11 @@ impl Grid {
         Self { rows, contexts, sampling, time_limit, tight: 0.02 }
     }
 
-    /// Tokens that a cache must hold for every row of every workload to be under way at once.
-    pub fn cache_tokens(&self, config: &Config) -> usize {
+    /// Blocks that a cache must have for every row of every workload to be under way at once.
+    fn cache_blocks(&self, config: &Config) -> usize {
         let wanted = |workload: Workload| {
             let Task { prompt, settings, markers } = workload.task(self, config);
-            BLOCK * blocks_wanted(&[prompt], &settings, &markers, workload.rows, config)
+            blocks_wanted(&[prompt], &settings, &markers, workload.rows, config)
         };
         self.workloads().into_iter().map(wanted).max().unwrap_or(0)
     }
@@ -115,7 +115,8 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// If the device fails.
     pub fn measure(&mut self, progress: &mut dyn FnMut(f64)) -> Result<Vec<Point>> {
-        self.make_room()?;
+        // With less than it wants, the largest workload's rows take turns.
+        memory::enlarge(self.cache, self.grid.cache_blocks(self.decoder.config()), self.decoder)?;
         let (workloads, started) = (self.grid.workloads(), Instant::now());
         let used = || started.elapsed().as_secs_f64() / self.grid.time_limit.as_secs_f64();
         self.warm_up(workloads[0])?;
@@ -152,21 +153,6 @@ impl<'a> Bench<'a> {
         // All together as long as the steps, if that is long enough.
         let length = (self.grid.time_limit / corners.len() as u32).clamp(WINDOW.1, WINDOW.0);
         corners.into_iter().filter_map(|workload| self.window(workload, length, watch).transpose()).collect()
-    }
-
-    /// Enlarges the cache to what the largest workload wants, as far as memory allows; with less, its rows take turns.
-    fn make_room(&mut self) -> Result<()> {
-        let (config, dtype, device) = (self.decoder.config(), self.decoder.dtype(), self.decoder.device());
-        let (wanted, have) = (self.grid.cache_tokens(config), self.cache.total_blocks() * BLOCK);
-        let token_bytes = config.kv_bytes_per_token(dtype.size_in_bytes()) as u64;
-        let fit = memory::usable(memory::free_bytes(device)) / token_bytes.max(1);
-        let tokens = wanted.min(have + fit as usize);
-        if tokens > have {
-            // The old one goes first: both may not fit together.
-            *self.cache = Cache::new(config, BLOCK, dtype, device)?;
-            *self.cache = Cache::new(config, tokens, dtype, device)?;
-        }
-        Ok(())
     }
 
     fn window(
@@ -305,6 +291,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     use super::*;
+    use crate::cache::BLOCK;
     use crate::weights::Weights;
 
     #[test]

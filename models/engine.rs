@@ -10,7 +10,7 @@ pub use candle_core::{DType, Device};
 use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
 use isocost_harness::step::Step;
 
-use crate::cache::{BLOCK, Cache};
+use crate::cache::Cache;
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::contention::Contention;
@@ -145,24 +145,10 @@ impl LocalEngine {
     /// Enlarges the cache to what `most_rows` of these trajectories can come to need, as far as memory allows.
     /// Returns how often the batch had to be halved for it.
     fn make_room(&mut self, prompts: &[Prompt], settings: &Settings) -> Result<u64, EngineError> {
-        let (config, dtype) = (self.decoder.config().clone(), self.decoder.dtype());
-        let device = self.decoder.device().clone();
-        let markers = self.conversation.markers();
-        let wanted = scheduler::blocks_wanted(prompts, settings, markers, self.most_rows, &config);
-        let have = self.cache.total_blocks();
-        let block_bytes = (BLOCK * config.kv_bytes_per_token(dtype.size_in_bytes())) as u64;
-        let free = memory::usable(memory::free_bytes(&device)) / block_bytes.max(1);
-        let blocks = wanted.min(have.saturating_add(free as usize));
-        if blocks <= have {
-            return Ok(0);
-        }
-        let fail = |e: candle_core::Error| EngineError::Device(e.to_string());
-        let allocate = |blocks: usize| Cache::new(&config, blocks * BLOCK, dtype, &device);
-        // The old cache goes first: both may not fit together.
-        self.cache = allocate(1).map_err(fail)?;
-        let (cache, halvings) = memory::as_large_as_fits(blocks, have, allocate).map_err(fail)?;
-        self.cache = cache;
-        Ok(halvings)
+        let (markers, config) = (self.conversation.markers(), self.decoder.config());
+        let wanted = scheduler::blocks_wanted(prompts, settings, markers, self.most_rows, config);
+        memory::enlarge(&mut self.cache, wanted, &self.decoder)
+            .map_err(|error| EngineError::Device(error.to_string()))
     }
 }
 

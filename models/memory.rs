@@ -10,7 +10,9 @@ use std::fmt;
 
 use candle_core::{DType, Device};
 
+use crate::cache::{BLOCK, Cache};
 use crate::config::Config;
+use crate::decoder::Decoder;
 
 /// Share of the free memory that a model may take.
 const USABLE: f64 = 0.9;
@@ -159,9 +161,31 @@ pub fn is_out_of_memory(error: &candle_core::Error) -> bool {
         .any(|sign| message.contains(sign))
 }
 
+/// Enlarges a decoder's cache to `wanted` blocks, or as far as memory allows; what it holds is lost then. Returns how often the
+/// wish had to be halved.
+///
+/// # Errors
+/// If the device fails, or refuses what it gave before.
+pub(crate) fn enlarge(cache: &mut Cache, wanted: usize, decoder: &Decoder) -> candle_core::Result<u64> {
+    let (config, dtype, device) = (decoder.config(), decoder.dtype(), decoder.device());
+    let have = cache.total_blocks();
+    let block_bytes = (BLOCK * config.kv_bytes_per_token(dtype.size_in_bytes())) as u64;
+    let free = usable(free_bytes(device)) / block_bytes.max(1);
+    let blocks = wanted.min(have.saturating_add(free as usize));
+    if blocks <= have {
+        return Ok(0);
+    }
+    let allocate = |blocks: usize| Cache::new(config, blocks * BLOCK, dtype, device);
+    // The old cache goes first: both may not fit together.
+    *cache = allocate(1)?;
+    let (enlarged, halvings) = as_large_as_fits(blocks, have, allocate)?;
+    *cache = enlarged;
+    Ok(halvings)
+}
+
 /// Allocates `wanted` of something, or half of it as often as the device has no memory for so much, but never less than the
 /// `least` that it had room for before. Also returns how often that was.
-pub(crate) fn as_large_as_fits<T>(
+fn as_large_as_fits<T>(
     wanted: usize,
     least: usize,
     allocate: impl Fn(usize) -> candle_core::Result<T>,
