@@ -36,7 +36,8 @@ fn architecture(capability: &str) -> String {
 
 /// That of the GPU of this machine, which is what the library's kernels are compiled for.
 fn capability_here() -> Option<String> {
-    let asked = Command::new("nvidia-smi").args(["--query-gpu=compute_cap", "--format=csv,noheader"]).output();
+    let asked =
+        Command::new("nvidia-smi").args(["--query-gpu=compute_cap", "--format=csv,noheader"]).output();
     let said = String::from_utf8(asked.ok()?.stdout).ok()?;
     let digits = said.lines().next()?.trim().replace('.', "");
     digits.parse::<u32>().ok().map(|capability| capability.to_string())

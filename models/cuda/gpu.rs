@@ -65,6 +65,13 @@ fn check_driver() -> Result<()> {
     )
 }
 
+/// Whether a kernel may be started while the one before it still runs: unless `ISOCOST_CUDA_IN_TURN` is set, to see whether it
+/// matters.
+fn starts_early() -> bool {
+    CAPABILITY.parse().is_ok_and(|capability: i32| capability >= WAITING_CAPABILITY)
+        && std::env::var_os("ISOCOST_CUDA_IN_TURN").is_none()
+}
+
 /// From Hopper on the library's kernels are compiled for one capability alone.
 fn check_capability(cuda: &CudaDevice) -> Result<()> {
     let (major, minor) = cuda.cuda_stream().context().compute_capability().w()?;
@@ -194,7 +201,7 @@ impl Gpu {
         Ok(Self {
             processors: ask(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as usize,
             most_shared_bytes: ask(shared)? as usize,
-            starts_early: CAPABILITY.parse().is_ok_and(|capability: i32| capability >= WAITING_CAPABILITY),
+            starts_early: starts_early(),
             device,
         })
     }

@@ -6,21 +6,16 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use super::gpu::{Arg, Blocks, Gpu, address};
 use super::graph::Graphs;
-use super::inputs::{Inputs, Placed, PlanAddresses, PlanSizes, Sizes};
+use super::inputs::{Inputs, Placed, Sizes};
 use super::plan::{Layout, Plan};
 use super::product::Finish;
 use crate::attention::Span;
-use crate::cache::{Cache, Pool};
+use crate::cache::Cache;
 use crate::config::{Config, LayerKind};
 use crate::rope::Rotation;
 
 /// Widest head that the kernels know.
 const WIDEST_HEAD: usize = 256;
-/// Heads for which there are tiles.
-const TILED_HEADS: [usize; 5] = [64, 80, 96, 128, 256];
-/// Most query rows of a tile.
-const LARGEST_TILE: usize = 64;
-
 /// A layer's weights as the kernels take them: what is multiplied with the same numbers is one matrix.
 pub(crate) struct LayerWeights {
     /// How it turns and what it sees.
@@ -48,20 +43,20 @@ pub(crate) struct Parts {
 }
 
 /// How queries and keys are turned.
-struct Turn {
+pub(super) struct Turn {
     /// Radians a position, `[2][dims / 2]`: of short sequences and of long ones.
-    frequencies: Tensor,
-    dims: usize,
-    magnitude: f32,
+    pub(super) frequencies: Tensor,
+    pub(super) dims: usize,
+    pub(super) magnitude: f32,
 }
 
 /// A decoder on a GPU.
 pub(crate) struct Network {
     pub(super) gpu: Gpu,
-    config: Config,
-    dtype: DType,
+    pub(super) config: Config,
+    pub(super) dtype: DType,
     parts: Parts,
-    turns: Vec<Turn>,
+    pub(super) turns: Vec<Turn>,
     /// What the layers see; each its own plan.
     windows: Vec<Option<usize>>,
     graphs: Mutex<Graphs>,
@@ -69,20 +64,20 @@ pub(crate) struct Network {
 
 /// Where the calculation happens.
 pub(super) struct Buffers {
-    tokens: usize,
+    pub(super) tokens: usize,
     /// The residual stream.
     x: Tensor,
     h: Tensor,
-    qkv: Tensor,
-    attended: Tensor,
+    pub(super) qkv: Tensor,
+    pub(super) attended: Tensor,
     y: Tensor,
     gate_up: Tensor,
     gated: Tensor,
     last: Tensor,
     /// `[rows, vocab]` in `f32`.
     pub(super) logits: Tensor,
-    partials: Tensor,
-    scales: Tensor,
+    pub(super) partials: Tensor,
+    pub(super) scales: Tensor,
 }
 
 /// `y` is not yet added to the residual stream, behind a norm if it has one.
@@ -91,11 +86,11 @@ struct Owed<'a> {
     behind: Option<&'a Tensor>,
 }
 
-fn or_none(tensor: Option<&Tensor>) -> Result<Arg> {
+pub(super) fn or_none(tensor: Option<&Tensor>) -> Result<Arg> {
     tensor.map_or(Ok(Arg::At(0)), |tensor| address(tensor).map(Arg::At))
 }
 
-fn at(tensor: &Tensor) -> Result<Arg> {
+pub(super) fn at(tensor: &Tensor) -> Result<Arg> {
     address(tensor).map(Arg::At)
 }
 
@@ -238,7 +233,7 @@ impl Network {
         Ok(Some(Owed { behind }))
     }
 
-    fn name(&self, kernel: &str) -> String {
+    pub(super) fn name(&self, kernel: &str) -> String {
         format!("{kernel}_{}", self.dtype.as_str())
     }
 
@@ -275,108 +270,6 @@ impl Network {
         let args = [at(&b.gate_up)?, at(&b.gated)?, Arg::Number(inner as u32), Arg::Number(is_gelu)];
         self.gpu.follow(&self.name("gate"), Blocks::of([b.tokens, inner.div_ceil(256)], 256), &args)
     }
-
-    fn attention(&self, layer: &LayerWeights, pool: &Pool, placed: &Placed, b: &Buffers) -> Result<()> {
-        self.place(layer, pool, placed, b)?;
-        let plan = self.windows.iter().position(|window| *window == layer.kind.window).unwrap_or(0);
-        let (sizes, plan) = (&placed.sizes.plans[plan], &placed.addresses.plans[plan]);
-        for tile in 0..2 {
-            self.attend(tile, layer, pool, (sizes, plan), placed.addresses.contexts, b)?;
-        }
-        if sizes.slots > 0 {
-            let dim = Arg::Number(self.config.head_dim as u32);
-            let (starts, slots) = (Arg::At(plan.starts), Arg::At(plan.slots));
-            let args = [at(&b.partials)?, at(&b.scales)?, starts, slots, at(&b.attended)?, dim];
-            let blocks = Blocks::of([b.tokens, self.config.heads], 128);
-            self.gpu.follow(&self.name("merge"), blocks, &args)?;
-        }
-        Ok(())
-    }
-
-    fn place(&self, layer: &LayerWeights, pool: &Pool, placed: &Placed, b: &Buffers) -> Result<()> {
-        let c = &self.config;
-        let turn = layer.kind.rotation.map(|rotation| &self.turns[rotation]);
-        let (q_norm, k_norm) = layer.qk_norm.as_ref().map_or((None, None), |(q, k)| (Some(q), Some(k)));
-        let args = [
-            at(&b.qkv)?,
-            or_none(layer.qkv_bias.as_ref())?,
-            or_none(q_norm)?,
-            or_none(k_norm)?,
-            or_none(turn.map(|turn| &turn.frequencies))?,
-            Arg::At(placed.addresses.positions),
-            Arg::At(placed.addresses.slots),
-            at(pool.keys())?,
-            at(pool.values())?,
-            Arg::Number(c.heads as u32),
-            Arg::Number(c.kv_heads as u32),
-            Arg::Number(c.head_dim as u32),
-            Arg::Number(turn.map_or(0, |turn| turn.dims) as u32),
-            Arg::Real(turn.map_or(1.0, |turn| turn.magnitude)),
-            Arg::Real(c.norm_eps as f32),
-        ];
-        let grid = [placed.sizes.tokens, (c.heads + 2 * c.kv_heads).div_ceil(4)];
-        self.gpu.follow(&self.name("place"), Blocks::of(grid, 128), &args)
-    }
-
-    /// The items of the small (0) or the large tile (1).
-    fn attend(
-        &self,
-        tile: usize,
-        layer: &LayerWeights,
-        pool: &Pool,
-        (sizes, plan): (&PlanSizes, &PlanAddresses),
-        contexts: u64,
-        b: &Buffers,
-    ) -> Result<()> {
-        let c = &self.config;
-        if sizes.items[tile] == 0 {
-            return Ok(());
-        }
-        let scale = c.gemma.map_or(c.head_dim as f64, |gemma| gemma.query_scale).sqrt().recip();
-        let mut args = vec![
-            at(&b.qkv)?,
-            Arg::Number(((c.heads + 2 * c.kv_heads) * c.head_dim) as u32),
-            at(pool.keys())?,
-            at(pool.values())?,
-            Arg::At(plan.tokens),
-            Arg::At(contexts),
-            Arg::At(plan.tables),
-            Arg::At(plan.items[tile]),
-            Arg::At(plan.counts[tile]),
-            at(&b.attended)?,
-            at(&b.partials)?,
-            at(&b.scales)?,
-            Arg::Number(c.kv_heads as u32),
-            Arg::Number((c.heads / c.kv_heads) as u32),
-            // Kernels take powers of two.
-            Arg::Real((scale * std::f64::consts::LOG2_E) as f32),
-            Arg::Number(layer.kind.window.map_or(u32::MAX, |window| window as u32)),
-        ];
-        let shared_bytes = shared_bytes(tile, c.head_dim);
-        let blocks = Blocks { grid: [sizes.items[tile], c.kv_heads], threads: 128, shared_bytes };
-        if self.has_tiles(shared_bytes) {
-            let rows = [16, LARGEST_TILE][tile];
-            return self.gpu.follow(&self.name(&format!("attend_{rows}_{}", c.head_dim)), blocks, &args);
-        }
-        args.push(Arg::Number(c.head_dim as u32));
-        self.gpu.follow(&self.name("attend_rows"), Blocks { shared_bytes: 0, ..blocks }, &args)
-    }
-
-    /// Whether tensor cores can do it.
-    fn has_tiles(&self, shared_bytes: usize) -> bool {
-        let c = &self.config;
-        self.dtype != DType::F32
-            && TILED_HEADS.contains(&c.head_dim)
-            && c.heads / c.kv_heads <= LARGEST_TILE
-            && shared_bytes <= self.gpu.most_shared_bytes
-    }
-}
-
-/// Size of `Tile` in `attention.cu`: queries, two stages of 64 keys and values, and each part's maxima and weights.
-fn shared_bytes(tile: usize, dim: usize) -> usize {
-    let rows = [16, LARGEST_TILE][tile];
-    let (queries, keys, values) = (rows * (dim + 8), 2 * 64 * dim, 2 * 64 * (dim + 8));
-    2 * (queries + keys + values) + 2 * 4 * LARGEST_TILE
 }
 
 impl Turn {

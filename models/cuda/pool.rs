@@ -20,11 +20,8 @@ pub(crate) fn copy_blocks(pools: &[Pool], pairs: &[(u32, u32)]) -> Result<()> {
     words.extend(pairs.iter().map(|(from, to)| u64::from(*to) << 32 | u64::from(*from)));
     let words = stream.clone_htod(&words).w()?;
     let eights = first.elem_count() / first.dim(0)? / 8;
-    let args = [
-        Arg::At(words.device_ptr(&stream).0),
-        Arg::Number(pools.len() as u32),
-        Arg::Number(eights as u32),
-    ];
+    let args =
+        [Arg::At(words.device_ptr(&stream).0), Arg::Number(pools.len() as u32), Arg::Number(eights as u32)];
     let name = format!("copy_blocks_{}", first.dtype().as_str());
     gpu.launch(&name, Blocks::of([pairs.len() * pools.len(), eights.div_ceil(256)], 256), &args)
 }

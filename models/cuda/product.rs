@@ -75,7 +75,8 @@ impl Gpu {
         let kernel = if y.dtype() == weight.dtype() { "product" } else { "logits" };
         let name = format!("{kernel}_{tokens}_{}", weight.dtype().as_str());
         let shared_bytes = norm.map_or(0, |_| normed_bytes(weight, tokens));
-        let blocks = Blocks { shared_bytes, ..Blocks::of([(pairs * sharing).div_ceil(WARPS), 1], 32 * WARPS) };
+        let blocks =
+            Blocks { shared_bytes, ..Blocks::of([(pairs * sharing).div_ceil(WARPS), 1], 32 * WARPS) };
         self.follow(&name, blocks, &args)
     }
 
@@ -127,10 +128,7 @@ fn normed_bytes(weight: &Tensor, tokens: usize) -> usize {
 /// way to keep memory busy; but not so many that one has less to ask for than it can.
 fn sharing(pairs: usize, inner: usize, processors: usize) -> usize {
     let mut sharing = 1;
-    while sharing < WARPS
-        && pairs * sharing < ENOUGH_WARPS * processors
-        && inner >= 2 * sharing * UNDER_WAY
-    {
+    while sharing < WARPS && pairs * sharing < ENOUGH_WARPS * processors && inner >= 2 * sharing * UNDER_WAY {
         sharing *= 2;
     }
     sharing
