@@ -95,8 +95,8 @@ fn entries(surface: &Surface, point: &Point) -> Vec<String> {
 fn bound(surface: &Surface, load: &Load, forward_s: f64) -> [String; 5] {
     let Some(bound) = surface.bound(load) else { return [const { ABSENT }; 5].map(String::from) };
     [
-        significant(bound.bytes as f64 / 1e6),
-        significant(bound.flop as f64 / 1e6),
+        significant(bound.bytes / 1e6),
+        significant(bound.flop / 1e6),
         significant(bound.seconds * 1e3),
         if bound.by_bandwidth { "bandwidth" } else { "arithmetic" }.to_owned(),
         percent(bound.seconds / forward_s),

@@ -69,7 +69,8 @@ pub struct ModelFacts {
 impl ModelFacts {
     /// From a manifest's entry, with what the sweep says in addition. What cannot be read counts as unknown.
     pub fn new(manifest: Option<&serde_json::Value>, said: Option<&Lineage>) -> Self {
-        let facts: Self = manifest.and_then(|value| Self::deserialize(value).ok()).unwrap_or_default();
+        let mut facts: Self = manifest.and_then(|value| Self::deserialize(value).ok()).unwrap_or_default();
+        facts.shape = facts.shape.filter(ModelShape::is_sound);
         facts.with(said)
     }
 
@@ -124,6 +125,18 @@ mod tests {
             ModelFacts::new(Some(&serde_json::json!({ "parameters": "many" })), None),
             ModelFacts::default()
         );
+    }
+
+    #[test]
+    fn sizes_beyond_any_network_are_unknown() {
+        let shape = |layers: u64| {
+            let sizes = serde_json::json!({
+                "layers": layers, "width": 64, "feed_forward": 256, "heads": 4, "kv_heads": 2, "head_dim": 16,
+                "vocab": 100, "tied": true
+            });
+            ModelFacts::new(Some(&serde_json::json!({ "shape": sizes })), None).shape
+        };
+        assert!(shape(2).is_some() && shape(u64::MAX).is_none());
     }
 
     #[test]

@@ -30,7 +30,20 @@ pub struct ModelShape {
     pub tied: bool,
 }
 
+/// More numbers than the matrices of any network hold; whatever is counted of fewer fits 64 bits.
+const MOST_PARAMETERS: f64 = (1u64 << 50) as f64;
+
 impl ModelShape {
+    /// Whether a network can have these sizes, which may be a stranger's: none is 0, and all matrices together have fewer
+    /// than 2^50 numbers.
+    pub fn is_sound(&self) -> bool {
+        let Self { layers, width, feed_forward, heads, kv_heads, head_dim, vocab, .. } = *self;
+        let sizes = [layers, width, feed_forward, heads, kv_heads, head_dim, vocab];
+        let [layers, width, feed_forward, heads, kv_heads, head_dim, vocab] = sizes.map(|size| size as f64);
+        let layer = 2.0 * width * head_dim * (heads + kv_heads) + 3.0 * width * feed_forward;
+        !sizes.contains(&0) && layers * layer + vocab * width < MOST_PARAMETERS
+    }
+
     /// Numbers in the matrices of all layers: queries, keys, values, output, and the three of the feed-forward block.
     pub fn layer_parameters(&self) -> u64 {
         let attention = 2 * self.width * self.head_dim * (self.heads + self.kv_heads);
@@ -49,10 +62,11 @@ impl ModelShape {
 
     /// FLOP of a step: 2 for each weight and new token (the head only for each row), and 4 for each pair of
     /// tokens, head and dimension (scores and weighted values).
-    pub fn flop(&self, load: &Load) -> u64 {
-        let matrices = 2 * self.layer_parameters() * u64::from(load.fed_tokens);
-        let head = 2 * self.head_parameters() * u64::from(load.rows);
-        matrices + head + 4 * self.layers * self.heads * self.head_dim * load.attended_tokens
+    pub fn flop(&self, load: &Load) -> f64 {
+        let matrices = 2.0 * self.layer_parameters() as f64 * f64::from(load.fed_tokens);
+        let head = 2.0 * self.head_parameters() as f64 * f64::from(load.rows);
+        let of_a_pair = 4 * self.layers * self.heads * self.head_dim;
+        matrices + head + of_a_pair as f64 * load.attended_tokens as f64
     }
 }
 
@@ -88,6 +102,17 @@ pub(crate) mod tests {
         let mut load = Load::default();
         load.add_row(0, 1);
         let parameters = shape.layer_parameters() + shape.head_parameters();
-        assert_eq!(shape.flop(&load), 2 * parameters + 4 * 28 * 12 * 128);
+        assert_eq!(shape.flop(&load), (2 * parameters + 4 * 28 * 12 * 128) as f64);
+    }
+
+    #[test]
+    fn sizes_that_no_network_has_are_told_before_anything_is_counted_of_them() {
+        assert!(qwen_1_5b().is_sound());
+        for size in [0, 1 << 40, u64::MAX] {
+            let width = ModelShape { width: size, ..qwen_1_5b() };
+            let layers = ModelShape { layers: size, ..qwen_1_5b() };
+            let vocab = ModelShape { vocab: size, ..qwen_1_5b() };
+            assert!(![width, layers, vocab].iter().any(ModelShape::is_sound), "{size}");
+        }
     }
 }

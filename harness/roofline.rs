@@ -40,9 +40,9 @@ impl Traffic {
     }
 
     /// Bytes that a step must move: every weight once, the keys and values of every row once, the new ones written.
-    pub fn bytes(&self, load: &Load) -> u64 {
-        let tokens = load.context_tokens + u64::from(load.fed_tokens);
-        self.weights_bytes + tokens * self.kv_bytes_per_token
+    pub fn bytes(&self, load: &Load) -> f64 {
+        let tokens = load.context_tokens as f64 + f64::from(load.fed_tokens);
+        self.weights_bytes as f64 + tokens * self.kv_bytes_per_token as f64
     }
 }
 
@@ -50,9 +50,9 @@ impl Traffic {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bound {
     /// Bytes it must move.
-    pub bytes: u64,
+    pub bytes: f64,
     /// FLOP it must do.
-    pub flop: u64,
+    pub flop: f64,
     /// Least seconds.
     pub seconds: f64,
     /// Whether the bytes, and not the FLOP, are what bounds it.
@@ -63,8 +63,7 @@ impl Rates {
     /// The least seconds of a step.
     pub fn bound(&self, shape: &ModelShape, traffic: &Traffic, load: &Load) -> Bound {
         let (bytes, flop) = (traffic.bytes(load), shape.flop(load));
-        let (moving, multiplying) =
-            (bytes as f64 / self.copy_bytes_per_s, flop as f64 / self.matrix_flop_per_s);
+        let (moving, multiplying) = (bytes / self.copy_bytes_per_s, flop / self.matrix_flop_per_s);
         Bound { bytes, flop, seconds: moving.max(multiplying), by_bandwidth: moving > multiplying }
     }
 }
@@ -93,6 +92,6 @@ mod tests {
         let mut load = Load::default();
         load.add_row(0, 1);
         let parameters = shape.layer_parameters() + shape.head_parameters();
-        assert_eq!(Traffic::of_numbers(&shape, 2).bytes(&load), 2 * parameters + 2 * 28_672);
+        assert_eq!(Traffic::of_numbers(&shape, 2).bytes(&load), (2 * parameters + 2 * 28_672) as f64);
     }
 }

@@ -343,8 +343,8 @@ pub(crate) mod tests {
         let surface = Surface::fit(name(), points(truth), Some(rates)).unwrap();
         let bytes = |surface: &Surface| surface.bound(&Load::default()).unwrap().bytes;
         let shape = qwen_1_5b();
-        assert_eq!(bytes(&surface), 4 * (shape.layer_parameters() + shape.head_parameters()));
-        assert_eq!(bytes(&surface.with_traffic(Traffic { weights_bytes: 7, kv_bytes_per_token: 3 })), 7);
+        assert_eq!(bytes(&surface), (4 * (shape.layer_parameters() + shape.head_parameters())) as f64);
+        assert_eq!(bytes(&surface.with_traffic(Traffic { weights_bytes: 7, kv_bytes_per_token: 3 })), 7.0);
         assert!(Surface::fit(name(), points(truth), None).unwrap().bound(&Load::default()).is_none());
     }
 

@@ -40,6 +40,9 @@ impl Surface {
     fn check(&self) -> Result<(), String> {
         let wrong =
             |what: &str| format!("the surface of {} on {}: {what}", self.name.model, self.name.device);
+        if !self.name.shape.is_sound() {
+            return Err(wrong("no network has the sizes of its shape"));
+        }
         self.cost.check().map_err(|message| wrong(&message))?;
         if !self.energy.is_none_or(|energy| energy.is_sound()) {
             return Err(wrong("a price of its energy is below 0 or beyond all devices"));
@@ -47,6 +50,9 @@ impl Surface {
         let is_rate = |rate: f64| rate > 0.0 && rate.is_finite();
         if self.rates.is_some_and(|r| !is_rate(r.copy_bytes_per_s) || !is_rate(r.matrix_flop_per_s)) {
             return Err(wrong("a rate of the device is not above 0"));
+        }
+        if self.traffic.is_some_and(|traffic| traffic.weights_bytes == 0) {
+            return Err(wrong("its steps read no weights"));
         }
         if !self.points.iter().all(|p| p.step.seconds > 0.0 && is_amount(p.step.seconds)) {
             return Err(wrong("a step was measured to take no time, or too much"));
@@ -64,7 +70,7 @@ impl Surface {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roofline::Rates;
+    use crate::roofline::{Rates, Traffic};
     use crate::step_cost::Energy;
     use crate::surface::tests::{name, points, truth};
 
@@ -94,6 +100,7 @@ mod tests {
         surface.energy =
             Some(Energy { watts: 1.0, joules_per_fed_token: 0.0, joules_per_attended_token: 0.0 });
         surface.rates = Some(Rates { copy_bytes_per_s: 1e10, matrix_flop_per_s: 1e11 });
+        surface.traffic = Some(Traffic { weights_bytes: 1, kv_bytes_per_token: 1 });
         let read = |place: &str, value: f64| {
             let mut file: serde_json::Value =
                 serde_json::from_str(&Surface::write_all(std::slice::from_ref(&surface))).unwrap();
@@ -103,6 +110,11 @@ mod tests {
             Surface::read_all(&path)
         };
         read("energy/watts", 2.0).unwrap();
+        for place in ["points/0/step/load/context_tokens", "traffic/kv_bytes_per_token"] {
+            let surface = read(place, 1.8e19).unwrap().remove(0);
+            let bound = surface.bound(&surface.points[0].step.load).unwrap();
+            assert!(bound.bytes.is_finite() && bound.seconds.is_finite(), "{place}");
+        }
         for (place, value, complaint) in [
             ("cost/base/1/fed_tokens", 1.0, "do not ascend"),
             ("cost/base/0/fed_tokens", 4e9, "do not ascend"),
@@ -111,6 +123,8 @@ mod tests {
             ("energy/watts", -1.0, "energy"),
             ("rates/copy_bytes_per_s", 0.0, "rate"),
             ("points/0/step/seconds", 0.0, "no time"),
+            ("name/shape/layers", 1e19, "no network"),
+            ("traffic/weights_bytes", 0.0, "no weights"),
         ] {
             let message = read(place, value).unwrap_err().to_string();
             assert!(message.contains("surface.json: ") && message.contains(complaint), "{message}");

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::Missing;
 use super::distillation::distilled;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Level};
 use super::lineup::{Comparison, Lineup};
 use super::log_linear::points;
 use super::measured::Measured;
@@ -111,6 +111,21 @@ fn at_cost(points: &[Point], cost: f64) -> Option<f64> {
     Some(low.accuracy + share.clamp(0.0, 1.0) * (high.accuracy - low.accuracy))
 }
 
+/// A model's budgets that both tasks have, ascending: one may lack a budget that most of its thoughts did not reach.
+fn on_both<'a>(
+    evidence: &'a Evidence,
+    model: usize,
+    tasks: &[usize],
+) -> Result<Vec<(&'a Level, &'a Level)>, Missing> {
+    let (originals, perturbed) = (evidence.levels(model, tasks[0])?, evidence.levels(model, tasks[1])?);
+    let same = |level: &'a Level| Some((level, perturbed.iter().find(|other| other.budget == level.budget)?));
+    let both: Vec<_> = originals.iter().filter_map(same).collect();
+    if both.is_empty() {
+        return Err(format!("{} has no budget on both tasks", evidence.lineup.models[model].name));
+    }
+    Ok(both)
+}
+
 /// Which rows of two tasks belong together.
 struct Matching {
     /// Row of each original that has a variation.
@@ -137,16 +152,13 @@ impl Matching {
     /// The student at its longest budget, original and perturbed; then the reference at every budget: tokens and
     /// accuracy on the originals, accuracy on the perturbed.
     fn columns(&self, evidence: &Evidence, comparison: &Comparison) -> Result<Vec<Vec<f64>>, Missing> {
-        let [original, perturbed] = [comparison.tasks[0], comparison.tasks[1]];
         let [student, reference] = [comparison.models[0], comparison.models[1]];
-        let longest = |task: usize| evidence.levels(student, task)?.last().ok_or("no level".to_owned());
-        let (good, kept) = (longest(original)?, longest(perturbed)?);
+        let levels = on_both(evidence, reference, &comparison.tasks)?;
+        let (good, kept) = on_both(evidence, student, &comparison.tasks)?.pop().ok_or("no level")?;
         let mut columns = vec![self.of_original(&good.accuracy), self.of_variants(&kept.accuracy)];
-        let levels = evidence.levels(reference, original)?;
-        columns.extend(levels.iter().map(|level| self.of_original(&level.tokens)));
-        columns.extend(levels.iter().map(|level| self.of_original(&level.accuracy)));
-        let under = evidence.levels(reference, perturbed)?;
-        columns.extend(under.iter().map(|level| self.of_variants(&level.accuracy)));
+        columns.extend(levels.iter().map(|(level, _)| self.of_original(&level.tokens)));
+        columns.extend(levels.iter().map(|(level, _)| self.of_original(&level.accuracy)));
+        columns.extend(levels.iter().map(|(_, under)| self.of_variants(&under.accuracy)));
         Ok(columns)
     }
 
@@ -162,9 +174,14 @@ impl Matching {
 
 #[cfg(test)]
 mod tests {
+    use crate::cell::Budget;
+    use crate::claims::evidence::Evidence;
+    use crate::claims::registry::claims;
     use crate::claims::simulated::{Run, finding_of, verdict_of};
-    use crate::claims::verdict::Verdict::*;
+    use crate::claims::verdict::{Verdict::*, finding};
     use crate::model_facts::Kind;
+    use crate::observation::Observations;
+    use crate::whole::tests::forget;
 
     /// Both lose a tenth under perturbation, the distilled model `more`.
     fn perturbed(more: f64, problems: usize) -> Run {
@@ -202,6 +219,22 @@ mod tests {
         let finding = finding_of("brittleness", &with_best(0.4));
         assert!(finding.verdict == NotTestable && finding.missing[0].contains("never equal"));
         assert_ne!(verdict_of("brittleness", &with_best(0.95)), NotTestable);
+    }
+
+    #[test]
+    fn a_budget_that_one_of_the_tasks_lacks_is_left_out_of_both() {
+        let run = perturbed(0.2, 60);
+        let without_32 = |tasks: &str| {
+            let mut records = run.records();
+            let affected =
+                |r: &&mut crate::trajectory::Trajectory| r.model == "untaught" && r.task.contains(tasks);
+            records.iter_mut().filter(affected).for_each(|record| forget(record, Budget::Tokens(32)));
+            let observations = Observations::of(&records);
+            let claim = claims().into_iter().find(|claim| claim.id == "brittleness").unwrap();
+            finding(&Evidence::new(&run.lineup(), &observations), claim).estimate
+        };
+        assert!(without_32("perturbed").is_some());
+        assert_eq!(without_32("perturbed"), without_32("simulated"));
     }
 
     #[test]

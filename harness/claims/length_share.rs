@@ -26,8 +26,9 @@ pub(crate) fn measure(evidence: &Evidence, comparison: &Comparison) -> Result<Me
     let task = comparison.tasks[0];
     let thinker = evidence.levels(comparison.models[0], task)?;
     let direct = evidence.levels(comparison.models[1], task)?;
-    let ends = thinker.first().zip(thinker.last()).zip(direct.last());
-    let ((unthinking, longest), direct) = ends.ok_or("no level")?;
+    let unthinking = thinker.first().filter(|level| level.budget == Budget::Tokens(0));
+    let ends = unthinking.zip(thinker.last()).zip(direct.last());
+    let ((unthinking, longest), direct) = ends.ok_or("most problems lack an answer at budget 0")?;
     let gain = paired_share_difference(&longest.accuracy, &direct.accuracy, Level::default())
         .map_err(|why| why.to_string())?;
     if gain.ci_low < LEAST_GAIN {

@@ -68,6 +68,6 @@ fn placed(surface: &Surface, point: &Point) -> Option<Drawn> {
         seconds(step.forward_s),
         percent(bound.seconds / step.forward_s)
     );
-    let (x, y) = (bound.flop as f64 / bound.bytes as f64, bound.flop as f64 / step.forward_s / 1e9);
+    let (x, y) = (bound.flop / bound.bytes, bound.flop / step.forward_s / 1e9);
     Some(Drawn { x, y, weight: 0.6, says, ..Drawn::default() })
 }

@@ -6,15 +6,16 @@
 //!
 //! The interval is Fieller's (1954): all ratios r for which the mean of `cost - r correct` over problems is not told
 //! from 0 by a t test. It needs no draws and no logarithm, and its coverage with 30 problems is that of the t test.
-//! It is bounded from above only if the share correct itself is told from 0; where it is not, it has no upper end. Few
-//! problems then hold the correct answers, and the t test trusts them too much: the lower end is no higher than the mean
-//! cost over the largest share correct that Clopper and Pearson's interval allows (without it one run in ten misses).
+//! It is bounded from above only if the share correct itself is told from 0; where it is not, it has no upper end. Where few
+//! problems hold the correct answers, or the wrong ones, the t test trusts them too much, as it would for the accuracy
+//! ([`super::proportion`]): there no end is tighter than the mean cost over what Clopper and Pearson's interval of the share
+//! correct allows (without it a run of 16 or 24 problems of which one in twenty is easy covered 76 to 79 %).
 
 use super::critical;
 use super::estimate::{Estimate, Level, OpenAbove, Undefined};
 use super::interval::{Method, estimate_from_means};
 use super::mean::Moments;
-use super::proportion::exact_interval;
+use super::proportion::{RARE, exact_interval};
 use super::resample::Bootstrap;
 use super::summaries::Summaries;
 
@@ -33,13 +34,26 @@ pub fn cost_per_correct(costs: &[f64], correct: &[f64], level: Level) -> Result<
     if correct.iter().filter(|share| **share > 0.0).count() < 2 {
         return Err(Undefined::UnstableDraws { undefined: 1, draws: n });
     }
+    let (low, high) = fieller(costs, correct, level).ok_or(Undefined::NotFinite)?;
+    let (low, high) = no_tighter_than_the_share(low, high, &means, n as f64, level);
     let value = means[0] / means[1];
-    let (mut low, high) = fieller(costs, correct, level).ok_or(Undefined::NotFinite)?;
-    if high.is_none() {
-        let most = exact_interval(means[1] * n as f64, n as f64, level).map_or(1.0, |(_, most)| most);
-        low = low.min(means[0] / most);
-    }
     Ok(OpenAbove { value, ci_low: low.min(value), ci_high: high.map(|high| high.max(value)), n })
+}
+
+/// Both ends, where few problems hold the correct or the wrong answers no tighter than their number allows.
+fn no_tighter_than_the_share(
+    low: f64,
+    high: Option<f64>,
+    means: &[f64],
+    problems: f64,
+    level: Level,
+) -> (f64, Option<f64>) {
+    let (cost, share) = (means[0], means[1]);
+    if high.is_some() && problems * share.min(1.0 - share) >= RARE {
+        return (low, high);
+    }
+    let (least, most) = exact_interval(share * problems, problems, level).unwrap_or((0.0, 1.0));
+    (low.min(cost / most), high.map(|high| high.max(cost / least)).filter(|high| high.is_finite()))
 }
 
 /// Means of cost and share correct.
@@ -130,6 +144,13 @@ mod tests {
     }
 
     #[test]
+    fn problems_that_were_all_solved_leave_room_for_one_that_was_not() {
+        let e = cost_per_correct(&[2.0; 16], &[1.0; 16], Level::default()).unwrap();
+        // Sixteen of sixteen leave at least 79.41 %.
+        assert!((e.ci_high.unwrap() - 2.0 / 0.79409).abs() < 1e-4 && e.ci_low == 2.0, "{e:?}");
+    }
+
+    #[test]
     fn the_unit_of_cost_does_not_matter() {
         let (costs, correct) = problems();
         let cents: Vec<f64> = costs.iter().map(|c| c * 100.0).collect();
@@ -159,6 +180,23 @@ mod tests {
                 cost_per_correct_by(&vec![1.0; n], &correct, Bootstrap::default(), Method::JackknifeT);
             assert!(matches!(jackknife, Err(Undefined::UnstableDraws { .. })), "{jackknife:?}");
         }
+    }
+
+    /// One in twenty problems is easy: nearly half of the runs have none.
+    #[test]
+    fn where_the_easy_problems_may_not_have_been_drawn_the_interval_still_covers() {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let mut run = || -> Vec<f64> {
+            let mut share = |_| {
+                let p = if rng.random::<f64>() < 0.05 { 0.9 } else { 0.02 };
+                (0..16).filter(|_| rng.random::<f64>() < p).count() as f64 / 16.0
+            };
+            (0..24).map(&mut share).collect()
+        };
+        let found: Vec<OpenAbove> =
+            (0..1000).filter_map(|_| cost_per_correct(&[1.0; 24], &run(), Level::default()).ok()).collect();
+        let covered = found.iter().filter(|e| e.contains(1.0 / 0.064)).count();
+        assert!(found.len() > 900 && covered * 100 >= found.len() * 94, "{covered} of {}", found.len());
     }
 
     /// Most problems are hopeless and a few easy: the cube of a uniform number, cubed again, as the chance.

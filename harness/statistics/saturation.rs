@@ -33,16 +33,17 @@ pub struct Logistic {
 impl Logistic {
     /// Accuracy at a positive cost.
     pub fn at(&self, cost: f64) -> f64 {
-        self.floor + (self.ceiling - self.floor) * rise(cost, self.middle, self.steepness)
+        self.floor + (self.ceiling - self.floor) * rise(cost.ln(), self.middle.ln(), self.steepness)
     }
 
     /// Weighted least squares through the points of positive cost; absent below three of them.
     pub fn fit(points: &[Point], floor: f64) -> Option<Self> {
-        let points: Vec<Point> = points.iter().copied().filter(|p| p.cost > 0.0).collect();
+        let points: Vec<Weighted> =
+            points.iter().filter(|p| p.cost > 0.0).map(|p| Weighted::new(p, floor)).collect();
         if points.len() < 3 {
             return None;
         }
-        let costs = || points.iter().map(|p| p.cost.ln());
+        let costs = || points.iter().map(|p| p.ln_cost);
         let (low, high) = (costs().fold(f64::INFINITY, f64::min), costs().fold(f64::NEG_INFINITY, f64::max));
         let mut best = coarse_search(&points, floor, low, high)?;
         let (mut step_middle, mut step_steep) = ((high - low) / 8.0, 0.5);
@@ -50,45 +51,72 @@ impl Logistic {
             best = improve(&points, floor, best, step_middle, step_steep);
             (step_middle, step_steep) = (step_middle * 0.7, step_steep * 0.7);
         }
-        Some(best.0).filter(|fit| fit.middle.is_finite() && fit.ceiling.is_finite())
+        let Tried { ln_middle, steepness, ceiling, .. } = best;
+        let fit = Self { floor, ceiling, middle: ln_middle.exp(), steepness };
+        Some(fit).filter(|fit| fit.middle.is_finite() && fit.ceiling.is_finite())
     }
 }
 
-fn rise(cost: f64, middle: f64, steepness: f64) -> f64 {
-    1.0 / (1.0 + (middle / cost).powf(steepness))
+/// The share of the way up at a cost, by the logarithms of the middle and of the cost.
+fn rise(ln_cost: f64, ln_middle: f64, steepness: f64) -> f64 {
+    1.0 / (1.0 + (steepness * (ln_middle - ln_cost)).exp())
 }
 
-/// The best ceiling for a given middle and steepness, with its weighted squared error.
-fn with_best_ceiling(points: &[Point], floor: f64, middle: f64, steepness: f64) -> (Logistic, f64) {
-    let weight = |p: &Point| 1.0 / (p.accuracy * (1.0 - p.accuracy)).max(0.01);
+/// A point as the fit sees it.
+struct Weighted {
+    ln_cost: f64,
+    above_floor: f64,
+    weight: f64,
+}
+
+impl Weighted {
+    fn new(point: &Point, floor: f64) -> Self {
+        let spread = point.accuracy * (1.0 - point.accuracy);
+        let (ln_cost, above_floor) = (point.cost.ln(), point.accuracy - floor);
+        Self { ln_cost, above_floor, weight: 1.0 / spread.max(0.01) }
+    }
+}
+
+/// Parameters that were tried, with the best ceiling for them.
+#[derive(Clone, Copy)]
+struct Tried {
+    ln_middle: f64,
+    steepness: f64,
+    ceiling: f64,
+    /// Weighted squared error, less what no ceiling changes.
+    error: f64,
+}
+
+/// The best ceiling for a given middle and steepness.
+fn with_best_ceiling(points: &[Weighted], floor: f64, ln_middle: f64, steepness: f64) -> Tried {
     let (mut across, mut up) = (0.0, 0.0);
     for p in points {
-        let r = rise(p.cost, middle, steepness);
-        across += weight(p) * r * r;
-        up += weight(p) * r * (p.accuracy - floor);
+        let r = rise(p.ln_cost, ln_middle, steepness);
+        across += p.weight * r * r;
+        up += p.weight * r * p.above_floor;
     }
     let ceiling = if across > 0.0 { (floor + up / across).clamp(floor.min(1.0), 1.0) } else { floor };
-    let fit = Logistic { floor, ceiling, middle, steepness };
-    (fit, points.iter().map(|p| weight(p) * (p.accuracy - fit.at(p.cost)).powi(2)).sum())
+    let height = ceiling - floor;
+    Tried { ln_middle, steepness, ceiling, error: height * (height * across - 2.0 * up) }
 }
 
 /// Middles from a tenth of the lowest to ten times the highest cost, steepnesses from 0.3 to 8.
-fn coarse_search(points: &[Point], floor: f64, low: f64, high: f64) -> Option<(Logistic, f64)> {
+fn coarse_search(points: &[Weighted], floor: f64, low: f64, high: f64) -> Option<Tried> {
     let decade = std::f64::consts::LN_10;
     let middles = (0..12).map(|i| low - decade + (high - low + 2.0 * decade) * f64::from(i) / 11.0);
-    let grid = middles.flat_map(|m| [0.3, 0.6, 1.0, 1.6, 2.5, 4.0, 8.0].map(|s| (m.exp(), s)));
-    grid.map(|(m, s)| with_best_ceiling(points, floor, m, s)).min_by(|a, b| a.1.total_cmp(&b.1))
+    let grid = middles.flat_map(|m| [0.3, 0.6, 1.0, 1.6, 2.5, 4.0, 8.0].map(|s| (m, s)));
+    grid.map(|(m, s)| with_best_ceiling(points, floor, m, s)).min_by(|a, b| a.error.total_cmp(&b.error))
 }
 
 /// One round of a pattern search in the logarithms of middle and steepness.
-fn improve(points: &[Point], floor: f64, best: (Logistic, f64), middle: f64, steep: f64) -> (Logistic, f64) {
-    let moves =
-        [(middle, 0.0), (-middle, 0.0), (0.0, steep), (0.0, -steep), (middle, -steep), (-middle, steep)];
-    let tried = moves.map(|(dm, ds): (f64, f64)| {
-        let steepness = (best.0.steepness * ds.exp()).clamp(0.1, 20.0);
-        with_best_ceiling(points, floor, best.0.middle * dm.exp(), steepness)
+fn improve(points: &[Weighted], floor: f64, best: Tried, middle: f64, steep: f64) -> Tried {
+    let [up, down] = [steep.exp(), (-steep).exp()];
+    let moves = [(middle, 1.0), (-middle, 1.0), (0.0, up), (0.0, down), (middle, down), (-middle, up)];
+    let tried = moves.map(|(further, steeper): (f64, f64)| {
+        let steepness = (best.steepness * steeper).clamp(0.1, 20.0);
+        with_best_ceiling(points, floor, best.ln_middle + further, steepness)
     });
-    tried.into_iter().fold(best, |best, tried| if tried.1 < best.1 { tried } else { best })
+    tried.into_iter().fold(best, |best, tried| if tried.error < best.error { tried } else { best })
 }
 
 /// Whether a curve shows where it ends.
