@@ -6,8 +6,9 @@ use anyhow::{Result, bail};
 use isocost_harness::latency_rows::{
     all_asked, dialect, latency_csv, latency_rows, latency_tables, models_in, requests, surface_of,
 };
+use isocost_harness::manifest::{Manifest, read_manifest};
 use isocost_harness::replay::{Request, Serving, largest_batch_within};
-use isocost_harness::run_directory::{Manifest, check_unpublished, read_manifest, read_records, write_whole};
+use isocost_harness::run_directory::{check_unpublished, read_records, write_whole};
 use isocost_harness::surface::Surface;
 use isocost_harness::trajectory::Trajectory;
 
