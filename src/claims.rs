@@ -46,7 +46,7 @@ pub(crate) fn claims_of_runs(runs: &[PathBuf], only: Option<&str>) -> Result<Exi
 }
 
 fn of_run(run: &Path) -> Result<ClaimsFile> {
-    let (manifest, observations) = (read_manifest(run)?, Observations::read(run)?);
+    let (manifest, observations) = (read_manifest(run)?, report::observations(run)?);
     if observations.is_empty() {
         bail!("{}: has no whole trajectory yet: go on with the run first", run.display());
     }
@@ -147,7 +147,7 @@ struct Pilot {
 
 impl Pilot {
     fn read(run: &Path) -> Result<Self> {
-        let (manifest, observations) = (read_manifest(run)?, Observations::read(run)?);
+        let (manifest, observations) = (read_manifest(run)?, report::observations(run)?);
         let count = observations.len().max(1) as f64;
         let mut usage = Usage { n: 1.0, ..Usage::default() };
         for trajectory in observations.all() {

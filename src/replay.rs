@@ -13,6 +13,7 @@ use isocost_harness::surface::Surface;
 use isocost_harness::trajectory::Trajectory;
 
 use crate::cli::ReplayArgs;
+use crate::report;
 
 /// Replays a run, prints the waits and writes `latency.csv`, unless that has more models.
 pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
@@ -20,6 +21,8 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
     if records.is_empty() {
         bail!("{}: has no whole trajectory yet: go on with the run first", args.run.display());
     }
+    // For what it says of damaged lines.
+    report::observations(&args.run)?;
     let surfaces = args.surface.clone().unwrap_or_else(|| args.run.join("surface.json"));
     let surfaces = Surface::read_all(&surfaces)?;
     let serving = match args.saturated {

@@ -116,14 +116,20 @@ pub(crate) struct Measured {
     pub(crate) rows: Vec<Row>,
 }
 
-/// The cells of a run, from its records; it is an error if there is none. `prices` are further ones, by name or file.
-pub(crate) fn measured(path: &Path, prices: &[String]) -> Result<Measured> {
-    let mut manifest = read_manifest(path)?;
-    add_prices(&mut manifest.identity.sweep, prices)?;
+/// What a run observed; of lines that were left out it is said how many.
+pub(crate) fn observations(path: &Path) -> Result<Observations> {
     let observations = Observations::read(path)?;
     if let Some(lines) = damage::left_out(&observations) {
         log::say(&format!("{}: {lines}", path.display()));
     }
+    Ok(observations)
+}
+
+/// The cells of a run, from its records; it is an error if there is none. `prices` are further ones, by name or file.
+pub(crate) fn measured(path: &Path, prices: &[String]) -> Result<Measured> {
+    let mut manifest = read_manifest(path)?;
+    add_prices(&mut manifest.identity.sweep, prices)?;
+    let observations = observations(path)?;
     // A device second takes the watts that were read while the model worked on the task.
     let joules_per_device_s = energy::mean_watts(&energy::read_energy(path)?);
     let known = Known { joules_per_device_s, ..known(&manifest) };
