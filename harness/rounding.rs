@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(amount(Some(&estimate(0.42, 0.0, 2200.0)), 1.0), "0.4 [0, 2200]");
         assert_eq!(amount(Some(&estimate(0.0, 0.0, 30.0)), 1.0), "0 [0, 30]");
         assert_eq!(share(Some(&estimate(0.0004, 0.0, 0.3))), "0.0004 [0.00, 0.30]");
-        assert_eq!(share(Some(&estimate(0.1, 0.0007, 0.3))), "0.10 [0.0007, 0.30]");
+        assert_eq!(share(Some(&estimate(0.1, 0.0007, 0.3))), "0.10 [0.001, 0.30]");
         assert_eq!(amount(Some(&estimate(0.42, 0.04, 3.9)), 1.0), "0.4 [0.04, 3.9]");
         assert_eq!(amount(Some(&estimate(-2.0, -4.1, -0.03)), 1.0), "-2.0 [-4.1, -0.03]");
         assert_eq!(share(Some(&estimate(0.1, 1e-17, 0.3))), "0.10 [0.00, 0.30]");
