@@ -4,7 +4,8 @@
 //! A multiplication with its addition is two FLOP. Norms, rotations and softmax are left out: they are
 //! below a percent of the matrices at any size worth measuring.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::step::Load;
 
@@ -13,21 +14,34 @@ use crate::step::Load;
 #[serde(deny_unknown_fields)]
 pub struct ModelShape {
     /// Decoder layers.
+    #[serde(deserialize_with = "up_to::<4096, _>")]
     pub layers: u64,
     /// Width of the residual stream.
+    #[serde(deserialize_with = "up_to::<1_048_576, _>")]
     pub width: u64,
     /// Width inside the feed-forward block.
+    #[serde(deserialize_with = "up_to::<1_048_576, _>")]
     pub feed_forward: u64,
     /// Query heads.
+    #[serde(deserialize_with = "up_to::<4096, _>")]
     pub heads: u64,
     /// Key and value heads.
+    #[serde(deserialize_with = "up_to::<4096, _>")]
     pub kv_heads: u64,
     /// Width of a head.
+    #[serde(deserialize_with = "up_to::<4096, _>")]
     pub head_dim: u64,
     /// Tokens the network knows.
+    #[serde(deserialize_with = "up_to::<1_048_576, _>")]
     pub vocab: u64,
     /// Whether the matrix that makes logits is the embedding.
     pub tied: bool,
+}
+
+/// A size that some model may have: it may be anybody's file, and what is counted from sizes must fit its number.
+fn up_to<'de, const MOST: u64, D: Deserializer<'de>>(sizes: D) -> Result<u64, D::Error> {
+    let size = u64::deserialize(sizes)?;
+    if size <= MOST { Ok(size) } else { Err(D::Error::custom(format!("no model has a size of {size}"))) }
 }
 
 impl ModelShape {
@@ -50,9 +64,10 @@ impl ModelShape {
     /// FLOP of a step: 2 for each weight and new token (the head only for each row), and 4 for each pair of
     /// tokens, head and dimension (scores and weighted values).
     pub fn flop(&self, load: &Load) -> u64 {
-        let matrices = 2 * self.layer_parameters() * u64::from(load.fed_tokens);
-        let head = 2 * self.head_parameters() * u64::from(load.rows);
-        matrices + head + 4 * self.layers * self.heads * self.head_dim * load.attended_tokens
+        let matrices = (2 * self.layer_parameters()).saturating_mul(u64::from(load.fed_tokens));
+        let head = (2 * self.head_parameters()).saturating_mul(u64::from(load.rows));
+        let attention = (4 * self.layers * self.heads * self.head_dim).saturating_mul(load.attended_tokens);
+        matrices.saturating_add(head).saturating_add(attention)
     }
 }
 
@@ -80,6 +95,21 @@ pub(crate) mod tests {
         // 1.31 billion parameters without the embedding, says its card; 28 kB of bf16 cache a token.
         assert_eq!(shape.layer_parameters(), 1_310_195_712);
         assert_eq!(shape.kv_bytes_per_token(2), 28_672);
+    }
+
+    #[test]
+    fn a_size_that_no_model_has_is_not_read_and_the_largest_steps_still_are_numbers() {
+        let read = |name: &str, size: u64| {
+            let mut shape = serde_json::to_value(qwen_1_5b()).unwrap();
+            shape[name] = size.into();
+            serde_json::from_value::<ModelShape>(shape)
+        };
+        assert!(read("layers", 4096).is_ok() && read("vocab", 1 << 20).is_ok());
+        assert!(read("layers", 4097).unwrap_err().to_string().contains("no model has a size of 4097"));
+        assert!(read("width", u64::MAX).is_err());
+        let most =
+            Load { rows: u32::MAX, fed_tokens: u32::MAX, attended_tokens: u64::MAX, ..Load::default() };
+        assert_eq!(qwen_1_5b().flop(&most), u64::MAX);
     }
 
     #[test]

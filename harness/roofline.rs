@@ -41,8 +41,8 @@ impl Traffic {
 
     /// Bytes that a step must move: every weight once, the keys and values of every row once, the new ones written.
     pub fn bytes(&self, load: &Load) -> u64 {
-        let tokens = load.context_tokens + u64::from(load.fed_tokens);
-        self.weights_bytes + tokens * self.kv_bytes_per_token
+        let tokens = load.context_tokens.saturating_add(u64::from(load.fed_tokens));
+        self.weights_bytes.saturating_add(tokens.saturating_mul(self.kv_bytes_per_token))
     }
 }
 
