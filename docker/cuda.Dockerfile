@@ -6,7 +6,7 @@
 # COMPUTE_CAP is the GPU's compute capability without the dot (80: A100, 86: RTX 30, 89: RTX 40, 90: H100 and H200):
 # kernels for quantised weights run on that one only, and there is no GPU to ask while an image is built.
 FROM nvidia/cuda:13.0.1-devel-ubuntu24.04 AS build
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl git && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends build-essential ca-certificates curl git && rm -rf /var/lib/apt/lists/*
 ENV CARGO_HOME=/opt/cargo RUSTUP_HOME=/opt/rustup PATH=/opt/cargo/bin:$PATH
 RUN curl -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --default-toolchain 1.90.0
 ARG COMPUTE_CAP=90

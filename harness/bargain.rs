@@ -118,33 +118,17 @@ fn by_cost(a: &Row, b: &Row) -> std::cmp::Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cells::tests::{records, run, sweep};
     use crate::cells::{self, Known};
-    use crate::claims::simulated::Run;
     use crate::leading::leading_table;
     use crate::observation::Observations;
-    use crate::sweep::Sweep;
 
     /// `whole` is right half of the time on eight problems, `begun` always on the first two.
     fn rows() -> Vec<Row> {
-        let text = r#"
-name = "s"
-why = "a test"
-seed = 1
-budgets = [0, 32]
-n = [1, 2]
-trajectories = 4
-strategies = ["first", "maj"]
-models = [{ name = "whole", source = "none" }, { name = "begun", source = "none" }]
-tasks = [{ name = "chain" }]
-[sampling]
-temperature = 1.0
-"#;
-        let run = Run::new(8, 4).budgets(&[0, 32]).model("whole", |_, _| 0.5).model("begun", |_, _| 1.0);
-        let mut records = run.records();
+        let run = run().model("whole", |_, _| 0.5).model("begun", |_, _| 1.0);
+        let mut records = records(&run);
         records.retain(|record| record.model == "whole" || record.problem.as_str() < "p00002");
-        records.iter_mut().for_each(|record| record.task = "chain".into());
-        let sweep = Sweep::parse("s", text).unwrap();
-        cells::rows(&sweep, &Observations::of(&records), &Known::default())
+        cells::rows(&sweep(&["whole", "begun"]), &Observations::of(&records), &Known::default())
     }
 
     #[test]

@@ -192,13 +192,17 @@ fn by_budget(problems: &[Sampled], budgets: &[Budget]) -> (Vec<f64>, Vec<f64>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::cell_tables::groups;
     use crate::claims::simulated::Run;
+    use crate::trajectory::Trajectory;
     use crate::whole::tests::forget;
 
-    fn sweep() -> Sweep {
+    /// Models on one task at budgets of 0 and 32, two prices beside the seconds.
+    pub(crate) fn sweep(models: &[&str]) -> Sweep {
+        let model = |name: &&str| format!("{{ name = \"{name}\", source = \"none\" }}");
+        let models: Vec<String> = models.iter().map(model).collect();
         let text = r#"
 name = "s"
 why = "a test"
@@ -207,27 +211,33 @@ budgets = [0, 32]
 n = [1, 2]
 trajectories = 4
 strategies = ["first", "maj", "pass"]
-models = [{ name = "a", source = "none" }]
 tasks = [{ name = "chain" }]
 prices = [{ device = "d", usd_per_device_hour = 3600.0, source = "s", date = "2026-01-01" }, "reasoning-api-2025"]
-[sampling]
-temperature = 1.0
+sampling = { temperature = 1.0 }
 "#;
-        Sweep::parse("s", text).unwrap()
+        Sweep::parse("s", &format!("{text}models = [{}]", models.join(", "))).unwrap()
     }
 
-    /// Eight problems, always right: 0 or 32 tokens of thought and 8 of the answer, a hundredth of a second each.
+    /// Eight problems of that sweep, without models yet.
+    pub(crate) fn run() -> Run {
+        Run::new(8, 4).budgets(&[0, 32])
+    }
+
+    /// The records of a run on that sweep's task.
+    pub(crate) fn records(run: &Run) -> Vec<Trajectory> {
+        let records = run.records().into_iter();
+        records.map(|record| Trajectory { task: "chain".into(), ..record }).collect()
+    }
+
+    /// Always right: 0 or 32 tokens of thought and 8 of the answer, a hundredth of a second each.
     fn observations() -> Observations {
-        let run = Run::new(8, 4).budgets(&[0, 32]).model("a", |_, _| 1.0);
-        let run = run.seconds_per_token(0.01).time_jitter(0.0);
-        let mut records = run.records();
-        records.iter_mut().for_each(|record| record.task = "chain".into());
-        Observations::of(&records)
+        let run = run().model("a", |_, _| 1.0).seconds_per_token(0.01).time_jitter(0.0);
+        Observations::of(&records(&run))
     }
 
     #[test]
     fn a_cell_that_is_always_right_costs_per_correct_answer_what_an_attempt_costs() {
-        let rows = rows(&sweep(), &observations(), &Known::default());
+        let rows = rows(&sweep(&["a"]), &observations(), &Known::default());
         let row = rows.iter().find(|row| row.cell.n == 2 && row.cell.budget == Budget::Tokens(32)).unwrap();
         // The prompt once (0.01 s), two completions of 40 tokens, at a dollar a second.
         assert!((row.device_s_mean - 0.81).abs() < 1e-9);
@@ -242,10 +252,9 @@ temperature = 1.0
 
     #[test]
     fn one_answer_that_is_missing_takes_its_problem_and_not_the_cell() {
-        let mut records = Run::new(8, 4).budgets(&[0, 32]).model("a", |_, _| 1.0).records();
-        records.iter_mut().for_each(|record| record.task = "chain".into());
+        let mut records = records(&run().model("a", |_, _| 1.0));
         forget(&mut records[9], Budget::Tokens(32));
-        let rows = rows(&sweep(), &Observations::of(&records), &Known::default());
+        let rows = rows(&sweep(&["a"]), &Observations::of(&records), &Known::default());
         assert_eq!(rows.len(), 10);
         for row in &rows {
             assert_eq!((row.problems, row.left_out), (7, LeftOut { problems: 1, trajectories: 1 }));
@@ -263,7 +272,7 @@ temperature = 1.0
             models: BTreeMap::from([("a".to_owned(), ModelFacts::new(Some(&facts), None))]),
             joules_per_device_s: BTreeMap::from([(("a".to_owned(), "chain".to_owned()), 50.0)]),
         };
-        let rows = rows(&sweep(), &observations(), &known);
+        let rows = rows(&sweep(&["a"]), &observations(), &known);
         let row = rows.iter().find(|row| row.cell.n == 1 && row.cell.budget == Budget::Tokens(32)).unwrap();
         assert!((row.joules_mean.unwrap() - 50.0 * 0.41).abs() < 1e-9);
         // 50 tokens, 2 N each, and 4 L H d for each pair.
@@ -273,7 +282,7 @@ temperature = 1.0
 
     #[test]
     fn the_economy_counts_every_budget_and_n_once_and_every_row_beside_it() {
-        let found = &economy(&sweep(), &observations())[0];
+        let found = &economy(&sweep(&["a"]), &observations())[0];
         let trajectories = 8 * 4;
         assert_eq!(found.grid_tokens, trajectories * (32 + 8 + 8));
         // n of 1 and 2 of 4 trajectories, at 8 and at 40 tokens.

@@ -1,10 +1,10 @@
 //! Finding the expression in what a model answers to a countdown puzzle.
 //!
 //! The bundled models answer with the expression alone. Others write `\boxed{(7-4) \times 8}`, or
-//! "The answer is (7 - 4) * 8 = 24." Contract: the expression as [`crate::countdown::evaluate`] reads it, and the
+//! "The answer is (7 - 4) * 8 = 24." Contract: the expression as [`crate::expression::evaluate`] reads it, and the
 //! rule that found it; nothing where nothing can be evaluated.
 
-use crate::countdown::evaluate;
+use crate::expression::evaluate;
 use crate::grader::{AnswerType, Conventions, extract};
 
 /// How LaTeX writes what an expression is made of.

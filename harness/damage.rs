@@ -7,11 +7,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
+use crate::activity::ActivityNote;
 use crate::energy::LoggedWindow;
 use crate::json_lines;
 use crate::observation::Observations;
 use crate::request_log::LoggedAttempt;
-use crate::run_directory::{ActivityNote, RunError, file_error};
+use crate::run_error::{RunError, file_error};
 use crate::step_log::LoggedStep;
 
 /// Of records that were read: that some were left out, if so.

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::json_lines;
-use crate::run_directory::RunError;
+use crate::run_error::RunError;
 
 /// One meter over one window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

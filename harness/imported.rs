@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::grader::GRADER_VERSION;
 use crate::judge::{Finding, Judge};
 use crate::outcome::Outcome;
-use crate::run_directory::{RunError, file_error, write_whole};
+use crate::run_directory::write_whole;
+use crate::run_error::{RunError, file_error};
 
 /// Version of the form of both files.
 pub const SCHEMA: u32 = 1;

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::run_directory::{RunError, file_error};
+use crate::run_error::{RunError, file_error};
 
 /// Appends entries as lines; nothing is created for none.
 pub(crate) fn append<T: Serialize>(path: &Path, entries: impl Iterator<Item = T>) -> Result<(), RunError> {

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::countdown::{self, Puzzle, Unsolved};
+use crate::countdown::{Puzzle, Unsolved};
 use crate::countdown_answer;
+use crate::expression::canonical;
 use crate::grader::{
     AnswerType, Completion, Conventions, Method, Verdict, form, grade_answer, grade_text, split,
 };
@@ -118,7 +119,7 @@ fn countdown_answer(gold: &str, text: &str) -> Finding {
         Err(Unsolved::Syntax(_)) => return Finding::without_answer(Outcome::NoAnswer),
         Err(Unsolved::Numbers { .. } | Unsolved::Value(_)) => Outcome::Wrong,
     };
-    let class = countdown::canonical(&expression).ok();
+    let class = canonical(&expression).ok();
     Finding { outcome, extracted: Some(expression), rule: Some(rule), method: None, class }
 }
 

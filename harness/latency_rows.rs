@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cell::Budget;
 use crate::escape::spreadsheet;
+use crate::manifest::Manifest;
 use crate::replay::{Course, Dialect, Latency, Percentiles, Request, Serving, replay};
 use crate::rounding::{ABSENT, significant};
-use crate::run_directory::Manifest;
 use crate::surface::Surface;
 use crate::table::{Column, Table};
 use crate::trajectory::Trajectory;

@@ -3,6 +3,7 @@
 //! Two halves meet only at [`trajectory`], the record. Measuring: [`task`], [`sweep`], [`engine`],
 //! [`sampling`]. Concluding: [`statistics`], [`price`], [`cells`]. Neither knows of tensors or terminals.
 
+pub mod activity;
 pub mod bargain;
 mod built_in_tasks;
 pub mod calibration_report;
@@ -27,6 +28,7 @@ pub mod data_file;
 pub mod energy;
 pub mod engine;
 pub mod escape;
+pub mod expression;
 pub mod fields;
 pub mod figures;
 pub mod flop;
@@ -43,11 +45,13 @@ pub mod judge;
 pub mod kinship;
 pub mod latency_rows;
 pub mod leading;
+pub mod manifest;
 pub mod merge;
 pub mod model_facts;
 pub mod model_shape;
 pub mod nnls;
 pub mod observation;
+mod observations;
 pub mod one_pass;
 pub mod outcome;
 mod parquet_rows;
@@ -67,6 +71,7 @@ pub mod roofline;
 pub mod rounding;
 pub mod row;
 pub mod run_directory;
+pub mod run_error;
 pub mod same_run;
 pub mod sampling;
 pub mod server;
@@ -76,6 +81,7 @@ pub mod source;
 pub mod statistics;
 pub mod step;
 pub mod step_cost;
+pub mod step_energy;
 pub mod step_log;
 pub mod steps_parquet;
 pub mod surface;

@@ -9,9 +9,9 @@ use std::io::{BufRead, BufReader, BufWriter, Error, Write};
 use std::path::{Path, PathBuf};
 
 use crate::energy::{LoggedWindow, read_energy};
-use crate::run_directory::{
-    Identity, Key, Manifest, RunDirectory, RunError, file_error, for_each_record, key, read_manifest,
-};
+use crate::manifest::{Identity, Manifest, read_manifest};
+use crate::run_directory::{Key, RunDirectory, for_each_record, key};
+use crate::run_error::{RunError, file_error};
 use crate::same_run::{BUILD, difference};
 use crate::sampling::TaskInRun;
 use crate::shard::Shard;

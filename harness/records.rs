@@ -9,7 +9,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::record_line;
-use crate::run_directory::{Key, RunError, file_error, key};
+use crate::run_directory::{Key, key};
+use crate::run_error::{RunError, file_error};
 use crate::trajectory::Trajectory;
 
 /// All whole records of a run, in the order they were written; lines that are not records are left out.

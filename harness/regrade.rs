@@ -14,9 +14,11 @@ use crate::cell::Budget;
 use crate::grader::GRADER_VERSION;
 use crate::imported;
 use crate::judge::Judge;
+use crate::manifest::read_manifest;
 use crate::outcome::Outcome;
 use crate::record_line;
-use crate::run_directory::{RunError, file_error, lock, read_manifest, set_torn_aside};
+use crate::run_directory::{lock, set_torn_aside};
+use crate::run_error::{RunError, file_error};
 use crate::trajectory::Trajectory;
 
 /// What grading again changed.

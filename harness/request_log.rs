@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::json_lines;
 use crate::price::Price;
 use crate::rounding::significant;
-use crate::run_directory::RunError;
+use crate::run_error::RunError;
 use crate::statistics::quantile;
 
 /// One attempt of one request.

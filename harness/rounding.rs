@@ -23,7 +23,7 @@ pub fn supported_decimals(half_width: f64) -> Option<i32> {
     Some(if leading < 3.55 { 1 - exponent } else { -exponent })
 }
 
-/// A share as `0.71 [0.66, 0.76]`: two or three decimals, as the interval supports.
+/// A share as `0.71 [0.66, 0.76]`: two or three decimals, as the interval supports, and more where an end is not nothing.
 pub fn share(estimate: Option<&Estimate>) -> String {
     let Some(e) = estimate else { return ABSENT.to_string() };
     bracketed([e.value, e.ci_low, e.ci_high], |decimals| decimals.clamp(2, 3), None)
@@ -113,7 +113,9 @@ fn bracketed(numbers: [f64; 3], limit: impl Fn(i32) -> i32, beside: Option<f64>)
     };
     let decimals = limit(decimals);
     let first_digit = if value > 0.0 && low >= 0.0 { -value.log10().floor() as i32 } else { decimals };
-    let [low, high] = [low, high].map(|end| telling(end, at(end, decimals), beside));
+    // An end that is not nothing is not written as nothing.
+    let shown = |end| telling(end, telling(end, at(end, decimals), Some(0.0)), beside);
+    let [low, high] = [low, high].map(shown);
     format!("{} [{low}, {high}]", at(value, decimals.max(first_digit)))
 }
 
@@ -178,6 +180,10 @@ mod tests {
         assert_eq!(amount(Some(&estimate(0.42, 0.0, 2200.0)), 1.0), "0.4 [0, 2200]");
         assert_eq!(amount(Some(&estimate(0.0, 0.0, 30.0)), 1.0), "0 [0, 30]");
         assert_eq!(share(Some(&estimate(0.0004, 0.0, 0.3))), "0.0004 [0.00, 0.30]");
+        assert_eq!(share(Some(&estimate(0.1, 0.0007, 0.3))), "0.10 [0.001, 0.30]");
+        assert_eq!(amount(Some(&estimate(0.42, 0.04, 3.9)), 1.0), "0.4 [0.04, 3.9]");
+        assert_eq!(amount(Some(&estimate(-2.0, -4.1, -0.03)), 1.0), "-2.0 [-4.1, -0.03]");
+        assert_eq!(share(Some(&estimate(0.1, 1e-17, 0.3))), "0.10 [0.00, 0.30]");
     }
 
     #[test]

@@ -7,7 +7,8 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::run_directory::{Identity, Manifest, RunError};
+use crate::manifest::{Identity, Manifest};
+use crate::run_error::RunError;
 
 /// Provenance that names a build.
 pub(crate) const BUILD: [&str; 4] = ["isocost", "git_commit", "git_tree", "git_diff"];

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::mpsc;
 
+use crate::activity::ActivityNote;
 use crate::engine::{Engine, EngineError, Generated, GeneratedAnswer, Job, Settings};
 use crate::grader::GRADER_VERSION;
 use crate::judge::Judge;
 use crate::problem::{Problem, ProblemSet};
 use crate::request_log::append_attempts;
-use crate::run_directory::{ActivityNote, RunDirectory, RunError};
+use crate::run_directory::RunDirectory;
+use crate::run_error::RunError;
 use crate::step_log::StepLog;
 use crate::sweep::{ModelEntry, Sweep};
 use crate::task::Task;

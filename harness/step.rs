@@ -25,21 +25,24 @@ pub struct Load {
 }
 
 impl Load {
-    /// Adds a row that feeds `fed` tokens to a sequence of `before`.
+    /// Adds a row that feeds `fed` tokens to a sequence of `before`. A record may claim any number of them: what is beyond all
+    /// counts stays at the last.
     pub fn add_row(&mut self, before: u64, fed: u32) {
         let new = u64::from(fed);
+        let (context, attended) = (before.saturating_add(new), before.saturating_mul(new));
         self.rows += 1;
-        self.fed_tokens += fed;
-        self.context_tokens += before + new;
-        self.attended_tokens += before * new + new * (new + 1) / 2;
+        self.fed_tokens = self.fed_tokens.saturating_add(fed);
+        self.context_tokens = self.context_tokens.saturating_add(context);
+        let attended = attended.saturating_add(new * (new + 1) / 2);
+        self.attended_tokens = self.attended_tokens.saturating_add(attended);
     }
 
     /// The load of the same rows so many steps later, if each feeds one token a step.
     pub fn grown(self, steps: u64) -> Self {
         let grown = u64::from(self.rows) * steps;
         Self {
-            context_tokens: self.context_tokens + grown,
-            attended_tokens: self.attended_tokens + grown,
+            context_tokens: self.context_tokens.saturating_add(grown),
+            attended_tokens: self.attended_tokens.saturating_add(grown),
             ..self
         }
     }
@@ -99,6 +102,14 @@ pub struct Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_that_claims_more_tokens_than_can_be_counted_is_no_overflow() {
+        let mut load = Load::default();
+        (0..3).for_each(|_| load.add_row(u64::MAX, u32::MAX));
+        assert_eq!((load.rows, load.fed_tokens, load.attended_tokens), (3, u32::MAX, u64::MAX));
+        assert_eq!(load.grown(u64::from(u32::MAX)).context_tokens, u64::MAX);
+    }
 
     #[test]
     fn every_new_token_attends_to_what_was_there_and_to_the_new_ones_up_to_itself() {

@@ -61,32 +61,6 @@ pub struct Knot {
     pub seconds: f64,
 }
 
-/// Prices of energy: the power that flows whatever is done, and the work on top.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Energy {
-    /// Watts while the device is kept busy.
-    pub watts: f64,
-    /// Joules of each fed token.
-    pub joules_per_fed_token: f64,
-    /// Joules of each pair of tokens attended.
-    pub joules_per_attended_token: f64,
-}
-
-impl Energy {
-    /// Whether joules can be computed with it.
-    pub(crate) fn is_sound(&self) -> bool {
-        [self.watts, self.joules_per_fed_token, self.joules_per_attended_token].into_iter().all(is_amount)
-    }
-
-    /// Joules of a step that takes `seconds`.
-    pub fn joules(&self, load: &Load, seconds: f64) -> f64 {
-        self.watts * seconds
-            + self.joules_per_fed_token * f64::from(load.fed_tokens)
-            + self.joules_per_attended_token * load.attended_tokens as f64
-    }
-}
-
 impl StepCost {
     /// The cost with the least squares of relative errors; all seconds must be positive.
     pub fn fit(measured: &[(Load, f64)]) -> Self {

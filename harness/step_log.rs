@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::json_lines;
-use crate::run_directory::{RunError, file_error};
+use crate::run_error::{RunError, file_error};
 use crate::step::Step;
 
 /// A step with whose it was.

@@ -10,11 +10,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::model_shape::ModelShape;
-use crate::nnls::non_negative_least_squares;
 use crate::roofline::{Bound, Rates, Traffic};
 use crate::statistics::quantile;
 use crate::step::{Load, Step};
-use crate::step_cost::{Energy, StepCost};
+use crate::step_cost::StepCost;
+use crate::step_energy::{Energy, EnergyPoint};
 
 /// Of so many measured workloads one is held out for the error of the fit.
 const HELD_OUT: u32 = 3;
@@ -49,20 +49,6 @@ pub struct Point {
     pub repeats: u32,
     /// Half the 95 % interval of the median, relative to it.
     pub half_width: f64,
-}
-
-/// A window of calibration in which joules were measured.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EnergyPoint {
-    /// Its loads, added up.
-    pub fed_tokens: u64,
-    /// Its loads, added up.
-    pub attended_tokens: u64,
-    /// How long it was.
-    pub seconds: f64,
-    /// Joules of the device, idle power included.
-    pub joules: f64,
 }
 
 /// How far predictions were from what was measured, relative to it.
@@ -176,19 +162,7 @@ impl Surface {
 
     /// The same with joules fitted to windows of calibration.
     pub fn with_energy(self, windows: Vec<EnergyPoint>) -> Self {
-        let usable: Vec<&EnergyPoint> = windows.iter().filter(|w| w.joules > 0.0).collect();
-        let rows: Vec<Vec<f64>> = usable
-            .iter()
-            .map(|w| [w.seconds, w.fed_tokens as f64, w.attended_tokens as f64].map(|x| x / w.joules).into())
-            .collect();
-        let found = non_negative_least_squares(&rows, &vec![1.0; rows.len()]);
-        let energy = match found[..] {
-            [watts, fed, attended] => {
-                Some(Energy { watts, joules_per_fed_token: fed, joules_per_attended_token: attended })
-            }
-            _ => None,
-        };
-        Self { energy, energy_points: windows, ..self }
+        Self { energy: Energy::fit(&windows), energy_points: windows, ..self }
     }
 
     /// Whether a load lies within what was measured.
@@ -319,22 +293,6 @@ pub(crate) mod tests {
         };
         assert!(surface.covers(&load(64, 1000)));
         assert!(!surface.covers(&load(65, 10)) && !surface.covers(&load(2, 2000)));
-    }
-
-    #[test]
-    fn joules_are_fitted_to_windows_as_power_and_work() {
-        let window = |seconds: f64, fed: u64| EnergyPoint {
-            fed_tokens: fed,
-            attended_tokens: fed * 100,
-            seconds,
-            joules: 80.0 * seconds + 0.01 * fed as f64,
-        };
-        let windows = vec![window(2.0, 1000), window(2.0, 30_000), window(3.0, 5_000)];
-        let surface = Surface::fit(name(), points(truth), None).unwrap().with_energy(windows);
-        let energy = surface.energy.unwrap();
-        let predicted =
-            energy.joules(&Load { fed_tokens: 10_000, attended_tokens: 1_000_000, ..Load::default() }, 2.5);
-        assert!((predicted - 300.0).abs() < 1.0, "{energy:?} {predicted}");
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Surface {
 mod tests {
     use super::*;
     use crate::roofline::{Rates, Traffic};
-    use crate::step_cost::Energy;
+    use crate::step_energy::Energy;
     use crate::surface::tests::{name, points, truth};
 
     #[test]

@@ -15,7 +15,7 @@ use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::countdown;
+use crate::expression::evaluate;
 use crate::problem::Problem;
 
 static MATERIAL: LazyLock<Material> =
@@ -143,7 +143,7 @@ impl Story {
     fn value(&self, numbers: &BTreeMap<char, u32>) -> Option<u64> {
         let digits = |c: char| numbers.get(&c).map_or(c.to_string(), u32::to_string);
         let expression: String = self.answer.chars().map(digits).collect();
-        let (value, _) = countdown::evaluate(&expression).ok()?;
+        let (value, _) = evaluate(&expression).ok()?;
         value.is_integer().then(|| value.to_integer()).filter(|whole| *whole > 0)?.to_u64()
     }
 }

@@ -17,7 +17,8 @@ use isocost_harness::cell::{Budget, Policy};
 use isocost_harness::energy::joules_of_all;
 use isocost_harness::engine::{Sampling, Settings};
 use isocost_harness::step::Step;
-use isocost_harness::surface::{EnergyPoint, Point};
+use isocost_harness::step_energy::EnergyPoint;
+use isocost_harness::surface::Point;
 
 use crate::cache::Cache;
 use crate::config::Config;

@@ -7,6 +7,7 @@
 mod gguf;
 mod mapped;
 mod shards;
+mod source;
 mod stored;
 
 use std::cell::RefCell;
@@ -29,6 +30,7 @@ use mapped::Mapped;
 use shards::Shards;
 #[cfg(feature = "hub")]
 pub(crate) use shards::weight_files;
+use source::Source;
 use stored::{Raw, Stored};
 
 /// Mapped weights.
@@ -39,13 +41,6 @@ pub struct Weights {
     asked: RefCell<BTreeSet<String>>,
     /// Whether names, shapes and types are all that is wanted.
     only_described: bool,
-}
-
-enum Source {
-    Shards(Shards),
-    Gguf(GgufFile),
-    /// Drawn when they are asked for.
-    Random,
 }
 
 impl Weights {
@@ -96,7 +91,7 @@ impl Weights {
         if let Some(dtype) = self.dtype {
             return Ok(dtype);
         }
-        match (&*self.source, self.raw("model.embed_tokens.weight")?.stored) {
+        match (&*self.source, self.source.raw("model.embed_tokens.weight")?.stored) {
             (Source::Gguf(_), _) if !self.device.is_cpu() => Ok(DType::F32),
             (_, Stored::Numbers(dtype)) => Ok(dtype),
             // Rounding to blocks cost more digits than this leaves out.
@@ -106,11 +101,7 @@ impl Weights {
 
     /// Whether there is a weight of this name.
     pub fn contains(&self, name: &str) -> bool {
-        match &*self.source {
-            Source::Shards(shards) => shards.names().any(|known| known == name),
-            Source::Gguf(file) => file.names().any(|known| known == name),
-            Source::Random => true,
-        }
+        self.source.contains(name)
     }
 
     /// The weight `name` as numbers; it must have the given shape. On the CPU they are `f32`, as all activations are.
@@ -153,15 +144,10 @@ impl Weights {
         let ignored =
             |name: &str| name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight");
         let left_over = |name: &String| !asked.contains(name) && !ignored(name);
-        let first = match &*self.source {
-            Source::Shards(shards) => shards.names().find(|name| left_over(name)).cloned(),
-            Source::Gguf(file) => file.names().find(left_over),
-            Source::Random => None,
-        };
-        match first {
+        match self.source.names().into_iter().find(left_over) {
             None => Ok(()),
             Some(name) => Err(LoadError::malformed(
-                self.path(),
+                self.source.path(),
                 &format!("has a weight `{name}`, for which the configuration has no place"),
             )),
         }
@@ -172,7 +158,7 @@ impl Weights {
     /// # Errors
     /// [`LoadError`] if a weight's description makes no sense.
     pub fn parameters(&self) -> Result<u64, LoadError> {
-        self.names().iter().map(|name| self.raw(name).map(|raw| raw.elements())).sum()
+        self.source.names().iter().map(|name| self.source.raw(name).map(|raw| raw.elements())).sum()
     }
 
     /// Bytes of all weights together in the type they are used in.
@@ -185,7 +171,7 @@ impl Weights {
             Stored::Blocks(_) => raw.bytes.len() as u64,
             Stored::Numbers(dtype) => raw.elements() * dtype.size_in_bytes() as u64,
         };
-        self.names().iter().map(|name| self.raw(name).map(bytes)).sum()
+        self.source.names().iter().map(|name| self.source.raw(name).map(bytes)).sum()
     }
 
     /// The types in which the files store numbers: `bf16`, `q4k`.
@@ -193,7 +179,7 @@ impl Weights {
     /// # Errors
     /// As [`Weights::parameters`].
     pub fn stored_types(&self) -> Result<BTreeSet<String>, LoadError> {
-        self.names().iter().map(|name| self.raw(name).map(|raw| raw.stored.name())).collect()
+        self.source.names().iter().map(|name| self.source.raw(name).map(|raw| raw.stored.name())).collect()
     }
 
     /// How the matrices of the layers will be stored, as [`crate::decoder::Decoder::stored_as`] says once they are loaded.
@@ -202,8 +188,8 @@ impl Weights {
     /// As [`Weights::parameters`].
     pub fn stored_as(&self) -> Result<String, LoadError> {
         let mut kinds = BTreeSet::new();
-        for name in self.names().iter().filter(|name| name.starts_with("model.layers.")) {
-            let raw = self.raw(name)?;
+        for name in self.source.names().iter().filter(|name| name.starts_with("model.layers.")) {
+            let raw = self.source.raw(name)?;
             kinds.extend((raw.shape.len() == 2).then(|| self.placed(raw.stored).name()));
         }
         Ok(kinds.into_iter().collect::<Vec<_>>().join("+"))
@@ -220,42 +206,13 @@ impl Weights {
         }
     }
 
-    fn names(&self) -> Vec<String> {
-        match &*self.source {
-            Source::Shards(shards) => shards.names().cloned().collect(),
-            Source::Gguf(file) => file.names().filter(|name| name != "rope_freqs.weight").collect(),
-            Source::Random => vec![],
-        }
-    }
-
     /// The weight files, in order.
     pub fn files(&self) -> Vec<PathBuf> {
-        match &*self.source {
-            Source::Shards(shards) => shards.files().iter().map(|file| file.path().to_owned()).collect(),
-            Source::Gguf(file) => vec![file.file().path().to_owned()],
-            Source::Random => vec![],
-        }
-    }
-
-    fn path(&self) -> &Path {
-        match &*self.source {
-            Source::Shards(shards) => shards.files()[0].path(),
-            Source::Gguf(file) => file.file().path(),
-            Source::Random => Path::new("random weights"),
-        }
+        self.source.files()
     }
 
     fn dtype_or_f32(&self) -> DType {
         self.dtype.unwrap_or(DType::F32)
-    }
-
-    fn raw(&self, name: &str) -> Result<Raw<'_>, LoadError> {
-        let raw = match &*self.source {
-            Source::Shards(shards) => shards.raw(name)?,
-            Source::Gguf(file) => file.raw(name)?,
-            Source::Random => None,
-        };
-        raw.ok_or_else(|| LoadError::malformed(self.path(), &format!("has no weight `{name}`")))
     }
 
     /// Hands the bytes of some rows of a weight to `place`, and then gives their pages back.
@@ -266,7 +223,7 @@ impl Weights {
         rows: Range<usize>,
         place: impl Fn(Stored, &[u8], &[usize]) -> candle_core::Result<T>,
     ) -> Result<T, LoadError> {
-        let raw = self.raw(name)?;
+        let raw = self.source.raw(name)?;
         self.asked.borrow_mut().insert(name.to_owned());
         if raw.shape != shape {
             let message =
@@ -298,10 +255,7 @@ impl Weights {
     }
 
     fn interleaved_heads(&self, name: &str) -> Option<usize> {
-        match &*self.source {
-            Source::Gguf(file) if !self.only_described => file.interleaved_heads(name),
-            _ => None,
-        }
+        if self.only_described { None } else { self.source.interleaved_heads(name) }
     }
 
     /// A weight's numbers on the device.

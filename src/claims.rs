@@ -12,11 +12,12 @@ use isocost_harness::claims::registry::{self, Claim, Scale, claims};
 use isocost_harness::claims::table::{ClaimsFile, SCHEMA, details, summary};
 use isocost_harness::claims::verdict::{Finding, findings};
 use isocost_harness::escape::json;
+use isocost_harness::manifest::{Manifest, read_manifest};
 use isocost_harness::model_facts::ModelFacts;
 use isocost_harness::observation::Observations;
 use isocost_harness::price::Usage;
 use isocost_harness::rounding::{grouped, significant};
-use isocost_harness::run_directory::{Manifest, check_unpublished, read_manifest, write_whole};
+use isocost_harness::run_directory::{check_unpublished, write_whole};
 use isocost_harness::sampling::TaskInRun;
 use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};
@@ -45,7 +46,7 @@ pub(crate) fn claims_of_runs(runs: &[PathBuf], only: Option<&str>) -> Result<Exi
 }
 
 fn of_run(run: &Path) -> Result<ClaimsFile> {
-    let (manifest, observations) = (read_manifest(run)?, Observations::read(run)?);
+    let (manifest, observations) = (read_manifest(run)?, report::observations(run)?);
     if observations.is_empty() {
         bail!("{}: has no whole trajectory yet: go on with the run first", run.display());
     }
@@ -146,7 +147,7 @@ struct Pilot {
 
 impl Pilot {
     fn read(run: &Path) -> Result<Self> {
-        let (manifest, observations) = (read_manifest(run)?, Observations::read(run)?);
+        let (manifest, observations) = (read_manifest(run)?, report::observations(run)?);
         let count = observations.len().max(1) as f64;
         let mut usage = Usage { n: 1.0, ..Usage::default() };
         for trajectory in observations.all() {

@@ -9,7 +9,7 @@ use isocost_harness::compare::{
     tables,
 };
 use isocost_harness::escape::json;
-use isocost_harness::run_directory::read_manifest;
+use isocost_harness::manifest::read_manifest;
 use isocost_harness::statistics::Level;
 use isocost_harness::table::Table;
 

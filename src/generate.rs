@@ -4,12 +4,15 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Generated, GeneratedAnswer, Sampling};
 use isocost_harness::escape::json;
+use isocost_harness::model_facts::Kind;
 use isocost_harness::trajectory::Thought;
 use isocost_models::checkpoint::Checkpoint;
 use isocost_models::device;
 use isocost_models::engine::{DType, LocalEngine};
+use isocost_models::facts;
 use isocost_models::generate::{Ask, Completions, Request};
 use serde::Serialize;
 
@@ -72,9 +75,10 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
     if memory.batch() == 0 {
         bail!("{}: does not fit ({memory}): take a smaller model or another --device", args.model);
     }
+    let thinks = facts::of_files(&source, &checkpoint)?.lineage.kind != Some(Kind::Direct);
     let mut engine = LocalEngine::new(checkpoint, &on, args.n as usize + 1)?;
     let load_s = started.elapsed().as_secs_f64();
-    let request = request(args);
+    let request = request(args, thinks);
     let completions = engine.generate(&request)?;
     warn_of_unknown(args, &engine);
     let timing = timing(load_s, &completions);
@@ -116,7 +120,8 @@ fn warn_of_unknown(args: &GenerateArgs, engine: &LocalEngine) {
     }
 }
 
-fn request(args: &GenerateArgs) -> Request {
+/// A model that was not taught to think does so only if it is told to.
+fn request(args: &GenerateArgs, thinks: bool) -> Request {
     let ask = match (&args.prompt, &args.token_ids) {
         (Some(text), _) if args.raw => Ask::Text(text.clone()),
         (Some(text), _) => Ask::Chat(text.clone()),
@@ -125,7 +130,7 @@ fn request(args: &GenerateArgs) -> Request {
     let (temperature, top_k, top_p) = (args.temperature, args.top_k, args.top_p);
     Request {
         ask,
-        budget: args.budget,
+        budget: args.budget.or((!thinks).then_some(Budget::Tokens(0))),
         n: args.n,
         max_tokens: args.max_tokens,
         sampling: Sampling { temperature, top_k, top_p, min_p: None },

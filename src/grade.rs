@@ -1,6 +1,6 @@
 //! `grade`: JSON lines on stdin, verdicts on stdout.
 
-use std::io::{BufReader, BufWriter, ErrorKind, stdin, stdout};
+use std::io::{BufReader, BufWriter, ErrorKind, stdin};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -18,7 +18,7 @@ pub(crate) fn grade(task: Option<&str>) -> Result<ExitCode> {
         Task::open(name)?;
     }
     let input = BufReader::new(stdin().lock());
-    let graded = grade_lines(input, BufWriter::new(stdout().lock()), judge);
+    let graded = grade_lines(input, BufWriter::new(output::opened()), judge);
     let counts = match graded {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => output::could_not(&error),
         graded => graded.context("grading stdin")?,

@@ -12,6 +12,7 @@ mod bench;
 mod calibrate;
 mod claims;
 mod cli;
+mod closed_stdout;
 mod command_line;
 mod compare;
 mod complete;

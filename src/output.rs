@@ -3,15 +3,18 @@
 //! These shadow the standard ones in the whole crate, so nothing can be printed around them. Two things are different. Characters that
 //! would command a terminal or turn its text around are written out, whoever wrote them: a model, a data set, a server, a
 //! sweep. And a reader that has gone away (`isocost table RUN | head -1`) is no reason to panic: the program ends as others do.
+//! A stdout that was never there is an error.
 
 use std::fmt::Arguments;
 use std::fs::File;
-use std::io::{ErrorKind, Write, stderr, stdout};
+use std::io::{ErrorKind, StdoutLock, Write, stderr, stdout};
 use std::path::Path;
 use std::process::exit;
 use std::sync::{Mutex, PoisonError};
 
 use isocost_harness::escape::visible_lines;
+
+use crate::closed_stdout;
 
 /// What a shell says of a program whose reader has gone away.
 const READER_GONE: i32 = 128 + 13;
@@ -57,10 +60,15 @@ pub(crate) fn data(text: Arguments) {
 
 /// Bytes for stdout that are harmless already, or for no terminal.
 pub(crate) fn raw(bytes: &[u8]) {
-    let mut out = stdout().lock();
+    let mut out = opened();
     if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
         could_not(&error);
     }
+}
+
+/// stdout; without one the program ends.
+pub(crate) fn opened() -> StdoutLock<'static> {
+    closed_stdout::error().map_or_else(|| stdout().lock(), |error| could_not(&error))
 }
 
 /// Ends the program because stdout takes nothing more.

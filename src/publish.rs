@@ -9,11 +9,12 @@ use isocost_harness::conditions::{conditions, sentence};
 use isocost_harness::escape::{self, markdown_code_in};
 use isocost_harness::figures::leading_names;
 use isocost_harness::leading::{leading_table, leading_task};
+use isocost_harness::manifest::read_manifest;
 use isocost_harness::publication::{
     self, Checked, FILE, Published, SCHEMA, Splice, check, file_sha256, index_html, index_md, splice,
 };
 use isocost_harness::row::Row;
-use isocost_harness::run_directory::{read_manifest, write_whole};
+use isocost_harness::run_directory::write_whole;
 use isocost_harness::source::Library;
 use isocost_harness::table::Table;
 

@@ -6,12 +6,14 @@ use anyhow::{Result, bail};
 use isocost_harness::latency_rows::{
     all_asked, dialect, latency_csv, latency_rows, latency_tables, models_in, requests, surface_of,
 };
+use isocost_harness::manifest::{Manifest, read_manifest};
 use isocost_harness::replay::{Request, Serving, largest_batch_within};
-use isocost_harness::run_directory::{Manifest, check_unpublished, read_manifest, read_records, write_whole};
+use isocost_harness::run_directory::{check_unpublished, read_records, write_whole};
 use isocost_harness::surface::Surface;
 use isocost_harness::trajectory::Trajectory;
 
 use crate::cli::ReplayArgs;
+use crate::report;
 
 /// Replays a run, prints the waits and writes `latency.csv`, unless that has more models.
 pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
@@ -19,6 +21,8 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
     if records.is_empty() {
         bail!("{}: has no whole trajectory yet: go on with the run first", args.run.display());
     }
+    // For what it says of damaged lines.
+    report::observations(&args.run)?;
     let surfaces = args.surface.clone().unwrap_or_else(|| args.run.join("surface.json"));
     let surfaces = Surface::read_all(&surfaces)?;
     let serving = match args.saturated {

@@ -3,19 +3,20 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use isocost_harness::activity;
 use isocost_harness::cell_tables::groups;
 use isocost_harness::cells::{self, Known};
 use isocost_harness::cells_csv::{cells_csv, prices_csv};
 use isocost_harness::cells_json::cells_json;
 use isocost_harness::cells_parquet::cells_parquet;
-use isocost_harness::conditions::conditions;
+use isocost_harness::conditions;
 use isocost_harness::damage;
 use isocost_harness::energy;
-use isocost_harness::engine::Activity;
 use isocost_harness::escape::json as json_escaped;
 use isocost_harness::figures::{self, Facts, Topic, figures};
 use isocost_harness::imported::is_imported;
 use isocost_harness::latency_rows::{LatencyRow, latency_csv, latency_rows, latency_tables};
+use isocost_harness::manifest::{Identity, Manifest, read_manifest};
 use isocost_harness::model_facts::ModelFacts;
 use isocost_harness::observation::Observations;
 use isocost_harness::plot;
@@ -23,12 +24,8 @@ use isocost_harness::price::Price;
 use isocost_harness::replay::Serving;
 use isocost_harness::report_html::{CHECKED, Embedded, Page, Waited, report_html};
 use isocost_harness::report_md::{Figure, Report, Section, report_md};
-use isocost_harness::request_log;
 use isocost_harness::row::Row;
-use isocost_harness::run_directory::{
-    Identity, Manifest, check_unpublished, read_activity, read_manifest, read_records, write_bytes,
-    write_whole,
-};
+use isocost_harness::run_directory::{check_unpublished, read_records, write_bytes, write_whole};
 use isocost_harness::steps_parquet::write_steps_parquet;
 use isocost_harness::surface::Surface;
 use isocost_harness::sweep::{ModelEntry, Sweep};
@@ -86,10 +83,13 @@ fn write_measured(path: &Path, measured: Measured) -> Result<Vec<Row>> {
     let report = Report {
         title: format!("{}: accuracy and its cost", sweep.name),
         command: manifest.provenance.get("command").cloned().unwrap_or_default(),
-        conditions: all_conditions(&manifest),
+        conditions: conditions::all(&manifest),
         policy: sweep.policy,
-        activity: [activity(path, sweep, observations.len())?, damage::sentences(path, &observations)?]
-            .concat(),
+        activity: [
+            activity::sentences(path, sweep, observations.len())?,
+            damage::sentences(path, &observations)?,
+        ]
+        .concat(),
         notes: vec![sweep.why.trim().to_owned()],
         claims: Some(claims),
         economy,
@@ -116,14 +116,20 @@ pub(crate) struct Measured {
     pub(crate) rows: Vec<Row>,
 }
 
-/// The cells of a run, from its records; it is an error if there is none. `prices` are further ones, by name or file.
-pub(crate) fn measured(path: &Path, prices: &[String]) -> Result<Measured> {
-    let mut manifest = read_manifest(path)?;
-    add_prices(&mut manifest.identity.sweep, prices)?;
+/// What a run observed; of lines that were left out it is said how many.
+pub(crate) fn observations(path: &Path) -> Result<Observations> {
     let observations = Observations::read(path)?;
     if let Some(lines) = damage::left_out(&observations) {
         log::say(&format!("{}: {lines}", path.display()));
     }
+    Ok(observations)
+}
+
+/// The cells of a run, from its records; it is an error if there is none. `prices` are further ones, by name or file.
+pub(crate) fn measured(path: &Path, prices: &[String]) -> Result<Measured> {
+    let mut manifest = read_manifest(path)?;
+    add_prices(&mut manifest.identity.sweep, prices)?;
+    let observations = observations(path)?;
     // A device second takes the watts that were read while the model worked on the task.
     let joules_per_device_s = energy::mean_watts(&energy::read_energy(path)?);
     let known = Known { joules_per_device_s, ..known(&manifest) };
@@ -136,7 +142,7 @@ pub(crate) fn measured(path: &Path, prices: &[String]) -> Result<Measured> {
 
 /// The cells for other programs, in three forms.
 fn write_cells(path: &Path, manifest: &Manifest, rows: &[Row]) -> Result<()> {
-    let conditions = conditions(manifest, rows);
+    let conditions = conditions::conditions(manifest, rows);
     let name = &manifest.identity.sweep.name;
     write_whole(&path.join("cells.csv"), &cells_csv(rows))?;
     write_whole(&path.join("cells.json"), &json_escaped(&cells_json(name, rows, &conditions)))?;
@@ -254,100 +260,4 @@ fn is_in_markdown(figure: &&figures::Figure) -> bool {
 
 fn linked(figure: &figures::Figure) -> Figure {
     Figure { file: format!("figures/{}.svg", figure.name), caption: figure.picture.title().to_owned() }
-}
-
-fn all_conditions(manifest: &Manifest) -> Vec<(String, String)> {
-    let sweep = &manifest.identity.sweep;
-    let sampling = &sweep.sampling;
-    let mut conditions: Vec<(String, String)> =
-        manifest.provenance.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    if let Some(shard) = manifest.identity.shard {
-        conditions.push(("shard".into(), format!("{shard}: only this part of the problems")));
-    }
-    conditions.push(("seed".into(), sweep.seed.to_string()));
-    conditions.push(("temperature".into(), sampling.temperature.to_string()));
-    conditions.push(("rows in a batch".into(), sweep.rows.to_string()));
-    for price in sweep.all_prices() {
-        let text = format!("{} for {} ({}, {})", price.terms(), price.device, price.source, price.date);
-        conditions.push((format!("price {}", price.label()), text));
-    }
-    if let Some(verifier) = &sweep.verifier {
-        let (seconds, usd) = (verifier.device_s_per_answer, verifier.usd_per_answer);
-        conditions
-            .push(("verifier".into(), format!("{seconds} s and ${usd} an answer ({})", verifier.source)));
-    }
-    for (task, sha256) in &manifest.identity.problems_sha256 {
-        conditions.push((format!("problems of {task}"), format!("sha256 {sha256}")));
-    }
-    for (model, facts) in &manifest.identity.models {
-        if let Some(budgets) = facts.get("budgets").and_then(|text| text.as_str()) {
-            conditions.push((format!("budgets of {model}"), budgets.to_owned()));
-        }
-        conditions.push((format!("weights of {model}"), weights(facts)));
-    }
-    conditions
-}
-
-/// The hash of a model's weights; of several files the first, and how many there are.
-fn weights(facts: &serde_json::Value) -> String {
-    let hashes = facts.get("weights_sha256").and_then(|list| list.as_array()).map_or(&[][..], Vec::as_slice);
-    match hashes {
-        [] => "sha256 unknown".into(),
-        [one] => format!("sha256 {}", one.as_str().unwrap_or("unknown")),
-        [first, ..] => {
-            let first = first.as_str().unwrap_or("unknown");
-            format!("sha256 {first}, of the first of {} files; manifest.json has all", hashes.len())
-        }
-    }
-}
-
-fn activity(path: &Path, sweep: &Sweep, records: usize) -> Result<Vec<String>> {
-    let mut total = Activity::default();
-    for note in read_activity(path)? {
-        total.add(&note.activity);
-    }
-    let requests =
-        request_log::summary(&request_log::read_attempts(path)?, &sweep.all_prices().collect::<Vec<_>>());
-    if total.steps == 0 {
-        return Ok([vec![format!("{records} trajectories recorded.")], total.incidents, requests].concat());
-    }
-    let rate = total.sampled_tokens as f64 / total.wall_s;
-    let (outside, rows) =
-        (100.0 * (1.0 - total.device_s / total.wall_s), total.row_steps as f64 / total.steps as f64);
-    let halved =
-        format!("The device ran out of memory {} times; the batch was halved each time.", total.halvings);
-    let mut lines = vec![
-        format!("{records} trajectories, {} tokens sampled at {rate:.0} a second.", total.sampled_tokens),
-        format!(
-            "{} forward passes with {rows:.1} rows on average, {:.0} % of the {} that there were places for; {outside:.1} % of the time was spent outside them.",
-            total.steps,
-            100.0 * rows / total.most_rows as f64,
-            total.most_rows
-        ),
-    ];
-    lines.extend(total.others_s.map(|others_s| contention(others_s / total.wall_s)));
-    lines.extend(Some(halved).filter(|_| total.halvings > 0));
-    lines.extend(total.incidents);
-    lines.extend(requests);
-    lines.extend(energy::summary(&energy::read_energy(path)?));
-    Ok(lines)
-}
-
-/// How idle the machine was.
-pub(crate) fn contention(share: f64) -> String {
-    let warning = if share > 0.05 { ": these seconds are not those of an idle machine" } else { "" };
-    format!("Others took {:.1} % of the processors' time meanwhile{warning}.", 100.0 * share)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hash_of_one_of_several_weight_files_is_not_given_for_all() {
-        let of = |hashes: &[&str]| weights(&json!({ "weights_sha256": hashes }));
-        assert_eq!(of(&["ab"]), "sha256 ab");
-        assert_eq!(of(&["ab", "cd", "ef"]), "sha256 ab, of the first of 3 files; manifest.json has all");
-        assert_eq!(weights(&json!({ "served_as": "m" })), "sha256 unknown");
-    }
 }

@@ -10,7 +10,8 @@ use std::sync::{Arc, mpsc};
 
 use anyhow::{Result, bail};
 use isocost_harness::engine::{Engine, EngineError};
-use isocost_harness::run_directory::{Manifest, RunDirectory, read_records};
+use isocost_harness::manifest::Manifest;
+use isocost_harness::run_directory::{RunDirectory, read_records};
 use isocost_harness::sampling::{SamplingError, TaskInRun, sample_task};
 use isocost_harness::source::Library;
 use isocost_harness::sweep::{ModelEntry, Sweep};

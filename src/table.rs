@@ -11,8 +11,8 @@ use isocost_harness::cells_parquet::cells_parquet;
 use isocost_harness::conditions::{conditions, sentence};
 use isocost_harness::escape::json;
 use isocost_harness::leading::leading_table;
+use isocost_harness::manifest::Manifest;
 use isocost_harness::row::Row;
-use isocost_harness::run_directory::Manifest;
 use isocost_harness::table::Table;
 
 use crate::cli::{TableArgs, TableOutput};

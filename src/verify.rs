@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use isocost_harness::activity;
 use isocost_harness::calibration_report::summary;
 use isocost_harness::energy::joules_of_all;
 use isocost_harness::engine::Settings;
 use isocost_harness::latency_rows::{Asked, all_asked, dialect, requests};
+use isocost_harness::manifest::{Identity, Manifest, read_manifest};
 use isocost_harness::replay::{Latency, Serving, replay};
-use isocost_harness::run_directory::{
-    Identity, Manifest, check_unpublished, read_manifest, read_records, write_whole,
-};
+use isocost_harness::run_directory::{check_unpublished, read_records, write_whole};
 use isocost_harness::sampling::TaskInRun;
 use isocost_harness::source::Library;
 use isocost_harness::step_log::for_each_step;
@@ -62,9 +62,9 @@ pub(crate) fn verify(args: &VerifyArgs, library: &Library) -> Result<ExitCode> {
         }
         let contention = Contention::start();
         let (surface, checks) = run.check_model(model, &cells, &mut watch)?;
-        verification
-            .conditions
-            .extend(contention.share().map(|share| format!("{}: {}", model.name, report::contention(share))));
+        verification.conditions.extend(
+            contention.share().map(|share| format!("{}: {}", model.name, activity::contention(share))),
+        );
         let fit = summary(&surface).swap_remove(1);
         verification.conditions.push(format!("{} on {}: {fit}", model.name, surface.name.device));
         verification.conditions.extend(against_the_run(path, &model.name, &surface)?);

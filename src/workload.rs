@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use isocost_harness::cell::Budget;
 use isocost_harness::engine::{Engine, EngineError, Job};
-use isocost_harness::run_directory::{Identity, Manifest};
+use isocost_harness::manifest::{Identity, Manifest};
 use isocost_harness::sampling::TaskInRun;
 use isocost_harness::server::Server;
 use isocost_harness::shard::Shard;

@@ -6,8 +6,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use isocost_harness::cells::{Known, rows};
+use isocost_harness::manifest::read_manifest;
 use isocost_harness::observation::Observations;
-use isocost_harness::run_directory::read_manifest;
 
 const RECORDS: usize = 20_000;
 

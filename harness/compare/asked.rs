@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::run_directory::{RunError, file_error};
+use crate::run_error::{RunError, file_error};
 use crate::trajectory::Trajectory;
 
 /// Of each task and problem: a hash of question and reference answer.

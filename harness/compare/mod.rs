@@ -21,8 +21,8 @@ mod tests;
 
 use serde::Serialize;
 
+use crate::manifest::Manifest;
 use crate::row::Row;
-use crate::run_directory::Manifest;
 use crate::statistics::Level;
 
 pub use asked::Asked;

@@ -18,9 +18,9 @@ use std::time::Instant;
 use isocost_harness::cells::{Known, economy, rows};
 use isocost_harness::cells_csv::{cells_csv, prices_csv};
 use isocost_harness::claims::{evidence::Evidence, lineup::Lineup, verdict::findings};
+use isocost_harness::manifest::read_manifest;
 use isocost_harness::model_facts::ModelFacts;
 use isocost_harness::observation::Observations;
-use isocost_harness::run_directory::read_manifest;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);

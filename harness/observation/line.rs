@@ -13,24 +13,24 @@ use crate::record_line;
 use crate::trajectory::{Answer, Thought, Trajectory};
 
 /// A record's line: whose it is, and what was observed.
-pub(super) struct Observed<'a> {
-    pub(super) model: Cow<'a, str>,
-    pub(super) task: Cow<'a, str>,
-    pub(super) waits: u32,
-    pub(super) problem: Cow<'a, str>,
-    pub(super) variant_of: Option<Cow<'a, str>>,
-    pub(super) observation: Observation,
+pub(crate) struct Observed<'a> {
+    pub(crate) model: Cow<'a, str>,
+    pub(crate) task: Cow<'a, str>,
+    pub(crate) waits: u32,
+    pub(crate) problem: Cow<'a, str>,
+    pub(crate) variant_of: Option<Cow<'a, str>>,
+    pub(crate) observation: Observation,
 }
 
 impl<'a> Observed<'a> {
     /// `None` if the line is damaged.
-    pub(super) fn read(line: &'a [u8]) -> Option<Self> {
+    pub(crate) fn read(line: &'a [u8]) -> Option<Self> {
         let is_intact = record_line::is_intact(line);
         is_intact.then(|| serde_json::from_slice::<Line>(line).ok())??.observed()
     }
 
     /// `None` if an answer has no time.
-    pub(super) fn of(record: &'a Trajectory) -> Option<Self> {
+    pub(crate) fn of(record: &'a Trajectory) -> Option<Self> {
         let times = record.timing.reasoning_s.iter().zip(&record.timing.answer_s);
         let observation = Observation {
             trajectory: record.trajectory,

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::manifest::{Manifest, read_manifest};
 use crate::problem::{Problem, ProblemSet};
 use crate::record_line;
-use crate::run_directory::{Key, Manifest, RunError, file_error, key, read_manifest};
+use crate::run_directory::{Key, key};
+use crate::run_error::{RunError, file_error};
 use crate::shard::Shard;
 use crate::source::Library;
 use crate::sweep::TaskEntry;

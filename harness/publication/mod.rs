@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::run_directory::{RunError, file_error};
+use crate::run_error::{RunError, file_error};
 use crate::table::Table;
 
 pub use check::{Checked, Unfit, check};

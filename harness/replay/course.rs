@@ -48,11 +48,11 @@ impl Course {
         let cut = Self { thinking_steps: thought.saturating_sub(1), ..course };
         let whole = Self { thinking_steps: thought, ..course };
         if budget == Budget::Tokens(0) {
-            let prompt = i64::from(trajectory.prompt_tokens) + dialect.direct_extra_tokens;
+            let prompt = i64::from(trajectory.prompt_tokens).saturating_add(dialect.direct_extra_tokens);
             return Some(Self { prompt_tokens: u32::try_from(prompt).unwrap_or(1).max(1), ..course });
         }
         Some(match (answer.forced, answer.budget, trajectory.thought) {
-            (true, ..) => Self { closing_tokens: Some(1 + dialect.forced_tokens), ..cut },
+            (true, ..) => Self { closing_tokens: Some(dialect.forced_tokens.saturating_add(1)), ..cut },
             (false, Budget::Tokens(_), _) | (_, _, Thought::Cut) => cut,
             (false, Budget::Max, Thought::Stopped) => whole,
             (false, Budget::Max, Thought::Closed) => Self { closing_tokens: Some(1), ..whole },

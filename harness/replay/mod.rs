@@ -16,7 +16,7 @@ pub use course::{Course, Dialect};
 pub use latency::{Latency, Percentiles, Weighted};
 
 use crate::step::Load;
-use crate::step_cost::Energy;
+use crate::step_energy::Energy;
 use crate::surface::Surface;
 use batch::Batch;
 

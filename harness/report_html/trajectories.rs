@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use crate::escape;
 use crate::observation::Observations;
-use crate::run_directory::{RunError, read_records_where};
+use crate::run_directory::read_records_where;
+use crate::run_error::RunError;
 use crate::trajectory::{Answer, Thought, Trajectory};
 
 /// Bytes of records that are made compact and compressed for a page: those of 100,000 short trajectories.

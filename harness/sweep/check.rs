@@ -185,6 +185,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn mistakes_are_refused_in_one_line_that_names_the_file() {
+        let with = |from: &str, to: &str| {
+            let text = include_str!("../sweeps/quickstart.toml");
+            assert!(text.contains(from), "{from}");
+            Sweep::parse("sweep.toml", &text.replacen(from, to, 1)).unwrap_err().to_string()
+        };
+        for (message, expected) in [
+            (with("budgets = [0, ", "budgets = [-1, "), "budget -1"),
+            (with("budgets = [0, ", "budgets = [0, 0, "), "ascend"),
+            (with("n = [1, ", "n = [0, 1, "), "n = 0"),
+            (with("budgets = [0, ", "budgets = [16, 16, "), "but 16 follows 16"),
+            (with("name = \"quickstart\"", "name = \"\""), "sweep name"),
+            (with("name = \"quickstart\"", "name = \"../../esc\""), "sweep name"),
+            (with("problems = ", "problems = 0 #"), "problems = 0"),
+            (with("seed = ", "sead = "), "sead"),
+            (with("temperature = 0.8", "temperature = -1.0"), "temperature"),
+            (with("name = \"chain\"", "name = \"chess\""), "no task `chess`"),
+        ] {
+            assert!(message.starts_with("sweep.toml: ") && message.contains(expected), "{message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+
+    #[test]
     fn counts_that_no_machine_could_carry_out_are_refused_before_it_tries() {
         let quickstart = serde_json::to_value(Sweep::open("quickstart").unwrap()).unwrap();
         for (place, value, complaint) in [

@@ -1,11 +1,13 @@
 //! A folder of files as one commit of a data set on the hub.
 //!
 //! The hub's own protocol: the repository is created unless it is there; for each file the hub says whether it is kept in
-//! git or as a large one; large ones go where git-LFS's batch request says, by their sha256, so that what the hub
-//! has is not sent again; then one commit names all files. Nothing is visible before that commit.
+//! git or as a large one; large ones are sent ahead ([`large_files`]); then one commit names all files. Nothing is visible
+//! before that commit.
 //!
 //! Contract: the token comes from the environment, goes to the hub alone (never to where large files are put), and is
 //! in no message.
+
+mod large_files;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -112,27 +114,6 @@ struct Preuploaded {
 struct Mode {
     path: String,
     upload_mode: String,
-}
-
-#[derive(Deserialize)]
-struct Batch {
-    objects: Vec<Object>,
-}
-
-#[derive(Deserialize)]
-struct Object {
-    oid: String,
-    #[serde(default)]
-    actions: BTreeMap<String, Action>,
-    #[serde(default)]
-    error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Action {
-    href: String,
-    #[serde(default)]
-    header: BTreeMap<String, Value>,
 }
 
 impl DataSet<'_> {
@@ -248,61 +229,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-
-    /// Sends what is large and not there yet.
-    fn send_large(&self, files: &[Outgoing], news: &dyn Fn(String)) -> Result<(), UploadError> {
-        let large: Vec<&Outgoing> = files.iter().filter(|file| file.is_large).collect();
-        let place = format!("/datasets/{}.git/info/lfs/objects/batch", self.repository);
-        for some in large.chunks(100) {
-            let objects: Vec<Value> =
-                some.iter().map(|file| json!({ "oid": file.sha256, "size": file.size })).collect();
-            let body = json!({ "operation": "upload", "transfers": ["basic"], "hash_algo": "sha256", "objects": objects });
-            let batch: Batch =
-                self.ask("take large files", &place, "application/vnd.git-lfs+json", &body.to_string())?;
-            for object in &batch.objects {
-                let file = some.iter().find(|file| file.sha256 == object.oid);
-                self.send(
-                    file.ok_or_else(|| {
-                        self.failed("take large files", "it names a file that was not offered")
-                    })?,
-                    object,
-                    news,
-                )?;
-            }
-        }
-        Ok(())
-    }
-
-    fn send(&self, file: &Outgoing, object: &Object, news: &dyn Fn(String)) -> Result<(), UploadError> {
-        let what = "take a large file";
-        if let Some(error) = &object.error {
-            return Err(self.failed(what, &error.to_string()));
-        }
-        // Without actions the hub has the content already.
-        let Some(upload) = object.actions.get("upload") else { return Ok(()) };
-        let open = File::open(&file.path)
-            .map_err(|error| UploadError::File { path: file.path.clone(), message: error.to_string() })?;
-        let mut request = self.agent.put(&upload.href).header("Content-Length", file.size.to_string());
-        for (name, value) in upload.header.iter().filter_map(|(name, value)| Some((name, value.as_str()?))) {
-            request = request.header(name, value);
-        }
-        let response = request.send(open).map_err(|error| self.failed(what, &error.to_string()))?;
-        self.accepted(what, response.status().as_u16(), "")?;
-        news(format!("sent {} ({} bytes)", file.name, file.size));
-        let Some(verify) = object.actions.get("verify") else { return Ok(()) };
-        let body = json!({ "oid": file.sha256, "size": file.size }).to_string();
-        let mut request =
-            self.agent.post(&verify.href).header("Content-Type", "application/vnd.git-lfs+json");
-        // The place to verify is the hub itself; where it is elsewhere its own headers must do.
-        if verify.href.starts_with(&format!("{}/", self.endpoint)) {
-            request = request.header("Authorization", &self.authorization);
-        }
-        for (name, value) in verify.header.iter().filter_map(|(name, value)| Some((name, value.as_str()?))) {
-            request = request.header(name, value);
-        }
-        let response = request.send(body).map_err(|error| self.failed(what, &error.to_string()))?;
-        self.accepted(what, response.status().as_u16(), "")
     }
 
     /// One commit with all files: small ones by content, large ones by hash.

@@ -136,7 +136,8 @@ impl Chain<'_> {
 
     /// What the policy says to do at a budget.
     fn cut(&mut self, budget: Budget) -> Result<(), String> {
-        if self.wanted.settings.policy == Policy::Truncate {
+        // At `max` the context ended the thought and no budget did: an answer that is missing, as it is here.
+        if self.wanted.settings.policy == Policy::Truncate || budget == Budget::Max {
             self.answers.push(without_answer(budget, false, self.tokens, self.seconds));
             return Ok(());
         }

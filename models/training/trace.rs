@@ -121,6 +121,7 @@ pub fn chain(chain: &Chain) -> Option<Trace> {
 mod tests {
     use super::*;
     use isocost_harness::countdown;
+    use isocost_harness::expression::evaluate;
     use rand_chacha::rand_core::SeedableRng;
 
     #[test]
@@ -142,7 +143,7 @@ mod tests {
             let trace = super::countdown(&puzzle, &mut rng).unwrap();
             for step in trace.reasoning.split([':', ',', ';']).filter(|part| part.contains('=')) {
                 let (left, right) = step.trim_end_matches(['!', ' ']).split_once('=').unwrap();
-                let (value, _) = countdown::evaluate(left.trim()).unwrap();
+                let (value, _) = evaluate(left.trim()).unwrap();
                 assert_eq!(value.to_string(), right.trim(), "{step}");
             }
         }

@@ -14,13 +14,14 @@ pub(crate) struct GenerateArgs {
     /// What to ask.
     #[arg(long, required_unless_present = "token_ids")]
     pub(crate) prompt: Option<String>,
-    /// Token ids to continue, separated by commas.
+    /// Token ids to continue, separated by commas; the model still needs its tokenizer, which writes what it says.
     #[arg(long, value_delimiter = ',', conflicts_with_all = ["prompt", "raw"])]
     pub(crate) token_ids: Vec<u32>,
     /// Continue the prompt as it is, without the chat template.
     #[arg(long)]
     pub(crate) raw: bool,
-    /// Most reasoning tokens, or `max`; at the budget the thought is closed and an answer forced. 0: do not think.
+    /// Most reasoning tokens, or `max`; at the budget the thought is closed and an answer forced. 0: do not think
+    /// [default: as long as the model thinks; one that was not taught to does not].
     #[arg(long)]
     pub(crate) budget: Option<Budget>,
     /// Completions.

@@ -91,6 +91,15 @@ fn a_completion_that_ends_inside_its_thought_has_no_answer_and_no_seconds_of_one
 }
 
 #[test]
+fn a_model_that_was_not_taught_to_think_answers_at_once_unless_it_is_told_to_think() {
+    let ask = ["bundled:direct-m", "--prompt", "make 24 from 2 4 3"];
+    let direct = json(&ask);
+    let one = &direct["completions"][0];
+    assert!(ids(&one["reasoning"]).is_empty() && !ids(&one["answer"]).is_empty(), "{one}");
+    assert_ne!(json(&[&ask[..], &["--budget", "8"]].concat())["prompt_ids"], direct["prompt_ids"]);
+}
+
+#[test]
 fn text_goes_to_stdout_and_the_summary_to_stderr() {
     let output = generate(Path::new("."), &[&ASK[..], &["--budget", "8", "--logprobs"]].concat());
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use fake_hub::{FakeHub, Fault, Repository, TOKEN};
-use isocost_harness::run_directory::read_manifest;
+use isocost_harness::manifest::read_manifest;
 use isocost_harness::trajectory::Trajectory;
 use isocost_models::bundled;
 use isocost_models::hub::{Environment, Hub, HubError};

@@ -104,6 +104,24 @@ fn a_run_takes_no_folder_in_which_something_else_is() {
 }
 
 #[test]
+fn who_leaves_damaged_lines_out_says_how_many() {
+    let folder = workplace();
+    let records = folder.path().join("a/trajectories.jsonl");
+    let text = std::fs::read_to_string(&records).unwrap();
+    std::fs::write(&records, format!("{text}{{\"torn\n")).unwrap();
+    let limits = ["--rows", "2", "--context", "64", "--time-limit", "1", "--out", "s.json"];
+    succeeds(&ran(&[&["calibrate", "bundled:reason-s"][..], &limits].concat(), folder.path()));
+    for command in
+        [&["report", "a"][..], &["claims", "a"], &["table", "a"], &["replay", "a", "--surface", "s.json"]]
+    {
+        let output = ran(command, folder.path());
+        succeeds(&output);
+        let said = program::stderr(&output);
+        assert_eq!(said.matches("1 lines of trajectories.jsonl are torn").count(), 1, "{command:?}: {said}");
+    }
+}
+
+#[test]
 fn a_replay_of_one_models_surface_names_the_others_and_keeps_what_is_known_of_them() {
     let folder = workplace();
     for model in ["s", "d"] {

@@ -6,43 +6,11 @@ use std::path::Path;
 use std::process::Output;
 
 use isocost_models::bundled;
-use program::isocost;
-
-const SWEEP: &str = r#"
-name = "many"
-why = "a test"
-seed = 5
-budgets = [16]
-n = [1]
-strategies = ["first"]
-rows = 2
-
-[sampling]
-temperature = 0.8
-
-[[tasks]]
-name = "countdown-3"
-problems = 2
-
-[price]
-device = "a test"
-usd_per_device_hour = 1.0
-source = "made up"
-date = "2026-01-01"
-"#;
-
-/// A folder with a sweep over models of these sources, named by their numbers.
-fn workplace(sources: &[&str]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let model = |(number, source)| format!("\n[[models]]\nname = \"m{number}\"\nsource = \"{source}\"\n");
-    let models: String = sources.iter().enumerate().map(model).collect();
-    std::fs::write(folder.path().join("many.toml"), SWEEP.to_owned() + &models).unwrap();
-    folder
-}
+use program::{folder_with, isocost, small_sweep};
 
 fn refused(folder: &Path) -> String {
     let Output { status, stderr, .. } =
-        isocost(&["run", "many.toml", "--out", "out"], folder).output().unwrap();
+        isocost(&["run", "small.toml", "--out", "out"], folder).output().unwrap();
     let text = String::from_utf8_lossy(&stderr).into_owned();
     assert_eq!(status.code(), Some(2), "{text}");
     assert!(!folder.join("out").exists(), "something was recorded: {text}");
@@ -52,9 +20,9 @@ fn refused(folder: &Path) -> String {
 /// Most memory that the run of a sweep had in use, in bytes.
 #[cfg(target_os = "linux")]
 fn peak_bytes(sources: &[&str]) -> u64 {
-    let folder = workplace(sources);
+    let folder = folder_with("small.toml", &small_sweep(sources));
     let said = folder.path().join("stderr");
-    let mut child = isocost(&["run", "many.toml", "--out", "out"], folder.path())
+    let mut child = isocost(&["run", "small.toml", "--out", "out"], folder.path())
         .stderr(std::fs::File::create(&said).unwrap())
         .spawn()
         .unwrap();
@@ -96,7 +64,8 @@ fn a_model_that_cannot_run_is_an_error_before_the_first_token_of_any() {
         assert!(text.contains(from), "{text}");
         std::fs::write(&path, text.replace(from, to)).unwrap();
     };
-    let workplace = workplace(&["bundled:reason-s", damaged.path().to_str().unwrap()]);
+    let sweep = small_sweep(&["bundled:reason-s", damaged.path().to_str().unwrap()]);
+    let workplace = folder_with("small.toml", &sweep);
     let config = damaged.path().join("config.json");
     let text = std::fs::read_to_string(&config).unwrap();
     let width = text.split("\"intermediate_size\":").nth(1).unwrap().split(',').next().unwrap();

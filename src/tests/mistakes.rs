@@ -4,26 +4,15 @@ mod program;
 
 use std::path::Path;
 
-use program::{fails, folder_with, ran, stderr, stdout};
-
-const SWEEP: &str = r#"
-name = "small"
-why = "a test"
-seed = 5
-budgets = [0]
-n = [1]
-strategies = ["first"]
-sampling = { temperature = 0.8 }
-models = [{ name = "s", source = "reason-s" }]
-tasks = [{ name = "countdown-3", problems = 2 }]
-"#;
+use program::{fails, folder_with, ran, small_sweep, stderr, stdout};
 
 #[test]
 fn a_name_that_is_nearly_right_is_answered_with_the_right_one() {
-    let folder = folder_with("small.toml", SWEEP);
+    let sweep = small_sweep(&["reason-s"]);
+    let folder = folder_with("small.toml", &sweep);
     fails(&ran(&["run", "small.toml"], folder.path()), &["write bundled:reason-s"]);
     fails(&ran(&["--data", "/nope", "tasks", "list"], folder.path()), &["/nope: there is no such folder"]);
-    std::fs::write(folder.path().join("nope.toml"), SWEEP.replace("countdown-3", "chess")).unwrap();
+    std::fs::write(folder.path().join("nope.toml"), sweep.replace("countdown-3", "chess")).unwrap();
     let said = fails(&ran(&["run", "nope.toml"], folder.path()), &["no task `chess`"]);
     assert_eq!(said.matches("no task").count(), 1, "{said}");
 }

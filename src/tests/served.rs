@@ -10,6 +10,7 @@ use fake_server::{Dialect, FakeServer, LOGPROB};
 use isocost_harness::cell::Budget;
 use isocost_harness::request_log::Counter;
 use isocost_harness::trajectory::{Thought, Trajectory};
+use isocost_models::bundled;
 use program::{folder_with, records, stderr, succeeds};
 use served_sweep::{BUDGETS, CONTINUED, CONTINUED_CHAT, attempts, report, run, sweep, watched};
 
@@ -60,6 +61,32 @@ fn a_thought_that_a_server_cuts_short_of_its_budget_is_an_error_and_not_recorded
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("cut a thought after 3 of 4 tokens"), "{}", stderr(&output));
     assert!(records(&folder.path().join("out")).is_empty());
+}
+
+#[test]
+fn a_thought_that_fills_the_context_has_an_answer_at_max_and_it_is_missing_as_of_a_model_that_runs_here() {
+    let server = FakeServer::start().thinking_long(100);
+    let lines = "tokenizer = \"./short\"";
+    let folder = folder_with("served.toml", &sweep(&[server.url()], lines, "budgets = [4, \"max\"]"));
+    let short = folder.path().join("short");
+    std::fs::create_dir(&short).unwrap();
+    for file in std::fs::read_dir(bundled::folder("bundled:reason-s").unwrap()).unwrap().flatten() {
+        std::fs::copy(file.path(), short.join(file.file_name())).unwrap();
+    }
+    let config = std::fs::read_to_string(short.join("config.json")).unwrap();
+    let context = "\"max_position_embeddings\":";
+    let config = config.replace(context, &format!("{context} 64, \"as_it_was\":"));
+    std::fs::write(short.join("config.json"), config).unwrap();
+    succeeds(&watched(folder.path()));
+    let records = records(&folder.path().join("out"));
+    assert_eq!(records.len(), 4 * 2);
+    for record in &records {
+        let [cut, whole] = &record.answers[..] else { panic!("{record:?}") };
+        assert!(record.thought == Thought::Cut && record.reasoning_tokens > 4, "{record:?}");
+        assert!(cut.forced && cut.complete && cut.answer_tokens == 2, "{cut:?}");
+        assert_eq!((whole.budget, whole.reasoning_tokens), (Budget::Max, record.reasoning_tokens));
+        assert!(!whole.forced && !whole.complete && whole.answer_tokens == 0, "{whole:?}");
+    }
 }
 
 /// How many requests had their tokens counted by whom.

@@ -4,8 +4,9 @@ mod program;
 
 use std::path::Path;
 
+use isocost_harness::activity::read_activity;
+use isocost_harness::manifest::read_manifest;
 use isocost_harness::request_log::{Attempt, append_attempts, read_attempts};
-use isocost_harness::run_directory::{read_activity, read_manifest};
 use isocost_harness::step_log::read_steps;
 use program::{folder_with, ran, records};
 

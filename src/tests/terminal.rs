@@ -2,7 +2,7 @@
 
 mod program;
 
-use program::{folder_with, isocost, ran};
+use program::{fails, folder_with, isocost, ran};
 use std::process::{Command, Output, Stdio};
 
 const SWEEP: &str = r#"
@@ -146,4 +146,27 @@ fn completions_and_manual_pages_know_every_command() {
     said(&ran(&["man", "--out", "man"], folder.path()));
     let page = std::fs::read_to_string(folder.path().join("man/isocost-run.1")).unwrap();
     assert!(page.contains("quickstart") && folder.path().join("man/isocost-tasks-list.1").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_stdout_is_an_error_and_a_reader_that_goes_away_is_none() {
+    let by_shell = |asked: &str, to: &str| {
+        let line = format!(
+            "echo '{{\"gold\": \"1\", \"completion\": \"1\"}}' | {} {asked} {to}",
+            env!("CARGO_BIN_EXE_isocost")
+        );
+        Command::new("sh").args(["-c", &line]).output().unwrap()
+    };
+    for asked in
+        ["tasks list", "tasks show chain", "models list", "completions bash", "doctor -o json", "grade"]
+    {
+        let said = fails(&by_shell(asked, ">&-"), &["stdout: it is closed"]);
+        assert_eq!(said.lines().count(), 1, "{asked}: {said}");
+        let piped = by_shell(asked, "| true");
+        assert!(piped.status.success(), "{asked}: {piped:?}");
+        let said = String::from_utf8_lossy(&piped.stderr);
+        assert!(!said.contains("stdout") && !said.contains("panicked"), "{asked}: {said}");
+    }
+    assert!(by_shell("tasks list", ">/dev/null").status.success());
 }

@@ -8,8 +8,8 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use isocost_harness::cell::Budget;
+use isocost_harness::manifest::{Identity, Manifest};
 use isocost_harness::outcome::Outcome;
-use isocost_harness::run_directory::{Identity, Manifest};
 use isocost_harness::sweep::Sweep;
 use isocost_harness::trajectory::{Answer, SCHEMA, Thought, Timing, Trajectory};
 use rand::{Rng, SeedableRng};

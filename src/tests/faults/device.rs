@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use std::process::Stdio;
 
 use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
-use isocost_harness::run_directory::{Manifest, RunDirectory, read_manifest};
+use isocost_harness::manifest::{Manifest, read_manifest};
+use isocost_harness::run_directory::RunDirectory;
 use isocost_harness::sampling::{TaskInRun, sample_task};
 use isocost_harness::source::Library;
 use isocost_models::bundled;

@@ -16,6 +16,24 @@ pub(crate) fn folder_with(name: &str, text: &str) -> tempfile::TempDir {
     folder
 }
 
+/// A small sweep over models of these sources, named by their numbers.
+pub(crate) fn small_sweep(sources: &[&str]) -> String {
+    let model = |(number, source)| format!("\n[[models]]\nname = \"m{number}\"\nsource = \"{source}\"\n");
+    let models: String = sources.iter().enumerate().map(model).collect();
+    let before = r#"
+name = "small"
+why = "a test"
+seed = 5
+budgets = [16]
+n = [1]
+strategies = ["first"]
+rows = 2
+sampling = { temperature = 0.8 }
+tasks = [{ name = "countdown-3", problems = 2 }]
+"#;
+    before.to_owned() + &models
+}
+
 /// The program in a folder, not started yet; nothing is typed, and what it says is kept.
 pub(crate) fn isocost(args: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_isocost"));
