@@ -16,15 +16,20 @@ shapes=(qwen3-0.6b qwen3-1.7b qwen3-4b qwen3-8b r1-distill-qwen-1.5b r1-distill-
 budget=570
 
 build() {
+  local target=${CARGO_TARGET_DIR:-target}
   cargo build --release --features cuda
   # What the GPU computes against what the processor computes: whole models, and each kernel by itself.
   cargo test --release --workspace --features cuda --test device --no-run --message-format=json 2>/dev/null |
     sed -n 's/.*"executable":"\([^"]*\/device-[^"]*\)".*/\1/p' | tail -1 > target/device-test.path
-  cp target/release/isocost "$1/isocost"
+  cp "$target/release/isocost" "$1/isocost"
   cp "$(cat target/device-test.path)" "$1/device-test"
-  # For the GPU at hand, not for any: a driver older than the toolkit could not compile its PTX.
+  kernel_checks "$(readlink -f "$1")/kernel-checks"
+}
+
+# For the GPU at hand, not for any: a driver older than the toolkit could not compile its PTX.
+kernel_checks() { # OUT
   (cd models/tests/cuda && "${NVCC:-nvcc}" -std=c++17 -O2 -w -arch="sm_${CUDA_COMPUTE_CAP:-90}" \
-    -L"${CUDA_HOME:-/usr/local/cuda}/lib64" -o "$(readlink -f "$1")/kernel-checks" checks.cu)
+    -L"${CUDA_HOME:-/usr/local/cuda}/lib64" -o "$1" checks.cu)
 }
 
 pack() {
@@ -159,6 +164,8 @@ run() {
 emulate() {
   local folder=$PWD/target/gpu/emulated
   mkdir -p "$folder"
+  # What runs on a GPU only must be compiled now and then, too.
+  kernel_checks "$folder/kernel-checks"
   "${CXX:-g++}" -std=c++17 -O2 -w -DEMULATED -Imodels/tests/cuda -shared -fPIC -o "$folder/libcuda.so.1" models/tests/cuda/driver.cpp
   for name in libcublas.so.13 libcurand.so.10; do ln -sf libcuda.so.1 "$folder/$name"; done
   CUDA_LAZY_LIB_DIR=$folder ISOCOST_TEST_DEVICE=cuda \

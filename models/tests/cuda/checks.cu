@@ -536,7 +536,7 @@ std::vector<std::pair<double, unsigned>> kept_tokens(const float *logits, unsign
   float most = *std::max_element(logits, logits + vocab);
   std::vector<std::pair<double, unsigned>> kept(vocab);
   for (unsigned i = 0; i < vocab; i++) kept[i] = {std::exp(double(logits[i] - most) / draw.temperature), i};
-  if (!is_filtered(draw)) return kept;
+  if (!draw.top_k && draw.top_p < 0 && draw.min_p < 0) return kept;
   std::stable_sort(kept.begin(), kept.end(), [](auto a, auto b) { return a.first > b.first; });
   if (draw.top_k) kept.resize(std::min<size_t>(kept.size(), draw.top_k));
   double least = draw.min_p * kept[0].first;
