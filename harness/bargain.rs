@@ -121,7 +121,7 @@ mod tests {
     use crate::cells::tests::{records, run, sweep};
     use crate::cells::{self, Known};
     use crate::leading::leading_table;
-    use crate::observation::Observations;
+    use crate::observations::Observations;
 
     /// `whole` is right half of the time on eight problems, `begun` always on the first two.
     fn rows() -> Vec<Row> {

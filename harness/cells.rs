@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::cell::{Budget, Cell, Strategy};
 use crate::flop::Network;
 use crate::model_facts::ModelFacts;
-use crate::observation::{Observations, Sampled};
+use crate::observations::{Observations, Sampled};
 use crate::outcome::Outcome;
 use crate::price::{Price, Usage};
 use crate::row::{Economy, PerProblem, Priced, Row};

@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::activity::ActivityNote;
 use crate::energy::LoggedWindow;
 use crate::json_lines;
-use crate::observation::Observations;
+use crate::observations::Observations;
 use crate::request_log::LoggedAttempt;
 use crate::run_error::{RunError, file_error};
 use crate::step_log::LoggedStep;

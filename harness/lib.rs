@@ -51,7 +51,7 @@ pub mod model_facts;
 pub mod model_shape;
 pub mod nnls;
 pub mod observation;
-mod observations;
+pub mod observations;
 pub mod one_pass;
 pub mod outcome;
 mod parquet_rows;

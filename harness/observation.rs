@@ -8,8 +8,6 @@ use crate::trajectory::{Thought, answered_under};
 
 pub(crate) use line::Observed;
 
-pub use crate::observations::{Observations, Sampled};
-
 /// One trajectory without its texts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 
 use crate::cell::{Budget, Strategy};
 use crate::flop::Network;
-use crate::observation::{Observation, Sampled};
+use crate::observation::Observation;
+use crate::observations::Sampled;
 use crate::outcome::Outcome;
 use crate::price::{Usage, Verifier};
 use crate::statistics::{Subsets, Tally, Vote, strategy_per_problem};
@@ -168,7 +169,7 @@ fn estimator(strategy: Strategy) -> crate::statistics::Strategy {
 mod tests {
     use super::*;
     use crate::claims::simulated::Run;
-    use crate::observation::Observations;
+    use crate::observations::Observations;
 
     fn slice() -> Slice {
         let run = Run::new(6, 8).model("a", |_, _| 0.5).time_jitter(0.0).seconds_per_token(0.01);

@@ -6,7 +6,8 @@
 //! so it makes no demand on the other budgets and is itself measured on the problems that have it.
 
 use crate::cell::Budget;
-use crate::observation::{Observation, Sampled};
+use crate::observation::Observation;
+use crate::observations::Sampled;
 
 /// The problems that can be asked at some budgets.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +49,7 @@ pub fn usual(sampled: &[Sampled], budgets: &[Budget]) -> Vec<Budget> {
 pub(crate) mod tests {
     use super::*;
     use crate::claims::simulated::Run;
-    use crate::observation::Observations;
+    use crate::observations::Observations;
     use crate::trajectory::Trajectory;
 
     /// Takes from a trajectory its answer at a budget.

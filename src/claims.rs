@@ -14,7 +14,7 @@ use isocost_harness::claims::verdict::{Finding, findings};
 use isocost_harness::escape::json;
 use isocost_harness::manifest::{Manifest, read_manifest};
 use isocost_harness::model_facts::ModelFacts;
-use isocost_harness::observation::Observations;
+use isocost_harness::observations::Observations;
 use isocost_harness::price::Usage;
 use isocost_harness::rounding::{grouped, significant};
 use isocost_harness::run_directory::{check_unpublished, write_whole};

@@ -18,7 +18,7 @@ use isocost_harness::imported::is_imported;
 use isocost_harness::latency_rows::{LatencyRow, latency_csv, latency_rows, latency_tables};
 use isocost_harness::manifest::{Identity, Manifest, read_manifest};
 use isocost_harness::model_facts::ModelFacts;
-use isocost_harness::observation::Observations;
+use isocost_harness::observations::Observations;
 use isocost_harness::plot;
 use isocost_harness::price::Price;
 use isocost_harness::replay::Serving;

@@ -9,7 +9,7 @@ use isocost_harness::damage;
 use isocost_harness::latency_rows::{latency_csv, latency_rows};
 use isocost_harness::manifest::read_manifest;
 use isocost_harness::model_facts::ModelFacts;
-use isocost_harness::observation::Observations;
+use isocost_harness::observations::Observations;
 use isocost_harness::replay::Serving;
 use isocost_harness::run_directory::read_records;
 use isocost_harness::surface::Surface;

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use isocost_harness::cells::{Known, rows};
 use isocost_harness::manifest::read_manifest;
-use isocost_harness::observation::Observations;
+use isocost_harness::observations::Observations;
 
 const RECORDS: usize = 20_000;
 

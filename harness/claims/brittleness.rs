@@ -180,7 +180,7 @@ mod tests {
     use crate::claims::simulated::{Run, finding_of, verdict_of};
     use crate::claims::verdict::{Verdict::*, finding};
     use crate::model_facts::Kind;
-    use crate::observation::Observations;
+    use crate::observations::Observations;
     use crate::whole::tests::forget;
 
     /// Both lose a tenth under perturbation, the distilled model `more`.

@@ -6,7 +6,7 @@
 
 use super::evidence::Evidence;
 use crate::cell::{Budget, Strategy};
-use crate::observation::Sampled;
+use crate::observations::Sampled;
 use crate::slice::Slice;
 
 /// Cost levels, evenly spaced in the logarithm over the range in common.

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::equal_cost::{Choice, choices};
 use super::lineup::{Contestant, Lineup};
 use crate::cell::{Budget, Strategy};
-use crate::observation::{Observations, Sampled};
+use crate::observations::{Observations, Sampled};
 use crate::slice::{Completion, Slice};
 use crate::whole::{Whole, usual};
 
@@ -166,7 +166,7 @@ mod tests {
     use crate::claims::registry::claims;
     use crate::claims::simulated::Run;
     use crate::claims::verdict::finding;
-    use crate::observation::Observations;
+    use crate::observations::Observations;
     use crate::whole::tests::forget;
 
     use super::Evidence;

@@ -15,7 +15,7 @@ use super::registry::claims;
 use super::verdict::{Finding, Verdict, finding};
 use crate::cell::{Budget, Strategy};
 use crate::model_facts::{Kind, Lineage, ModelFacts};
-use crate::observation::Observations;
+use crate::observations::Observations;
 use crate::outcome::Outcome;
 use crate::price::Verifier;
 use crate::trajectory::{Answer, SCHEMA, Thought, Timing, Trajectory};

@@ -8,7 +8,7 @@ use super::*;
 use crate::cells::{self, Known};
 use crate::claims::simulated::Run;
 use crate::manifest::Identity;
-use crate::observation::Observations;
+use crate::observations::Observations;
 use crate::statistics::{Estimate, Undefined};
 use crate::sweep::Sweep;
 use crate::trajectory::Trajectory;

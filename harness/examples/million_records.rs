@@ -20,7 +20,7 @@ use isocost_harness::cells_csv::{cells_csv, prices_csv};
 use isocost_harness::claims::{evidence::Evidence, lineup::Lineup, verdict::findings};
 use isocost_harness::manifest::read_manifest;
 use isocost_harness::model_facts::ModelFacts;
-use isocost_harness::observation::Observations;
+use isocost_harness::observations::Observations;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);

@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 
 use crate::escape;
-use crate::observation::Observations;
+use crate::observations::Observations;
 use crate::run_directory::read_records_where;
 use crate::run_error::RunError;
 use crate::trajectory::{Answer, Thought, Trajectory};
