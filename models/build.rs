@@ -19,7 +19,7 @@ fn main() {
         println!("cargo:rerun-if-env-changed={name}");
     }
     println!("cargo:rerun-if-env-changed=CUDA_COMPUTE_CAP");
-    // What the library's kernels are compiled for, if the build was told.
+    // What the library's kernels are compiled for: what the build was told, or else the GPU that is here.
     let capability = env::var("CUDA_COMPUTE_CAP").ok().or_else(capability_here).unwrap_or_default();
     println!("cargo:rustc-env=ISOCOST_CUDA_CAPABILITY={capability}");
     println!("cargo:rustc-env=ISOCOST_CUDA_TOOLKIT={}", toolkit().unwrap_or_default());

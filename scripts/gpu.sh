@@ -152,6 +152,8 @@ run() {
   local status=0
   if ! check; then
     echo "once more, with every kernel started after the end of the one before it"
+    mkdir -p "$out/failed"
+    cp "$out"/*.txt "$out"/*.log "$out/failed"
     export ISOCOST_CUDA_IN_TURN=1
     check || status=1
   fi

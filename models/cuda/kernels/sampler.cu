@@ -324,6 +324,9 @@ struct Pick {
   __device__ unsigned tie(unsigned key, unsigned place) const {
     SHARED(unsigned, 1, found);
     __syncthreads();
+    // Where logits are no numbers there may be none: that of the token which is then named says so.
+    if (threadIdx.x == 0) found[0] = 0;
+    __syncthreads();
     for (unsigned i = threadIdx.x; i < listed; i += blockDim.x) {
       if (keys[i] != key) continue;
       unsigned until = 0;
