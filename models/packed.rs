@@ -1,18 +1,21 @@
 //! A matrix of weights on the CPU, and its product with activations.
 //!
 //! A decoding step is bound by reading the weights. So they are read once for all rows of the batch, as they are stored
-//! ([`crate::panel`]), and become `f32` a part of a panel at a time, in a buffer that stays in a first-level cache. Activations are
-//! `f32`; to meet bf16 and blocks of at most 6 bits they are rounded to bf16, which costs less than these weights' own rounding did.
+//! ([`crate::panel`]). Activations are `f32`. To meet bf16 they are rounded to bf16, and to meet blocks to integers of 16 bits, which costs
+//! less than these weights' own rounding did.
 //!
 //! Matrix libraries choose their order of summation by the shape of the product: a row's last bits would depend on how
-//! many other rows share the batch, and once in a long while a sampled token with them. Here every output is the sum, in order, over
-//! groups of the inner dimension, of one chain of fused multiply-adds times the group's scale, whatever the batch, the number
-//! of threads and the instruction set are.
+//! many other rows share the batch, and once in a long while a sampled token with them. Here every output is a sum, in order, over
+//! groups of the inner dimension, of one chain of fused multiply-adds or of exact products of integers, whatever the batch, the
+//! number of threads and the instruction set are.
 
+mod dot;
 mod few;
+mod integers;
 mod many;
 #[cfg(target_arch = "x86_64")]
 mod pairs;
+mod rounded;
 mod rows;
 
 use bytemuck::{Zeroable, cast_slice};
@@ -20,9 +23,10 @@ use candle_core::{CpuStorage, Storage, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::panel::{Encoding, PANEL, Words, pack};
+use crate::panel::{Encoding, PANEL, Words, pack, unpack_column};
 use few::Few;
-use many::{Many, Unpacked};
+use integers::Integers;
+use many::Many;
 #[cfg(target_arch = "x86_64")]
 use pairs::Pairs;
 pub(crate) use rows::with_rows;
@@ -95,10 +99,11 @@ impl Packed {
 
     /// The rows `ids` as numbers, one after another.
     pub(crate) fn rows(&self, ids: &[u32]) -> Vec<f32> {
-        let mut rows = vec![0f32; ids.len() * self.inner];
-        rows.par_chunks_exact_mut(self.inner)
-            .zip(ids)
-            .for_each(|(row, id)| Arch::new().dispatch(Row { weights: self, id: *id as usize, row }));
+        let (mut rows, words) = (vec![0f32; ids.len() * self.inner], self.rows_of_a_panel());
+        rows.par_chunks_exact_mut(self.inner).zip(ids).for_each(|(row, id)| {
+            let id = *id as usize;
+            unpack_column(&self.panels[id / PANEL * words..][..words], self.encoding, id % PANEL, row);
+        });
         rows
     }
 
@@ -110,28 +115,6 @@ impl Packed {
 
     fn rows_of_a_panel(&self) -> usize {
         self.encoding.rows(self.inner)
-    }
-}
-
-/// One row of the weights, taken from its panel.
-struct Row<'a> {
-    weights: &'a Packed,
-    id: usize,
-    row: &'a mut [f32],
-}
-
-impl WithSimd for Row<'_> {
-    type Output = ();
-
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { weights, id, row } = self;
-        let (rows, layout) = (weights.rows_of_a_panel(), weights.encoding.layout());
-        let panel = &weights.panels[id / PANEL * rows..][..rows];
-        let mut unpacked = Unpacked::new(layout, weights.inner);
-        unpacked.fill(simd, panel, weights.encoding);
-        for (k, to) in row.iter_mut().enumerate() {
-            *to = unpacked.number(k, id % PANEL);
-        }
     }
 }
 
@@ -244,12 +227,16 @@ impl Output {
 enum Activations {
     Few(Few),
     Many(Many),
+    Integers(Integers),
     #[cfg(target_arch = "x86_64")]
     Pairs(Pairs),
 }
 
 impl Activations {
     fn new<S: Simd>(x: &[f32], inner: usize, encoding: Encoding) -> Self {
+        if let Some(integers) = Integers::new::<S>(x, inner, encoding) {
+            return Self::Integers(integers);
+        }
         #[cfg(target_arch = "x86_64")]
         if let Some(pairs) = Pairs::new(x, inner, encoding) {
             return Self::Pairs(pairs);
@@ -285,6 +272,7 @@ impl Task<'_> {
                 }
             }
             Activations::Many(x) => x.multiply(simd, self.panels, (encoding, rows), &mut sums),
+            Activations::Integers(x) => x.multiply(simd, self.panels, rows, &mut sums),
             #[cfg(target_arch = "x86_64")]
             Activations::Pairs(x) => x.multiply(self.panels, rows, &mut sums),
         }

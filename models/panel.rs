@@ -4,10 +4,12 @@
 //! product never sums lanes, and every output is summed along the inner dimension in one order whatever
 //! the batch is. Along that dimension a panel is a run of blocks, and a block is some rows of [`PANEL`] words of 32
 //! bits, one for each column: first `head` rows that say how large its numbers are, then, group by group, the numbers' high bits,
-//! where they have any, and their low bits. As many as fit share a word, of each two the first in its upper
-//! half and the second in the lower one, so that they are taken apart with shifts and masks, singly or in pairs, and no lane ever moves. Nothing is rounded: the numbers are those of the
-//! file, and take as much memory as there, up to 3 % more.
+//! where they have any, and their low bits. As many as fit share a word. Plain numbers of 16 bits stand two in a word, the first in its
+//! upper half, as processors that multiply pairs of them want it; small integers of blocks stand so that four neighbours at a time come out
+//! as the four bytes of a word, with a shift and a mask. No lane ever moves. Nothing is rounded: the numbers are those
+//! of the file, and take as much memory as there, up to 3 % more.
 
+mod column;
 mod ggml;
 pub(crate) mod unpack;
 
@@ -18,7 +20,10 @@ use candle_core::DType;
 use candle_core::quantized::GgmlDType;
 use rayon::prelude::*;
 
-pub(crate) use unpack::{Block, Kind, each_number, lanes_at, number_at, set_lanes_at, with_kind};
+pub(crate) use column::unpack_column;
+pub(crate) use unpack::{
+    Block, Kind, each_four, lanes_at, number_at, set_lanes_at, with_blocks, with_kind, with_plain,
+};
 
 /// Output columns of a panel: two AVX-512 vectors, four of AVX2, eight of NEON.
 pub(crate) const PANEL: usize = 32;
@@ -111,10 +116,9 @@ impl Encoding {
         Layout { numbers, head, group, low_bits, high_bits, zero }
     }
 
-    /// Whether activations are rounded to bf16 to meet it: where its own numbers have no more digits, so that two of them can be
-    /// multiplied in one instruction.
-    pub(crate) const fn is_coarse(self) -> bool {
-        !matches!(self, Self::F32 | Self::F16 | Self::Q8_0)
+    /// Whether its numbers are small integers, with scales.
+    pub(crate) const fn is_blocks(self) -> bool {
+        self.layout().head > 0
     }
 
     /// Rows of words of a panel with `inner` numbers in each column.
@@ -135,50 +139,19 @@ impl Layout {
         self.numbers / self.group
     }
 
-    /// What a group's numbers have in common: nothing, a scale, or a scale and an offset.
-    pub(crate) const fn factors(self) -> usize {
-        match self.head {
-            0 => 0,
-            _ if self.zero > 0 => 1,
-            _ => 2,
-        }
+    /// Whether a group of small integers has an offset beside its scale.
+    pub(crate) const fn has_offsets(self) -> bool {
+        self.head > 0 && self.zero == 0
     }
 
-    /// Words of a group, not counting those of high bits.
-    pub(crate) const fn words_of_a_group(self) -> usize {
-        self.group * self.low_bits / 32
-    }
-
-    /// Numbers in such a word.
+    /// Numbers in a word, not counting those of high bits.
     pub(crate) const fn numbers_of_a_word(self) -> usize {
         32 / self.low_bits
-    }
-
-    /// Bits of a number.
-    pub(crate) const fn bits(self) -> usize {
-        self.low_bits + self.high_bits
     }
 
     /// The integer that stands for 0.
     pub(crate) const fn zero(self) -> u32 {
         self.zero
-    }
-
-    /// Where number `i` of a word begins when it is unpacked: the word, of two if high bits have joined low ones, and the bit. The first
-    /// of two numbers is always in the upper half of its word and the second in the lower one: processors that multiply pairs
-    /// begin there.
-    pub(crate) const fn place_of(self, i: usize) -> (usize, usize) {
-        let upper = 16 * (1 - i % 2);
-        match self.high_bits {
-            0 => (0, upper * (self.low_bits < 32) as usize + i / 2 * self.low_bits),
-            _ => (i / 4, upper + i % 4 / 2 * 8),
-        }
-    }
-
-    /// A number's value, divided by what it is unpacked to: a power of two, or 1 for plain numbers.
-    pub(crate) fn place(self, number: usize) -> f32 {
-        let (_, bit) = self.place_of(number % self.numbers_of_a_word());
-        if self.low_bits > 8 { 1.0 } else { 1.0 / (1 << (bit % 16)) as f32 }
     }
 
     /// Rows of words of the blocks that hold some numbers, of which the first begins a block.
@@ -203,7 +176,7 @@ impl Layout {
             for (word, numbers) in numbers.chunks_exact(self.numbers_of_a_word()).enumerate() {
                 let mut lows = 0;
                 for (i, number) in numbers.iter().enumerate() {
-                    let (low_bit, high_bit) = self.bits_of(word, i);
+                    let (low_bit, high_bit) = self.bits_of(word * self.numbers_of_a_word() + i);
                     lows |= (number & (u32::MAX >> (32 - self.low_bits))) << low_bit;
                     highs |= (number >> self.low_bits) << high_bit;
                 }
@@ -215,13 +188,11 @@ impl Layout {
         }
     }
 
-    /// Where number `i` of a word has its low and its high bits: as joining these leaves them at [`Self::place_of`].
-    const fn bits_of(self, word: usize, i: usize) -> (usize, usize) {
-        let (half, bit) = self.place_of(i);
-        match self.high_bits {
-            0 => (bit, 0),
-            high => (bit + 4 * half, bit + (2 * word + half) * high),
-        }
+    /// Where number `k` of a group has its low bits in their word, and its high bits in the one of the group: each four numbers
+    /// have places in the four bytes.
+    const fn bits_of(self, k: usize) -> (usize, usize) {
+        let (four, byte) = (k / 4, k % 4);
+        (8 * byte + four * self.low_bits % 8, 8 * byte + four * self.high_bits)
     }
 }
 

@@ -1,5 +1,5 @@
-//! A few rows of activations: weights are multiplied as they come out of their words, so that reading them from memory never
-//! pauses.
+//! A few rows of activations and plain numbers: weights are multiplied as they come out of their words, so that reading them from
+//! memory never pauses.
 
 #![allow(clippy::needless_range_loop, reason = "indices are registers: their loops must be constant")]
 
@@ -7,10 +7,8 @@ use std::marker::PhantomData;
 
 use pulp::{NullaryFnOnce, Simd};
 
-use super::rows::{add_group, group_sums, interleave, with_rows};
-use crate::panel::{
-    Block, Encoding, Kind, PANEL, Words, each_number, lanes_at, number_at, set_lanes_at, with_kind,
-};
+use super::rows::{interleave, met, with_rows};
+use crate::panel::{Block, Encoding, Kind, PANEL, Words, lanes_at, number_at, set_lanes_at, with_plain};
 use crate::prefetch::ask_for_all;
 
 /// Vectors of columns side by side: with two of them, memory is read in order.
@@ -34,8 +32,6 @@ pub(super) struct Few {
 /// Rows interleaved. Behind the last number of a row stand zeros for those that fill up a block.
 struct Tile {
     numbers: Vec<f32>,
-    /// Of each group, for encodings with offsets.
-    group_sums: Vec<f32>,
     rows: usize,
 }
 
@@ -58,7 +54,7 @@ impl Few {
         for tile in &self.tiles {
             let of_tile;
             (of_tile, sums) = sums.split_at_mut(tile.rows * PANEL);
-            with_kind!(encoding, K => {
+            with_plain!(encoding, K => {
                 with_rows!(tile.rows, R => multiply::<S, K, R>(simd, tile, panel, of_tile), 1 2 3 4 5 6 7 8)
             });
         }
@@ -69,20 +65,20 @@ impl Tile {
     fn new(x: &[f32], inner: usize, encoding: Encoding) -> Self {
         let rows = x.len() / inner;
         let mut numbers = vec![0f32; rows * inner.next_multiple_of(encoding.layout().numbers)];
-        let part = 0..inner;
-        with_rows!(rows, R => interleave::<R>(x, inner, &part, encoding, &mut numbers), 1 2 3 4 5 6 7 8);
-        Self { numbers, group_sums: group_sums(x, inner, &part, encoding), rows }
+        let each = |x| met(x, encoding);
+        with_rows!(rows, R => interleave::<_, _, R>(x, inner, &(0..inner), &mut numbers, each), 1 2 3 4 5 6 7 8);
+        Self { numbers, rows }
     }
 }
 
-/// A function for every kind of blocks and number of rows: they would not fit one's registers together.
+/// A function for every kind of numbers and of rows: they would not fit one's registers together.
 #[inline(never)]
 fn multiply<S: Simd, K: Kind, const R: usize>(simd: S, x: &Tile, panel: &[Words], sums: &mut [f32]) {
     if const { R > tile_rows::<S>() } {
         unreachable!("tiles are smaller: this saves the compiler the work");
     }
-    let groups = panel.len() / K::LAYOUT.rows() * K::LAYOUT.groups();
-    assert!(x.numbers.len() == groups * K::LAYOUT.group * R && sums.len() == R * PANEL);
+    let blocks = panel.len() / K::LAYOUT.rows();
+    assert!(x.numbers.len() == blocks * K::LAYOUT.numbers * R && sums.len() == R * PANEL);
     simd.vectorize(Multiply::<S, K, R> { simd, x, panel, sums, kind: PhantomData });
 }
 
@@ -101,74 +97,61 @@ impl<S: Simd, K: Kind, const R: usize> NullaryFnOnce for Multiply<'_, S, K, R> {
     fn call(mut self) {
         for first in (0..PANEL / S::F32_LANES).step_by(VECTORS) {
             for (i, rows) in self.panel.chunks_exact(K::LAYOUT.rows()).enumerate() {
-                let mut blocks = [Block::<S, K>::new(self.simd, rows, first); VECTORS];
-                let mut heads = [blocks[0].head(); VECTORS];
-                for v in 1..VECTORS {
-                    blocks[v] = Block::new(self.simd, rows, first + v);
-                    heads[v] = blocks[v].head();
+                // With a row or two, f16 is read as fast as memory gives it, and hints take turns from it.
+                if !(matches!(K::ENCODING, Encoding::F16) && R < 3) {
+                    ask_for_all(rows.as_ptr().wrapping_add(AHEAD), K::LAYOUT.rows());
                 }
-                for group in 0..K::LAYOUT.groups() {
-                    // With a row or two, what is read of these is read as fast as memory gives it, and hints take turns from it.
-                    if !(matches!(K::ENCODING, Encoding::Q8_0 | Encoding::F16) && R < 3) {
-                        ahead::<K>(rows, group);
-                    }
-                    self.add(&blocks, &heads, first, (i, group));
-                }
+                self.add(rows, first, i);
             }
         }
     }
 }
 
-/// Rows of words from those that are multiplied to those that are asked for: two pages.
+/// Rows of words from those that are multiplied to those that are asked for, two pages further on; behind a panel lies the next.
 const AHEAD: usize = 64;
 
-/// Asks for as many rows as a group has, two pages further on; behind a panel lies the next.
-#[inline(always)]
-fn ahead<K: Kind>(block: &[Words], group: usize) {
-    let of_a_group = K::LAYOUT.rows() / K::LAYOUT.groups();
-    ask_for_all(block.as_ptr().wrapping_add(group * of_a_group + AHEAD), of_a_group);
-}
-
 impl<S: Simd, K: Kind, const R: usize> Multiply<'_, S, K, R> {
-    /// A chain of multiply-adds for each row and column, which then meets the group's scale.
+    /// A chain of multiply-adds for each row and column.
     #[inline(always)]
-    fn add(
-        &mut self,
-        blocks: &[Block<S, K>; VECTORS],
-        heads: &[[S::f32s; 2]; VECTORS],
-        first: usize,
-        (i, group): (usize, usize),
-    ) {
-        let simd = self.simd;
-        let mut products = [[simd.splat_f32s(0.0); VECTORS]; R];
-        let at = i * K::LAYOUT.groups() + group;
-        for word in 0..K::LAYOUT.words_of_a_group() {
-            let mut words = [blocks[0].words(group, word); VECTORS];
-            for v in 1..VECTORS {
-                words[v] = blocks[v].words(group, word);
+    fn add(&mut self, rows: &[Words], first: usize, i: usize) {
+        let mut blocks = [Block::<S, K>::new(self.simd, rows, first); VECTORS];
+        for v in 1..VECTORS {
+            blocks[v] = Block::new(self.simd, rows, first + v);
+        }
+        let mut products = [[self.simd.splat_f32s(0.0); VECTORS]; R];
+        for word in 0..K::LAYOUT.rows() {
+            let k = i * K::LAYOUT.numbers + word * K::LAYOUT.numbers_of_a_word();
+            self.add_number::<0>(&blocks, word, k, &mut products);
+            if K::LAYOUT.numbers_of_a_word() > 1 {
+                self.add_number::<1>(&blocks, word, k + 1, &mut products);
             }
-            let k = (at * K::LAYOUT.group + word * K::LAYOUT.numbers_of_a_word()) * R;
-            each_number!(K::LAYOUT, I => {
-                let mut numbers = [blocks[0].number::<I>(words[0]); VECTORS];
-                for v in 1..VECTORS {
-                    numbers[v] = blocks[v].number::<I>(words[v]);
-                }
-                for r in 0..R {
-                    let x = simd.splat_f32s(number_at(&self.x.numbers, k + I * R + r));
-                    for v in 0..VECTORS {
-                        products[r][v] = simd.mul_add_f32s(x, numbers[v], products[r][v]);
-                    }
-                }
-            });
         }
         for v in 0..VECTORS {
-            let scale = blocks[v].scale(heads[v], group);
             for r in 0..R {
-                let at_sum = r * PANEL + (first + v) * S::F32_LANES;
-                let sum = lanes_at(self.sums, at_sum, S::F32_LANES);
-                let group_sum = || self.x.group_sums[at * R + r];
-                let sum = add_group(simd, K::LAYOUT.factors(), (sum, products[r][v]), scale, group_sum);
-                set_lanes_at(self.sums, at_sum, S::F32_LANES, sum);
+                let place = r * PANEL + (first + v) * S::F32_LANES;
+                let sum = lanes_at(self.sums, place, S::F32_LANES);
+                set_lanes_at(self.sums, place, S::F32_LANES, self.simd.add_f32s(sum, products[r][v]));
+            }
+        }
+    }
+
+    /// Number `k` of every column, which is number `I` of its word.
+    #[inline(always)]
+    fn add_number<const I: usize>(
+        &self,
+        blocks: &[Block<S, K>; VECTORS],
+        word: usize,
+        k: usize,
+        products: &mut [[S::f32s; VECTORS]; R],
+    ) {
+        let mut numbers = [blocks[0].number::<I>(word); VECTORS];
+        for v in 1..VECTORS {
+            numbers[v] = blocks[v].number::<I>(word);
+        }
+        for r in 0..R {
+            let x = self.simd.splat_f32s(number_at(&self.x.numbers, k * R + r));
+            for v in 0..VECTORS {
+                products[r][v] = self.simd.mul_add_f32s(x, numbers[v], products[r][v]);
             }
         }
     }

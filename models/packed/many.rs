@@ -1,4 +1,4 @@
-//! Many rows of activations: a part of a panel is unpacked once, into a buffer that stays in a first-level cache, and all
+//! Many rows of activations and plain numbers: a part of a panel is unpacked once, into a buffer that stays in a first-level cache, and all
 //! rows are multiplied with it, a tile of them at a time.
 
 #![allow(clippy::needless_range_loop, reason = "indices are registers: their loops must be constant")]
@@ -9,10 +9,8 @@ use std::ops::Range;
 use pulp::{NullaryFnOnce, Simd};
 use rayon::prelude::*;
 
-use super::rows::{add_group, group_sums, interleave, tiles, with_rows};
-use crate::panel::{
-    Block, Encoding, Kind, Layout, PANEL, Words, each_number, floats, lanes_at, set_lanes_at, with_kind,
-};
+use super::rows::{interleave, met, tiles, with_rows};
+use crate::panel::{Block, Encoding, Kind, PANEL, Words, floats, lanes_at, set_lanes_at, with_kind};
 
 /// Numbers of a column that are unpacked together, a multiple of every block.
 const PART: usize = 256;
@@ -36,8 +34,6 @@ pub(super) struct Many {
 struct Part {
     range: Range<usize>,
     numbers: Vec<f32>,
-    /// By tiles as well, for encodings with offsets.
-    group_sums: Vec<f32>,
 }
 
 impl Many {
@@ -59,207 +55,119 @@ impl Many {
         (encoding, rows): (Encoding, usize),
         sums: &mut [f32],
     ) {
-        let layout = encoding.layout();
-        let mut unpacked = Unpacked::new(layout, PART);
+        let mut unpacked = vec![0f32; PART * PANEL];
         for part in &self.parts {
             for (panel, sums) in panels.chunks_exact(rows).zip(sums.chunks_exact_mut(self.rows * PANEL)) {
-                let stored = &panel[layout.rows_of(&part.range)];
+                let stored = &panel[encoding.layout().rows_of(&part.range)];
                 if encoding == Encoding::F32 {
-                    self.add(simd, part, &Weights { numbers: floats(stored), factors: &[], layout }, sums);
+                    self.add(simd, part, floats(stored), sums);
                 } else {
-                    unpacked.fill(simd, stored, encoding);
-                    self.add(simd, part, &unpacked.weights(), sums);
+                    with_kind!(encoding, K => unpack::<S, K>(simd, stored, &mut unpacked), F16 Bf16);
+                    self.add(simd, part, &unpacked, sums);
                 }
             }
         }
     }
 
     /// Adds to `sums` (`[rows, PANEL]`) what a part of the numbers contributes.
-    fn add<S: Simd>(&self, simd: S, part: &Part, weights: &Weights, mut sums: &mut [f32]) {
-        let (mut x, mut of_groups) = (&part.numbers[..], &part.group_sums[..]);
-        let groups = part.group_sums.len() / self.rows;
+    fn add<S: Simd>(&self, simd: S, part: &Part, weights: &[f32], mut sums: &mut [f32]) {
+        let mut x = &part.numbers[..];
         for &rows in &self.tiles {
             let (tile, sums_of_tile);
             (tile, x) = x.split_at(rows * part.range.len());
-            let (group_sums, rest) = of_groups.split_at(rows * groups);
-            of_groups = rest;
             (sums_of_tile, sums) = sums.split_at_mut(rows * PANEL);
-            with_rows!(rows, R => match weights.layout.factors() {
-                0 => add::<S, R, 0>(simd, (tile, group_sums), weights, sums_of_tile),
-                1 => add::<S, R, 1>(simd, (tile, group_sums), weights, sums_of_tile),
-                _ => add::<S, R, 2>(simd, (tile, group_sums), weights, sums_of_tile),
-            }, 1 2 3 4 5 6 7 8 9 10 11 12);
+            with_rows!(rows, R => add::<S, R>(simd, tile, weights, sums_of_tile), 1 2 3 4 5 6 7 8 9 10 11 12);
         }
     }
 }
 
 impl Part {
     fn new(x: &[f32], inner: usize, range: Range<usize>, encoding: Encoding, tiles: &[usize]) -> Self {
-        let (mut numbers, mut sums) = (vec![0f32; x.len() / inner * range.len()], Vec::new());
+        let mut numbers = vec![0f32; x.len() / inner * range.len()];
         let (mut x, mut to) = (x, &mut numbers[..]);
+        let each = |x| met(x, encoding);
         for &tile in tiles {
             let (of_tile, to_tile);
             (of_tile, x) = x.split_at(tile * inner);
             (to_tile, to) = to.split_at_mut(tile * range.len());
-            with_rows!(tile, R => interleave::<R>(of_tile, inner, &range, encoding, to_tile), 1 2 3 4 5 6 7 8 9 10 11 12);
-            sums.extend(group_sums(of_tile, inner, &range, encoding));
+            with_rows!(tile, R => interleave::<_, _, R>(of_tile, inner, &range, to_tile, each), 1 2 3 4 5 6 7 8 9 10 11 12);
         }
-        Self { range, numbers, group_sums: sums }
+        Self { range, numbers }
     }
 }
 
-/// Blocks of a panel as numbers.
-pub(super) struct Unpacked {
-    layout: Layout,
-    /// `[numbers, PANEL]`, each divided by its place.
-    numbers: Vec<f32>,
-    /// Of each group `[factors, PANEL]`: its scale, and its offset.
-    factors: Vec<f32>,
-}
-
-impl Unpacked {
-    /// Room for so many numbers of each column.
-    pub(super) fn new(layout: Layout, numbers: usize) -> Self {
-        let numbers = numbers.next_multiple_of(layout.numbers);
-        let factors = vec![0f32; numbers / layout.group * layout.factors() * PANEL];
-        Self { layout, numbers: vec![0f32; numbers * PANEL], factors }
-    }
-
-    /// Unpacks some blocks of a panel.
-    pub(super) fn fill<S: Simd>(&mut self, simd: S, blocks: &[Words], encoding: Encoding) {
-        with_kind!(encoding, K => fill::<S, K>(simd, blocks, self));
-    }
-
-    /// Number `k` of a column.
-    pub(super) fn number(&self, k: usize, column: usize) -> f32 {
-        let number = self.numbers[k * PANEL + column] * self.layout.place(k);
-        let at = k / self.layout.group * self.layout.factors() * PANEL + column;
-        match self.layout.factors() {
-            0 => number,
-            1 => number * self.factors[at],
-            _ => number.mul_add(self.factors[at], self.factors[at + PANEL]),
-        }
-    }
-
-    fn weights(&self) -> Weights<'_> {
-        Weights { numbers: &self.numbers, factors: &self.factors, layout: self.layout }
-    }
-}
-
-/// A function for every kind: they would not fit one's registers together.
+/// Writes a part of a panel as `[numbers, PANEL]`. A function for every kind: they would not fit one's registers together.
 #[inline(never)]
-fn fill<S: Simd, K: Kind>(simd: S, blocks: &[Words], to: &mut Unpacked) {
-    simd.vectorize(Fill::<S, K> { simd, blocks, to, kind: PhantomData });
+fn unpack<S: Simd, K: Kind>(simd: S, stored: &[Words], to: &mut [f32]) {
+    simd.vectorize(Unpack::<S, K> { simd, stored, to, kind: PhantomData });
 }
 
-struct Fill<'a, S, K> {
+struct Unpack<'a, S, K> {
     simd: S,
-    blocks: &'a [Words],
-    to: &'a mut Unpacked,
+    stored: &'a [Words],
+    to: &'a mut [f32],
     kind: PhantomData<K>,
 }
 
-impl<S: Simd, K: Kind> NullaryFnOnce for Fill<'_, S, K> {
+impl<S: Simd, K: Kind> NullaryFnOnce for Unpack<'_, S, K> {
     type Output = ();
 
     #[inline(always)]
-    fn call(mut self) {
-        for v in 0..PANEL / S::F32_LANES {
-            for (i, rows) in self.blocks.chunks_exact(K::LAYOUT.rows()).enumerate() {
-                let block = Block::<S, K>::new(self.simd, rows, v);
-                let head = block.head();
-                for group in 0..K::LAYOUT.groups() {
-                    self.fill_group(block, head, v * S::F32_LANES, (i, group));
+    fn call(self) {
+        let blocks = self.stored.chunks_exact(K::LAYOUT.rows());
+        for (rows, to) in blocks.zip(self.to.chunks_exact_mut(K::LAYOUT.numbers * PANEL)) {
+            for v in 0..PANEL / S::F32_LANES {
+                let (block, column) = (Block::<S, K>::new(self.simd, rows, v), v * S::F32_LANES);
+                for word in 0..K::LAYOUT.rows() {
+                    set_lanes_at(to, 2 * word * PANEL + column, S::F32_LANES, block.number::<0>(word));
+                    set_lanes_at(to, (2 * word + 1) * PANEL + column, S::F32_LANES, block.number::<1>(word));
                 }
             }
         }
     }
 }
 
-impl<S: Simd, K: Kind> Fill<'_, S, K> {
-    #[inline(always)]
-    fn fill_group(
-        &mut self,
-        block: Block<S, K>,
-        head: [S::f32s; 2],
-        column: usize,
-        (i, group): (usize, usize),
-    ) {
-        let at = i * K::LAYOUT.groups() + group;
-        for word in 0..K::LAYOUT.words_of_a_group() {
-            let words = block.words(group, word);
-            let k = at * K::LAYOUT.group + word * K::LAYOUT.numbers_of_a_word();
-            each_number!(K::LAYOUT, I => {
-                set_lanes_at(&mut self.to.numbers, (k + I) * PANEL + column, S::F32_LANES, block.number::<I>(words));
-            });
-        }
-        if K::LAYOUT.factors() > 0 {
-            let factors = block.scale(head, group);
-            for f in 0..K::LAYOUT.factors() {
-                let to = (at * K::LAYOUT.factors() + f) * PANEL + column;
-                set_lanes_at(&mut self.to.factors, to, S::F32_LANES, factors[f]);
-            }
-        }
-    }
-}
-
-/// Numbers of a part of a panel, as [`Unpacked`] has them.
-struct Weights<'a> {
-    numbers: &'a [f32],
-    factors: &'a [f32],
-    layout: Layout,
-}
-
-/// One tile: `R` rows times [`VECTORS`] of columns at a time, with `F` factors of each group. A function for every number of rows: they
-/// would not fit one's registers together.
+/// One tile: `R` rows times [`VECTORS`] of columns at a time. A function for every number of rows: they would not fit one's
+/// registers together.
 #[inline(never)]
-fn add<S: Simd, const R: usize, const F: usize>(
-    simd: S,
-    (x, group_sums): (&[f32], &[f32]),
-    w: &Weights,
-    sums: &mut [f32],
-) {
+fn add<S: Simd, const R: usize>(simd: S, x: &[f32], w: &[f32], sums: &mut [f32]) {
     if const { R > most_rows::<S>() } {
         unreachable!("tiles are smaller: this saves the compiler the work");
     }
-    simd.vectorize(Add::<S, R, F> { simd, x, group_sums, w, sums });
+    simd.vectorize(Add::<S, R> { simd, x, w, sums });
 }
 
-struct Add<'a, S, const R: usize, const F: usize> {
+struct Add<'a, S, const R: usize> {
     simd: S,
     x: &'a [f32],
-    group_sums: &'a [f32],
-    w: &'a Weights<'a>,
+    w: &'a [f32],
     sums: &'a mut [f32],
 }
 
-impl<S: Simd, const R: usize, const F: usize> NullaryFnOnce for Add<'_, S, R, F> {
+impl<S: Simd, const R: usize> NullaryFnOnce for Add<'_, S, R> {
     type Output = ();
 
     #[inline(always)]
     fn call(mut self) {
+        let of_a_chain = Encoding::F32.layout().numbers;
         for column in (0..PANEL).step_by(VECTORS * S::F32_LANES) {
-            for (at, x) in self.x.chunks(self.w.layout.group * R).enumerate() {
-                self.add_group(x, at, column);
+            for (at, x) in self.x.chunks(of_a_chain * R).enumerate() {
+                self.add_chain(x, at * of_a_chain, column);
             }
         }
     }
 }
 
-impl<S: Simd, const R: usize, const F: usize> Add<'_, S, R, F> {
-    /// A chain of multiply-adds for each row and column, which then meets the group's scale.
+impl<S: Simd, const R: usize> Add<'_, S, R> {
+    /// A chain of multiply-adds for each row and column, of the numbers from the `first` on.
     #[inline(always)]
-    fn add_group(&mut self, x: &[f32], at: usize, column: usize) {
+    fn add_chain(&mut self, x: &[f32], first: usize, column: usize) {
         let (simd, lanes) = (self.simd, S::F32_LANES);
         let mut products = [[simd.splat_f32s(0.0); VECTORS]; R];
         for (k, x) in x.as_chunks::<R>().0.iter().enumerate() {
             let mut w = [simd.splat_f32s(0.0); VECTORS];
             for v in 0..VECTORS {
-                w[v] = lanes_at(
-                    self.w.numbers,
-                    (at * self.w.layout.group + k) * PANEL + column + v * lanes,
-                    lanes,
-                );
+                w[v] = lanes_at(self.w, (first + k) * PANEL + column + v * lanes, lanes);
             }
             for r in 0..R {
                 let x = simd.splat_f32s(x[r]);
@@ -269,16 +177,10 @@ impl<S: Simd, const R: usize, const F: usize> Add<'_, S, R, F> {
             }
         }
         for v in 0..VECTORS {
-            let mut factors = [simd.splat_f32s(0.0); 2];
-            for f in 0..F {
-                factors[f] = lanes_at(self.w.factors, (at * F + f) * PANEL + column + v * lanes, lanes);
-            }
             for r in 0..R {
                 let place = r * PANEL + column + v * lanes;
                 let sum = lanes_at(self.sums, place, lanes);
-                let group_sum = || self.group_sums[at * R + r];
-                let sum = add_group(simd, F, (sum, products[r][v]), factors, group_sum);
-                set_lanes_at(self.sums, place, lanes, sum);
+                set_lanes_at(self.sums, place, lanes, simd.add_f32s(sum, products[r][v]));
             }
         }
     }

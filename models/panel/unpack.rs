@@ -1,9 +1,5 @@
-//! From words to `f32`, in vectors.
-//!
-//! Integers become floats by being written into the mantissa of 2^23, from which 2^23 is then subtracted. An integer whose lowest bit is
-//! bit `b` of its word need not be shifted for that: it comes out 2^b times too large, and the activation that it meets is divided by
-//! 2^b beforehand ([`Layout::place`]). All of this is exact. Numbers come out without the scale and the offset of their
-//! group: a product applies these once, to the sum over the group.
+//! From words to numbers, in vectors: plain ones to `f32`, and those of blocks to bytes, without the scale and the offset of their
+//! group, which a product applies once, to the sum over the group. All of this is exact.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m512, __m512i, _mm512_cvtepi32_epi16, _mm512_cvtph_ps};
@@ -38,7 +34,7 @@ macro_rules! kinds {
 
 kinds!(F32 F16 Bf16 Q4_0 Q5_0 Q8_0 Q4K Q5K Q6K);
 
-/// A vector's columns of a block.
+/// A vector's columns of a block. With vectors of one lane, a column.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a, S, K> {
     simd: S,
@@ -55,6 +51,40 @@ impl<'a, S: Simd, K: Kind> Block<'a, S, K> {
         Self { simd, rows, v, kind: PhantomData }
     }
 
+    /// Number `I` of a word of plain numbers.
+    #[inline(always)]
+    pub(crate) fn number<const I: usize>(self, word: usize) -> S::f32s {
+        let (simd, word) = (self.simd, self.row(word));
+        match K::ENCODING {
+            Encoding::F32 => simd.transmute_f32s_u32s(word),
+            Encoding::F16 => half(simd, shr(simd, word, 16 - 16 * I as u32)),
+            Encoding::Bf16 if I == 1 => simd.transmute_f32s_u32s(shl(simd, word, 16)),
+            Encoding::Bf16 => simd.transmute_f32s_u32s(simd.and_u32s(word, simd.splat_u32s(0xffff_0000))),
+            _ => unreachable!("numbers of blocks are bytes"),
+        }
+    }
+
+    /// Numbers `4 * I` to `4 * I + 3` of a group of small integers, as bytes.
+    #[inline(always)]
+    pub(crate) fn four<const I: usize>(self, group: usize) -> S::u32s {
+        let (simd, Layout { low_bits, high_bits, .. }) = (self.simd, K::LAYOUT);
+        let (high, low) = K::LAYOUT.group_rows();
+        let first = K::LAYOUT.head + group * (high + low);
+        let lows = shr(simd, self.row(first + high + I * low_bits / 8), (I * low_bits % 8) as u32);
+        if low_bits == 8 {
+            return lows;
+        }
+        let lows = simd.and_u32s(lows, simd.splat_u32s(0x0f0f_0f0f));
+        if high == 0 {
+            return lows;
+        }
+        let (highs, from) = (self.row(first), I * high_bits);
+        let highs =
+            if from < 4 { shl(simd, highs, 4 - from as u32) } else { shr(simd, highs, from as u32 - 4) };
+        let mask = 0x1010_1010 * ((1 << high_bits) - 1);
+        simd.or_u32s(lows, simd.and_u32s(highs, simd.splat_u32s(mask)))
+    }
+
     /// What the scales of all groups have in common.
     #[inline(always)]
     pub(crate) fn head(self) -> [S::f32s; 2] {
@@ -68,52 +98,14 @@ impl<'a, S: Simd, K: Kind> Block<'a, S, K> {
     /// A group's scale and offset.
     #[inline(always)]
     pub(crate) fn scale(self, head: [S::f32s; 2], group: usize) -> [S::f32s; 2] {
-        let simd = self.simd;
-        let none = simd.splat_f32s(0.0);
+        let (simd, none) = (self.simd, self.simd.splat_f32s(0.0));
         match K::ENCODING {
-            Encoding::F32 | Encoding::F16 | Encoding::Bf16 => [simd.splat_f32s(1.0), none],
+            Encoding::F32 | Encoding::F16 | Encoding::Bf16 => unreachable!("plain numbers have no scale"),
             Encoding::Q4_0 | Encoding::Q5_0 | Encoding::Q8_0 => [self.half(group), none],
             Encoding::Q4K | Encoding::Q5K => self.affine(head, group),
             Encoding::Q6K => {
                 let bytes = shr(simd, self.row(1 + group / 4), 8 * (group as u32 % 4));
                 [simd.mul_f32s(head[0], integer(simd, bytes, 255, 128.0)), none]
-            }
-        }
-    }
-
-    /// A group's word of numbers; with high bits, two, of which each byte is a number.
-    #[inline(always)]
-    pub(crate) fn words(self, group: usize, word: usize) -> [S::u32s; 2] {
-        let (simd, bits) = (self.simd, K::LAYOUT.high_bits as u32);
-        let (high, low) = K::LAYOUT.group_rows();
-        let first = K::LAYOUT.head + group * (high + low);
-        let low = self.row(first + high + word);
-        if high == 0 {
-            return [low; 2];
-        }
-        let high = shr(simd, self.row(first), 2 * bits * word as u32);
-        let join = |low, high| {
-            let mask = simd.splat_u32s(0x0f0f_0f0f);
-            simd.or_u32s(simd.and_u32s(low, mask), simd.and_u32s(high, simd.not_u32s(mask)))
-        };
-        [join(low, shl(simd, high, 4)), join(shr(simd, low, 4), shl(simd, high, 4 - bits))]
-    }
-
-    /// Number `I` of such a word, divided by its place.
-    #[inline(always)]
-    pub(crate) fn number<const I: usize>(self, words: [S::u32s; 2]) -> S::f32s {
-        let simd = self.simd;
-        match K::ENCODING {
-            Encoding::F32 => simd.transmute_f32s_u32s(words[0]),
-            Encoding::F16 => half(simd, shr(simd, words[0], 16 - 16 * I as u32)),
-            Encoding::Bf16 if I == 1 => simd.transmute_f32s_u32s(shl(simd, words[0], 16)),
-            Encoding::Bf16 => simd.transmute_f32s_u32s(simd.and_u32s(words[0], simd.splat_u32s(0xffff_0000))),
-            _ => {
-                let (word, bit) = K::LAYOUT.place_of(I);
-                let word = if bit < 16 { words[word] } else { shr(simd, words[word], 16) };
-                let bit = bit % 16;
-                let mask = (1 << (K::LAYOUT.low_bits + K::LAYOUT.high_bits)) - 1;
-                integer(simd, word, mask << bit, (K::LAYOUT.zero << bit) as f32)
             }
         }
     }
@@ -142,45 +134,51 @@ impl<'a, S: Simd, K: Kind> Block<'a, S, K> {
     }
 }
 
-/// Calls a function of a kind.
+/// Calls a function of one of some kinds.
 macro_rules! with_kind {
-    ($encoding:expr, $K:ident => $call:expr) => {{
-        use $crate::panel::{Encoding, unpack as kinds};
-        macro_rules! call {
-            ($kind:ident) => {{
-                type $K = kinds::$kind;
-                $call
-            }};
-        }
+    ($encoding:expr, $K:ident => $call:expr, $($kind:ident)*) => {
         match $encoding {
-            Encoding::F32 => call!(F32),
-            Encoding::F16 => call!(F16),
-            Encoding::Bf16 => call!(Bf16),
-            Encoding::Q4_0 => call!(Q4_0),
-            Encoding::Q5_0 => call!(Q5_0),
-            Encoding::Q8_0 => call!(Q8_0),
-            Encoding::Q4K => call!(Q4K),
-            Encoding::Q5K => call!(Q5K),
-            Encoding::Q6K => call!(Q6K),
+            $($crate::panel::Encoding::$kind => {
+                type $K = $crate::panel::unpack::$kind;
+                $call
+            })*
+            #[allow(unreachable_patterns, reason = "some callers name all kinds")]
+            _ => unreachable!("weights of another kind"),
         }
-    }};
+    };
 }
 pub(crate) use with_kind;
 
-/// Repeats statements for every number of a word, in order, with its place as a constant: there must be no loop between
+/// Calls a function of a kind of plain numbers.
+macro_rules! with_plain {
+    ($encoding:expr, $K:ident => $call:expr) => {
+        $crate::panel::with_kind!($encoding, $K => $call, F32 F16 Bf16)
+    };
+}
+pub(crate) use with_plain;
+
+/// Calls a function of a kind of blocks.
+macro_rules! with_blocks {
+    ($encoding:expr, $K:ident => $call:expr) => {
+        $crate::panel::with_kind!($encoding, $K => $call, Q4_0 Q5_0 Q8_0 Q4K Q5K Q6K)
+    };
+}
+pub(crate) use with_blocks;
+
+/// Repeats statements for every four numbers of a group, in order, with their place as a constant: there must be no loop between
 /// numbers and registers.
-macro_rules! each_number {
+macro_rules! each_four {
     ($layout:expr, $I:ident => $body:block) => {
-        each_number!(@ $layout, $I, $body, 0 1 2 3 4 5 6 7)
+        $crate::panel::each_four!(@ $layout, $I, $body, 0 1 2 3 4 5 6 7)
     };
     (@ $layout:expr, $I:ident, $body:block, $($n:literal)*) => { $(
-        if $n < $layout.numbers_of_a_word() {
+        if $n < $layout.group / 4 {
             const $I: usize = $n;
             $body
         }
     )* };
 }
-pub(crate) use each_number;
+pub(crate) use each_four;
 
 const TWO_23: f32 = 8_388_608.0;
 
