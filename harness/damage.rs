@@ -15,13 +15,14 @@ use crate::request_log::LoggedAttempt;
 use crate::run_error::{RunError, file_error};
 use crate::step_log::LoggedStep;
 
-/// Of records that were read: that some were left out, if so.
-pub fn left_out(observations: &Observations) -> Option<String> {
-    let count = Some(observations.left_out()).filter(|count| *count > 0)?;
-    Some(format!(
-        "{count} lines of trajectories.jsonl are torn, damaged or doubled and were left out; isocost run sets them aside \
-         and samples again what is lacking."
-    ))
+/// Of records that were read: that so many lines were left out, if any.
+pub fn left_out(lines: usize) -> Option<String> {
+    (lines > 0).then(|| {
+        format!(
+            "{lines} lines of trajectories.jsonl are torn, damaged or doubled and were left out; isocost run sets them aside \
+             and samples again what is lacking."
+        )
+    })
 }
 
 /// Sentences about a run's damaged lines, those that were mended included; none for a run that met no damage.
@@ -29,7 +30,7 @@ pub fn left_out(observations: &Observations) -> Option<String> {
 /// # Errors
 /// [`RunError::File`] if a file is there and cannot be read.
 pub fn sentences(run: &Path, observations: &Observations) -> Result<Vec<String>, RunError> {
-    let mut said: Vec<String> = left_out(observations).into_iter().collect();
+    let mut said: Vec<String> = left_out(observations.left_out()).into_iter().collect();
     let aside = set_aside(run)?;
     if aside > 0 {
         said.push(format!("{aside} torn, damaged or doubled lines were set aside in torn.jsonl; isocost run samples again what is lacking."));

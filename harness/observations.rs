@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use crate::cell::Budget;
     use crate::outcome::Outcome;
-    use crate::run_directory::read_records;
+    use crate::run_directory::read_records_and_left_out;
     use crate::trajectory::{Answer, Thought, Timing};
 
     fn record(problem: &str, trajectory: u32) -> Trajectory {
@@ -237,7 +237,9 @@ mod tests {
         let text = lines(&records) + "{\"schema\":1}\n\n" + torn;
         std::fs::write(folder.path().join("trajectories.jsonl"), text).unwrap();
         let read = Observations::read(folder.path()).unwrap();
-        assert_eq!(read.series, Observations::of(&read_records(folder.path()).unwrap()).series);
+        let (whole, left_out) = read_records_and_left_out(folder.path()).unwrap();
+        assert_eq!((&read.series, read.left_out()), (&Observations::of(&whole).series, left_out));
+        assert_eq!(left_out, 3, "a trajectory's second, what is no record, and what is torn");
         let problems = read.problems("m \"1\"", "t", 0, 2);
         assert_eq!((read.len(), problems.len(), problems[0].problem), (3, 1, "b"));
         assert_eq!(problems[0].trajectories.iter().map(|t| t.trajectory).collect::<Vec<_>>(), [0, 1]);
@@ -260,9 +262,10 @@ mod tests {
             assert!(line.contains(change), "{change}");
             std::fs::write(&path, line.replacen(change, to, 1) + "\n").unwrap();
             let seen = Observations::read(folder.path()).unwrap();
-            let counts = (seen.len(), seen.left_out(), read_records(folder.path()).unwrap().len());
-            let expected = if is_record { (1, 0, 1) } else { (0, 1, 0) };
-            assert_eq!(counts, expected, "{change} to {to}");
+            let (whole, left_out) = read_records_and_left_out(folder.path()).unwrap();
+            let expected = if is_record { (1, 0) } else { (0, 1) };
+            assert_eq!((seen.len(), seen.left_out()), expected, "{change} to {to}");
+            assert_eq!((whole.len(), left_out), expected, "{change} to {to}");
         }
     }
 

@@ -29,15 +29,27 @@ pub fn read_records_where(
     path: &Path,
     wanted: impl Fn(&str, u32) -> bool,
 ) -> Result<Vec<Trajectory>, RunError> {
+    Ok(read(path, wanted)?.0)
+}
+
+/// As [`read_records`], and how many lines were left out: those that are no records, or a trajectory's second.
+///
+/// # Errors
+/// As [`read_records`].
+pub fn read_records_and_left_out(path: &Path) -> Result<(Vec<Trajectory>, usize), RunError> {
+    read(path, |_, _| true)
+}
+
+fn read(path: &Path, wanted: impl Fn(&str, u32) -> bool) -> Result<(Vec<Trajectory>, usize), RunError> {
     let mut records = Vec::new();
-    for_each_record(path, wanted, |record| {
+    let left_out = for_each_record(path, wanted, |record| {
         records.push(record);
         Ok(())
     })?;
-    Ok(records)
+    Ok((records, left_out))
 }
 
-/// Hands the same records to `each`, one at a time, until it fails.
+/// Hands the same records to `each`, one at a time, until it fails; how many lines were left out.
 ///
 /// # Errors
 /// As [`read_records`], and those of `each`.
@@ -45,22 +57,24 @@ pub fn for_each_record(
     path: &Path,
     wanted: impl Fn(&str, u32) -> bool,
     mut each: impl FnMut(Trajectory) -> Result<(), RunError>,
-) -> Result<(), RunError> {
-    let is_wanted =
-        |line: &[u8]| serde_json::from_slice::<Heading>(line).is_ok_and(|h| wanted(&h.problem, h.trajectory));
+) -> Result<usize, RunError> {
+    let is_unwanted = |line: &[u8]| {
+        serde_json::from_slice::<Heading>(line).is_ok_and(|h| !wanted(&h.problem, h.trajectory))
+    };
     let file = path.join("trajectories.jsonl");
     let reader = BufReader::new(open_records(path)?);
-    let mut seen = HashSet::new();
+    let (mut seen, mut left_out) = (HashSet::new(), 0);
     for line in reader.split(b'\n') {
         let line = line.map_err(file_error(&file))?;
-        if is_wanted(&line)
-            && let Ok(record) = record_line::record(&line)
-            && seen.insert(key(&record))
-        {
-            each(record)?;
+        if line.trim_ascii().is_empty() || is_unwanted(&line) {
+            continue;
+        }
+        match record_line::record(&line) {
+            Ok(record) if seen.insert(key(&record)) => each(record)?,
+            _ => left_out += 1,
         }
     }
-    Ok(())
+    Ok(left_out)
 }
 
 /// The records of a run, which must be there.

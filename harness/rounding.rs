@@ -3,7 +3,8 @@
 //! The digits of an estimate follow from its interval by the rule of the Particle Data Group (Review of Particle
 //! Physics, Introduction 5.3): of the half-width, two digits are kept when its first three lie between 100 and
 //! 354, one when they lie between 355 and 949, else two after rounding up. An amount that is not zero keeps one digit
-//! all the same. What is absent or not finite is a dash.
+//! all the same; an end that is not zero and that these digits cannot tell from it is `<0.01`, below the least that they
+//! can say. What is absent or not finite is a dash.
 
 use crate::statistics::{Estimate, Interval};
 
@@ -23,7 +24,7 @@ pub fn supported_decimals(half_width: f64) -> Option<i32> {
     Some(if leading < 3.55 { 1 - exponent } else { -exponent })
 }
 
-/// A share as `0.71 [0.66, 0.76]`: two or three decimals, as the interval supports, and more where an end is not nothing.
+/// A share as `0.71 [0.66, 0.76]`: two or three decimals, as the interval supports.
 pub fn share(estimate: Option<&Estimate>) -> String {
     let Some(e) = estimate else { return ABSENT.to_string() };
     bracketed([e.value, e.ci_low, e.ci_high], |decimals| decimals.clamp(2, 3), None)
@@ -35,7 +36,7 @@ pub fn amount(estimate: Option<&impl Interval>, scale: f64) -> String {
     written(estimate, scale, None)
 }
 
-/// As [`amount`]; an end that rounding would put on the threshold or beyond it has the digits that show its side.
+/// As [`amount`]; an end that rounding would put on the threshold or beyond it has the digits that show its side, also of 0.
 pub fn amount_beside(estimate: Option<&Estimate>, threshold: f64) -> String {
     written(estimate, 1.0, Some(threshold))
 }
@@ -113,30 +114,43 @@ fn bracketed(numbers: [f64; 3], limit: impl Fn(i32) -> i32, beside: Option<f64>)
     };
     let decimals = limit(decimals);
     let first_digit = if value > 0.0 && low >= 0.0 { -value.log10().floor() as i32 } else { decimals };
-    // An end that is not nothing is not written as nothing.
-    let shown = |end| telling(end, telling(end, at(end, decimals), Some(0.0)), beside);
-    let [low, high] = [low, high].map(shown);
+    let [low, high] = [low, high].map(|end| telling(end, shown(end, decimals), beside));
     format!("{} [{low}, {high}]", at(value, decimals.max(first_digit)))
+}
+
+/// The text of an end; of one that is not nothing and would be written as nothing, below what it is.
+fn shown(end: f64, decimals: i32) -> String {
+    let (decimals, text) = (decimals.min(15), at(end, decimals));
+    let least = 10f64.powi(-decimals);
+    match text.parse() {
+        Ok(0.0) if end > 0.0 => format!("<{}", at(least, decimals)),
+        Ok(0.0) if end < 0.0 => format!(">{}", at(-least, decimals)),
+        _ => text,
+    }
 }
 
 /// The text of an end, or one with as many digits as it takes to lie on its side of the threshold.
 fn telling(end: f64, text: String, beside: Option<f64>) -> String {
     let Some(threshold) = beside.filter(|threshold| *threshold != end) else { return text };
-    let shows = |text: &String| {
-        text.parse().is_ok_and(|shown: f64| shown != threshold && (shown > threshold) == (end > threshold))
+    let shows = |text: &String| match text.strip_prefix(['<', '>']) {
+        // `<0.01` says no side of 0, nor of what lies between.
+        Some(bound) => bound.parse().is_ok_and(|bound: f64| threshold.abs() >= bound.abs()),
+        None => text
+            .parse()
+            .is_ok_and(|shown: f64| shown != threshold && (shown > threshold) == (end > threshold)),
     };
     let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len() as i32);
-    let mut longer = (decimals + 1..=15).map(|decimals| at(end, decimals));
+    let mut longer = (decimals + 1..=15).map(|decimals| shown(end, decimals));
     if shows(&text) { text } else { longer.find(shows).unwrap_or(text) }
 }
 
-/// A number that is not negative to two significant digits, or its magnitude where it has many.
+/// A number that is not negative to two significant digits, or its magnitude where that takes many.
 fn two_digits(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
     let exponent = value.log10().floor() as i32;
-    if exponent < 6 { at(value, 1 - exponent) } else { format!("{value:.0e}") }
+    if (-6..6).contains(&exponent) { at(value, 1 - exponent) } else { format!("{value:.0e}") }
 }
 
 /// A number rounded at a decimal place, which may lie before the point.
@@ -180,16 +194,24 @@ mod tests {
         assert_eq!(amount(Some(&estimate(0.42, 0.0, 2200.0)), 1.0), "0.4 [0, 2200]");
         assert_eq!(amount(Some(&estimate(0.0, 0.0, 30.0)), 1.0), "0 [0, 30]");
         assert_eq!(share(Some(&estimate(0.0004, 0.0, 0.3))), "0.0004 [0.00, 0.30]");
-        assert_eq!(share(Some(&estimate(0.1, 0.0007, 0.3))), "0.10 [0.001, 0.30]");
-        assert_eq!(amount(Some(&estimate(0.42, 0.04, 3.9)), 1.0), "0.4 [0.04, 3.9]");
-        assert_eq!(amount(Some(&estimate(-2.0, -4.1, -0.03)), 1.0), "-2.0 [-4.1, -0.03]");
-        assert_eq!(share(Some(&estimate(0.1, 1e-17, 0.3))), "0.10 [0.00, 0.30]");
+    }
+
+    #[test]
+    fn an_end_that_its_digits_cannot_tell_from_nothing_is_below_the_least_that_they_say() {
+        assert_eq!(share(Some(&estimate(0.005, 0.000005, 0.046))), "0.005 [<0.001, 0.046]");
+        assert_eq!(share(Some(&estimate(0.1, 0.0007, 0.3))), "0.10 [<0.01, 0.30]");
+        assert_eq!(share(Some(&estimate(0.1, 1e-17, 0.3))), "0.10 [<0.01, 0.30]");
+        assert_eq!(share(Some(&estimate(0.1, 0.0, 0.3))), "0.10 [0.00, 0.30]");
+        assert_eq!(amount(Some(&estimate(0.42, 0.04, 3.9)), 1.0), "0.4 [<0.1, 3.9]");
+        assert_eq!(amount(Some(&estimate(-2.0, -4.1, -0.03)), 1.0), "-2.0 [-4.1, >-0.1]");
+        assert_eq!(amount(Some(&estimate(300.0, -3.0, 800.0)), 1.0), "300 [>-100, 800]");
     }
 
     #[test]
     fn an_amount_of_uncertain_magnitude_has_digits_at_both_ends() {
         assert_eq!(amount(Some(&estimate(0.42, 0.03, 2200.0)), 1.0), "0.42 [0.030, 2200]");
         assert_eq!(amount(Some(&estimate(3.2, 0.1, 5.1e23)), 1.0), "3.2 [0.10, 5e23]");
+        assert_eq!(amount(Some(&estimate(0.42, 3.1e-9, 2200.0)), 1.0), "0.42 [3e-9, 2200]");
     }
 
     #[test]
@@ -200,6 +222,10 @@ mod tests {
         assert_eq!(beside(estimate(0.01, -0.02, 0.01996), 0.02), "0.010 [-0.020, 0.01996]");
         assert_eq!(beside(estimate(8.0, 1.0002, 400.0), 1.0), "8.0 [1.0002, 400]");
         assert_eq!(beside(estimate(1.16, 1.0, 1.341), 1.0), "1.16 [1.00, 1.34]");
+        assert_eq!(beside(estimate(0.1, 0.004, 0.3), 0.0), "0.10 [0.004, 0.30]");
+        assert_eq!(beside(estimate(-0.1, -0.3, -0.004), 0.0), "-0.10 [-0.30, -0.004]");
+        assert_eq!(beside(estimate(0.1, 0.004, 0.3), 0.005), "0.10 [0.004, 0.30]");
+        assert_eq!(beside(estimate(0.1, 0.004, 0.3), 0.2), "0.10 [<0.01, 0.30]");
         assert_eq!(beside(estimate(2.0, 1.5, 2.5), 1.0), amount(Some(&estimate(2.0, 1.5, 2.5)), 1.0));
     }
 

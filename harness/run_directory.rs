@@ -19,7 +19,9 @@ use crate::run_error::{RunError, file_error};
 use crate::same_run::check_same;
 use crate::trajectory::Trajectory;
 
-pub use crate::records::{for_each_record, read_records, read_records_where, set_torn_aside};
+pub use crate::records::{
+    for_each_record, read_records, read_records_and_left_out, read_records_where, set_torn_aside,
+};
 
 /// Which trajectory of which problem, by which model, in which series.
 pub type Key = (String, String, u32, String, u32);

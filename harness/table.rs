@@ -122,10 +122,10 @@ fn head(column: &Column) -> String {
     if unit.is_empty() { title.clone() } else { format!("{title} ({unit})") }
 }
 
-/// An entry as written if it holds only numbers, whose brackets cannot become a link; else escaped.
+/// An entry as written if it holds only numbers, whose brackets cannot become a link, nor `<0.01` a tag; else escaped.
 fn entry(text: &str) -> String {
     let is_numeric =
-        text.chars().all(|character| character.is_ascii_digit() || "., []~–".contains(character));
+        text.chars().all(|character| character.is_ascii_digit() || "., []~–<".contains(character));
     if is_numeric { text.to_string() } else { escape::markdown(text) }
 }
 

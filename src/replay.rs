@@ -8,7 +8,7 @@ use isocost_harness::latency_rows::{
 };
 use isocost_harness::manifest::{Manifest, read_manifest};
 use isocost_harness::replay::{Request, Serving, largest_batch_within};
-use isocost_harness::run_directory::{check_unpublished, read_records, write_whole};
+use isocost_harness::run_directory::{check_unpublished, read_records_and_left_out, write_whole};
 use isocost_harness::surface::Surface;
 use isocost_harness::trajectory::Trajectory;
 
@@ -17,12 +17,12 @@ use crate::report;
 
 /// Replays a run, prints the waits and writes `latency.csv`, unless that has more models.
 pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
-    let (manifest, records) = (read_manifest(&args.run)?, read_records(&args.run)?);
+    let manifest = read_manifest(&args.run)?;
+    let (records, left_out) = read_records_and_left_out(&args.run)?;
     if records.is_empty() {
         bail!("{}: has no whole trajectory yet: go on with the run first", args.run.display());
     }
-    // For what it says of damaged lines.
-    report::observations(&args.run)?;
+    report::say_left_out(&args.run, left_out);
     let surfaces = args.surface.clone().unwrap_or_else(|| args.run.join("surface.json"));
     let surfaces = Surface::read_all(&surfaces)?;
     let serving = match args.saturated {

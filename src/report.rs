@@ -119,10 +119,15 @@ pub(crate) struct Measured {
 /// What a run observed; of lines that were left out it is said how many.
 pub(crate) fn observations(path: &Path) -> Result<Observations> {
     let observations = Observations::read(path)?;
-    if let Some(lines) = damage::left_out(&observations) {
+    say_left_out(path, observations.left_out());
+    Ok(observations)
+}
+
+/// Says how many lines of a run's records were left out, if any.
+pub(crate) fn say_left_out(path: &Path, lines: usize) {
+    if let Some(lines) = damage::left_out(lines) {
         log::say(&format!("{}: {lines}", path.display()));
     }
-    Ok(observations)
 }
 
 /// The cells of a run, from its records; it is an error if there is none. `prices` are further ones, by name or file.

@@ -52,7 +52,7 @@ pub(crate) fn measure(evidence: &Evidence, comparison: &Comparison) -> Result<Me
 
 #[cfg(test)]
 mod tests {
-    use crate::claims::simulated::{Run, verdict_of};
+    use crate::claims::simulated::{Run, finding_of, verdict_of};
     use crate::claims::verdict::Verdict::*;
     use crate::model_facts::Kind;
 
@@ -77,5 +77,22 @@ mod tests {
         let flat = Run::new(30, 8).model("thinks", |_, _| 0.3).model("direct", |_, _| 0.3).kind(Kind::Direct);
         assert_eq!(verdict_of("length-share", &flat), NotTestable);
         assert_eq!(verdict_of("length-share", &Run::new(30, 8).model("thinks", |_, _| 0.3)), NotTestable);
+    }
+
+    #[test]
+    fn a_gain_that_is_not_surely_above_five_points_is_not_split() {
+        let of = |gain: f64, problems| {
+            let run = Run::new(problems, 16)
+                .model("thinks", move |_, tokens| 0.3 + gain * tokens / 512.0)
+                .model("direct", |_, _| 0.3)
+                .kind(Kind::Direct);
+            finding_of("length-share", &run)
+        };
+        assert!(of(0.20, 100).estimate.is_some(), "large and sure");
+        for (why, found) in [("small", of(0.04, 400)), ("uncertain", of(0.10, 6))] {
+            assert!(found.verdict == NotTestable && found.estimate.is_none(), "{why}: {:?}", found.estimate);
+            let said = found.missing.iter().any(|missing| missing.contains("the gain to be split is 0."));
+            assert!(said, "{why}: {:?}", found.missing);
+        }
     }
 }

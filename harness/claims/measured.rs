@@ -132,26 +132,37 @@ impl Measured {
 /// Why there is none.
 pub fn mean(measured: &[&Measured]) -> Result<Estimate, String> {
     let parts: Vec<Part> = measured.iter().filter_map(|one| one.part()).collect();
-    let jackknife = || mean_of_statistics(&parts, Confidence::default()).map_err(|why| why.to_string());
     if parts.len() == measured.len() {
-        return jackknife();
+        return jackknife(&parts);
     }
-    let mut groups = Vec::new();
-    if !parts.is_empty() {
-        groups.push(Group { stratum: None, weight: parts.len() as f64, estimate: jackknife()? });
-    }
+    let mut groups = by_stratum(parts)?;
     for one in measured.iter().filter(|one| one.part().is_none()) {
-        groups.push(Group { stratum: Some(one.stratum()), weight: 1.0, estimate: one.estimate()? });
+        groups.push(Group { stratum: one.stratum(), weight: 1.0, estimate: one.estimate()? });
     }
     let joint = mean_of_groups(&groups)?;
     let sizes: BTreeMap<&str, usize> = measured.iter().map(|one| (one.stratum(), one.problems())).collect();
     Ok(Estimate { n: sizes.values().sum(), ..joint })
 }
 
-/// Comparisons with one interval.
+fn jackknife(parts: &[Part]) -> Result<Estimate, String> {
+    mean_of_statistics(parts, Confidence::default()).map_err(|why| why.to_string())
+}
+
+/// The joint jackknife of each stratum, so that what it shares with the stratum's other intervals is not taken for chance.
+fn by_stratum(parts: Vec<Part>) -> Result<Vec<Group>, String> {
+    let mut strata: BTreeMap<&str, Vec<Part>> = BTreeMap::new();
+    for part in parts {
+        strata.entry(part.stratum).or_default().push(part);
+    }
+    let group = |(stratum, parts): (_, Vec<Part>)| {
+        Ok(Group { stratum, weight: parts.len() as f64, estimate: jackknife(&parts)? })
+    };
+    strata.into_iter().map(group).collect()
+}
+
+/// Comparisons on the same problems with one interval.
 struct Group<'a> {
-    /// Absent for those of the joint jackknife, whose strata are in its interval.
-    stratum: Option<&'a str>,
+    stratum: &'a str,
     /// How many they are.
     weight: f64,
     estimate: Estimate,
@@ -168,9 +179,9 @@ struct Reach {
 /// Mean of intervals by the method of variance estimates recovery (Zou and Donner 2008): distances to the ends add up
 /// like standard errors. Within a stratum they are added plainly, as if one could be told from the other.
 fn mean_of_groups(groups: &[Group]) -> Result<Estimate, String> {
-    let mut strata: BTreeMap<Option<&str>, Reach> = BTreeMap::new();
+    let mut strata: BTreeMap<&str, Reach> = BTreeMap::new();
     for Group { stratum, weight, estimate: e } in groups {
-        let known = strata.entry(*stratum).or_default();
+        let known = strata.entry(stratum).or_default();
         known.below += weight * (e.value - e.ci_low);
         known.above += weight * (e.ci_high - e.value);
         known.df = known.df.into_iter().chain(e.df).reduce(f64::min);
@@ -255,5 +266,21 @@ mod tests {
         let (a, b) = (of("x", &column(3)), of("x", &column(5)));
         let joint = mean_of_statistics(&[a.part().unwrap(), b.part().unwrap()], Confidence::default());
         assert_eq!(mean(&[&a, &b]).unwrap(), joint.unwrap());
+    }
+
+    /// Whoever has much of the one has the other: (x + y) / 2 problem by problem is the truth about their mean.
+    #[test]
+    fn a_comparison_that_hardly_varies_is_no_independent_witness_on_the_problems_of_another() {
+        let x: Vec<f64> = (0..40).map(|i| (-f64::from(i) / 10.0).exp()).collect();
+        let y: Vec<f64> = (0..40).map(|i| f64::from(u8::from(i < 4))).collect();
+        let halves: Vec<f64> = x.iter().zip(&y).map(|(x, y)| (x + y) / 2.0).collect();
+        let rare = |stratum| of(stratum, &y).bounded(0..1, 0.0, 1.0);
+        assert!(rare("t").part().is_none() && of("t", &x).part().is_some());
+        let truth = of("t", &halves).estimate().unwrap();
+        let (same, other) = (mean(&[&of("t", &x), &rare("t")]), mean(&[&of("t", &x), &rare("u")]));
+        let (same, other) = (same.unwrap(), other.unwrap());
+        assert!((same.value - truth.value).abs() < 1e-12 && same.n == 40);
+        assert!(same.ci_low <= truth.ci_low && same.ci_high >= truth.ci_high, "{same:?} {truth:?}");
+        assert!(other.ci_high < truth.ci_high && other.n == 80, "{other:?} {truth:?}");
     }
 }

@@ -9,7 +9,7 @@
 
 use super::Missing;
 use super::evidence::{Evidence, Level};
-use super::lineup::{Comparison, Lineup};
+use super::lineup::{Comparison, Contestant, Lineup};
 use super::measured::Measured;
 use crate::cell::Budget;
 use crate::statistics::{Estimate, Level as Confidence, kendall, paired_share_difference};
@@ -46,7 +46,11 @@ fn budgets(lineup: &Lineup) -> Option<(Budget, Budget)> {
 fn takes_part(lineup: &Lineup, model: usize) -> bool {
     let own = &lineup.models[model].budgets;
     let has_both = |(short, long): (Budget, Budget)| own.contains(&short) && own.contains(&long);
-    *own == [Budget::Tokens(0)] || budgets(lineup).is_some_and(has_both)
+    answers_directly(lineup, model) || budgets(lineup).is_some_and(has_both)
+}
+
+fn answers_directly(lineup: &Lineup, model: usize) -> bool {
+    lineup.models[model].budgets == [Budget::Tokens(0)]
 }
 
 pub(crate) fn measure(evidence: &Evidence, comparison: &Comparison) -> Result<Measured, Missing> {
@@ -75,7 +79,8 @@ pub(crate) fn measure(evidence: &Evidence, comparison: &Comparison) -> Result<Me
     Ok(Measured::interval("", estimate).noting(format!("{}; {}", most.1, notes.join(", "))))
 }
 
-/// Every model at a budget.
+/// Every model at a budget; one that answers directly, at its only one. A model whose other budgets most problems lack is
+/// not compared with itself.
 fn at<'a>(
     evidence: &'a Evidence,
     models: &[usize],
@@ -83,8 +88,10 @@ fn at<'a>(
     budget: Budget,
 ) -> Result<Vec<&'a Level>, Missing> {
     let of = |&model: &usize| {
-        let level = level_at(evidence.levels(model, task)?, budget);
-        level.ok_or_else(|| format!("{} was not sampled at {budget}", evidence.lineup.models[model].name))
+        let own = if answers_directly(evidence.lineup, model) { Budget::Tokens(0) } else { budget };
+        let level = evidence.levels(model, task)?.iter().find(|level| level.budget == own);
+        let Contestant { name, .. } = &evidence.lineup.models[model];
+        level.ok_or_else(|| format!("most problems lack an answer of {name} at {own} tokens"))
     };
     models.iter().map(of).collect()
 }
@@ -95,11 +102,6 @@ fn reversal(short: [&Level; 2], long: [&Level; 2], confidence: Confidence) -> Re
         paired_share_difference(&a.accuracy, &b.accuracy, confidence).map_err(|why| why.to_string())
     };
     Ok(lesser(&lead(short[1], short[0])?, &lead(long[0], long[1])?))
-}
-
-/// The level at a budget, or the only one.
-fn level_at(levels: &[Level], budget: Budget) -> Option<&Level> {
-    if levels.len() == 1 { levels.first() } else { levels.iter().find(|level| level.budget == budget) }
 }
 
 /// The smaller of two numbers, with the smaller ends.
@@ -125,8 +127,14 @@ fn tau(task: &str, short: &[&Level], long: &[&Level]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::cell::Budget;
+    use crate::claims::evidence::Evidence;
+    use crate::claims::registry::claims;
     use crate::claims::simulated::{Run, verdict_of};
-    use crate::claims::verdict::Verdict::*;
+    use crate::claims::verdict::{Verdict::*, finding};
+    use crate::model_facts::Kind;
+    use crate::observations::Observations;
+    use crate::whole::tests::forget;
 
     fn slow_and_quick(slow_start: f64, problems: usize) -> Run {
         Run::new(problems, 16)
@@ -155,5 +163,31 @@ mod tests {
     #[test]
     fn one_model_has_no_ranking() {
         assert_eq!(verdict_of("short-evals-mislead", &Run::new(20, 4).model("a", |_, _| 0.5)), NotTestable);
+    }
+
+    #[test]
+    fn a_model_that_answers_directly_is_ranked_by_its_only_answer() {
+        let run = Run::new(60, 16)
+            .model("slow", |_, tokens| 0.15 + 0.5 * (tokens / 512.0))
+            .model("direct", |_, _| 0.4)
+            .kind(Kind::Direct);
+        assert_eq!(verdict_of("short-evals-mislead", &run), Supported);
+    }
+
+    #[test]
+    fn a_model_of_which_one_budget_is_left_has_no_place_at_the_other() {
+        let run = slow_and_quick(0.15, 60).budgets(&[64, 512]);
+        let (lineup, mut records) = (run.lineup(), run.records());
+        let of_quick = records.iter_mut().filter(|record| record.model == "quick");
+        of_quick.for_each(|record| forget(record, Budget::Tokens(64)));
+        let observations = Observations::of(&records);
+        let claim = claims().into_iter().find(|claim| claim.id == "short-evals-mislead").unwrap();
+        let found = finding(&Evidence::new(&lineup, &observations), claim);
+        assert_eq!((found.verdict, found.estimate), (NotTestable, None));
+        assert!(
+            found.missing.iter().any(|missing| missing.contains("quick at 64 tokens")),
+            "{:?}",
+            found.missing
+        );
     }
 }

@@ -3,7 +3,7 @@
 use super::metric::Metric;
 use super::{CellPair, Comparison, Pairing};
 use crate::cell_tables::way_name;
-use crate::rounding::{ABSENT, amount, significant};
+use crate::rounding::{ABSENT, amount, amount_beside, significant};
 use crate::statistics::Estimate;
 use crate::table::{Column, Table};
 
@@ -138,8 +138,9 @@ fn mark(cell: &CellPair) -> String {
     if cell.reliable { String::new() } else { "~".to_owned() }
 }
 
+/// A difference, read by its side of nothing.
 fn signed(change: Option<&Estimate>) -> String {
-    let text = amount(change, 1.0);
+    let text = amount_beside(change, 0.0);
     let is_gain =
         change.is_some_and(|change| change.value > 0.0) && text.starts_with(|c: char| c.is_ascii_digit());
     if is_gain { format!("+{text}") } else { text }

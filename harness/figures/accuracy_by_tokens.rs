@@ -5,7 +5,7 @@ use crate::cell::Strategy;
 use crate::cell_tables::way_name;
 use crate::plot::chart::{Chart, Form, Point, Series};
 use crate::plot::{Axis, Colour};
-use crate::rounding::amount;
+use crate::rounding::amount_beside;
 use crate::row::Row;
 use crate::statistics::{LogLine, Point as Measured};
 
@@ -22,7 +22,7 @@ pub(super) fn figure(facts: &Facts, task: &str) -> Option<Figure> {
             ways.push(way_name(way.0, way.1));
         }
         let slope = comparison(facts, "log-linear", &format!("{model} on {task}"));
-        slopes.extend(slope.map(|found| format!("{model} {}", amount(Some(&found.estimate), 1.0))));
+        slopes.extend(slope.map(|found| format!("{model} {}", amount_beside(Some(&found.estimate), 0.0))));
     }
     if series.is_empty() {
         return None;

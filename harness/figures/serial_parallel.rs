@@ -7,7 +7,7 @@ use crate::cell::{Budget, Strategy};
 use crate::currency::Currency;
 use crate::plot::chart::{Chart, Form, Point, Series};
 use crate::plot::{Axis, Colour};
-use crate::rounding::amount;
+use crate::rounding::amount_beside;
 use crate::row::Row;
 
 pub(super) fn figure(facts: &Facts, task: &str, model: &str) -> Option<Figure> {
@@ -36,7 +36,7 @@ pub(super) fn figure(facts: &Facts, task: &str, model: &str) -> Option<Figure> {
         series,
     };
     let gain = comparison(facts, "best-of-n", &format!("{model} on {task}"));
-    let gain = gain.map(|found| format!(" At equal cost several thoughts solve {} more than one (a share of all problems; chosen on half of the trajectories, compared on the other).", amount(Some(&found.estimate), 1.0)));
+    let gain = gain.map(|found| format!(" At equal cost several thoughts solve {} more than one (a share of all problems; chosen on half of the trajectories, compared on the other).", amount_beside(Some(&found.estimate), 0.0)));
     Some(Figure {
         name: file_name(&[task, model, "serial"]),
         topic: Topic::Serial,

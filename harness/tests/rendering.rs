@@ -13,6 +13,7 @@ use isocost_harness::plot::{png, svg};
 use isocost_harness::report_html::{Embedded, Page, report_html};
 use isocost_harness::report_md::{Report, report_md};
 use isocost_harness::row::Row;
+use isocost_harness::statistics::Estimate;
 use isocost_harness::table::TERMINAL_WIDTH;
 use synthetic::{hostile_rows, report, rows};
 
@@ -34,6 +35,25 @@ fn the_csv_of_no_rows_is_its_header() {
 #[test]
 fn the_leading_table_says_what_each_model_buys() {
     insta::assert_snapshot!(leading_table(&rows(), "What each model buys").markdown());
+}
+
+#[test]
+fn an_end_that_is_nearly_nothing_is_shown_alike_in_every_form() {
+    let mut rows = rows();
+    rows.truncate(1);
+    rows[0].accuracy = Some(Estimate { value: 0.005, ci_low: 0.000_005, ci_high: 0.046, n: 100, df: None });
+    let table = leading_table(&rows, "What each model buys");
+    let page = page_of(&rows);
+    for (form, text, end) in [
+        ("terminal", table.terminal(), "0.005 [<0.001, 0.046]"),
+        ("Markdown", table.markdown(), "| 0.005 [<0.001, 0.046] |"),
+        ("LaTeX", table.latex(), r"0.005 {[}\textless{}0.001, 0.046{]}"),
+        ("report", report_md(&report(rows.clone())), "0.005 [<0.001, 0.046]"),
+        ("page", page.clone(), "[&lt;0.001, 0.046]"),
+        ("page's cells", page, r"0.005 [\u003c0.001, 0.046]"),
+    ] {
+        assert!(text.contains(end), "{form}: {text}");
+    }
 }
 
 #[test]
