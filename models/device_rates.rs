@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use crate::decoder::Decoder;
 use crate::matrix::noise;
 use crate::memory;
+use crate::slab::Slab;
 
 /// Bytes that are copied on a CPU; far more than any cache holds.
 const COPIED: usize = 256 << 20;
@@ -40,8 +41,8 @@ fn shortest(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
 
 /// Bytes read and written a second by all cores together.
 fn copy_on_host() -> f64 {
-    let from = vec![1u8; COPIED / 2];
-    let mut to = vec![0u8; COPIED / 2];
+    let (mut from, mut to) = (Slab::zeros(COPIED / 2), Slab::zeros(COPIED / 2));
+    from.fill(1u8);
     let chunk = from.len() / rayon::current_num_threads();
     let copied = shortest(|| {
         to.par_chunks_mut(chunk).zip(from.par_chunks(chunk)).for_each(|(to, from)| to.copy_from_slice(from));
@@ -59,7 +60,8 @@ pub fn read_bytes_per_s(device: &Device) -> Result<f64> {
     if !device.is_cpu() {
         return copy_on(device);
     }
-    let from = vec![1u64; COPIED / 8];
+    let mut from = Slab::zeros(COPIED / 8);
+    from.fill(1u64);
     let chunk = from.len().div_ceil(rayon::current_num_threads());
     let seconds = shortest(|| {
         let sum = |part: &[u64]| part.iter().fold(0u64, |sum, word| sum ^ word);

@@ -44,6 +44,7 @@ pub mod remote;
 pub mod rope;
 pub mod sampler;
 pub mod scheduler;
+mod slab;
 pub mod source;
 pub mod throughput;
 pub mod tokenizer;

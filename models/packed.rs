@@ -18,12 +18,13 @@ mod pairs;
 mod rounded;
 mod rows;
 
-use bytemuck::{Zeroable, cast_slice};
+use bytemuck::cast_slice;
 use candle_core::{CpuStorage, Storage, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::panel::{Encoding, PANEL, Words, pack, unpack_column};
+use crate::slab::Slab;
 use few::Few;
 use integers::Integers;
 use many::Many;
@@ -43,7 +44,7 @@ const WORTH_A_THREAD: usize = 1 << 18;
 /// `[out, inner]` weights in panels.
 #[derive(Debug)]
 pub struct Packed {
-    panels: Vec<Words>,
+    panels: Slab<Words>,
     encoding: Encoding,
     inner: usize,
     out: usize,
@@ -58,7 +59,7 @@ impl Packed {
     /// A square of zeros.
     pub(crate) fn zeros(encoding: Encoding, side: usize) -> Self {
         let rows = encoding.rows(side) * side.div_ceil(PANEL);
-        Self { panels: vec![Words::zeroed(); rows], encoding, inner: side, out: side }
+        Self { panels: Slab::zeros(rows), encoding, inner: side, out: side }
     }
 
     /// Packs a tensor on the CPU, if its numbers are of a type that can be.

@@ -20,6 +20,7 @@ use candle_core::DType;
 use candle_core::quantized::GgmlDType;
 use rayon::prelude::*;
 
+use crate::slab::Slab;
 pub(crate) use column::unpack_column;
 pub(crate) use unpack::{
     Block, Kind, each_four, lanes_at, number_at, set_lanes_at, with_blocks, with_kind, with_plain,
@@ -198,10 +199,10 @@ impl Layout {
 
 /// Panels of row-major weights, `out` rows in the encoding's own bytes. Columns beyond the last, and numbers beyond the
 /// last of a column, are zeros.
-pub(crate) fn pack(weights: &[u8], encoding: Encoding, out: usize) -> Vec<Words> {
+pub(crate) fn pack(weights: &[u8], encoding: Encoding, out: usize) -> Slab<Words> {
     let width = weights.len() / out.max(1);
     let rows = width.div_ceil(ggml::bytes(encoding)) * encoding.layout().rows();
-    let mut panels = vec![Words([0; PANEL]); out.div_ceil(PANEL) * rows];
+    let mut panels = Slab::zeros(out.div_ceil(PANEL) * rows);
     panels.par_chunks_exact_mut(rows).zip(weights.par_chunks(width * PANEL)).for_each(|(panel, weights)| {
         match encoding {
             Encoding::F32 => transpose(weights, width, panel, |word| word),

@@ -270,12 +270,13 @@ mod tests {
     use super::super::rounded::LARGEST;
     use super::*;
     use crate::panel::pack;
+    use crate::slab::Slab;
 
     /// Panels of 64 columns, and activations for them.
     struct Case {
         x: Vec<f32>,
         inner: usize,
-        panels: Vec<Words>,
+        panels: Slab<Words>,
         encoding: Encoding,
     }
 
@@ -309,14 +310,13 @@ mod tests {
         let blocks = panel.chunks_exact(K::LAYOUT.rows()).zip(x.chunks(K::LAYOUT.numbers));
         blocks.fold(0f32, |sum, (rows, x)| {
             let block = Block::<pulp::Scalar, K>::new(pulp::Scalar::new(), rows, column);
-            let scale = x.iter().fold(0f32, |largest, x| largest.max(x.abs())) / LARGEST;
-            let largest = scale * LARGEST;
+            let largest = x.iter().fold(0f32, |largest, x| largest.max(x.abs()));
             let integers = x.iter().map(|x| (x * (LARGEST / largest)).round_ties_even() as i64);
             let integers: Vec<i64> =
                 integers.chain(std::iter::repeat_n(0, K::LAYOUT.numbers - x.len())).collect();
             let groups = integers.chunks(K::LAYOUT.group).enumerate();
             let of_block = groups.fold(0f32, |sum, (group, x)| add_group::<K>(block, group, x, sum));
-            of_block.mul_add(scale, sum)
+            of_block.mul_add(largest / LARGEST, sum)
         })
     }
 
