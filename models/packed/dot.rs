@@ -7,6 +7,7 @@ use std::arch::x86_64::{
     _mm256_add_epi32, _mm256_cvtepi32_ps, _mm256_dpbusd_avx_epi32, _mm256_madd_epi16, _mm512_add_epi32,
     _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_madd_epi16,
 };
+#[cfg(target_arch = "x86_64")]
 use std::mem::transmute_copy;
 
 #[cfg(target_arch = "x86_64")]

@@ -91,6 +91,7 @@ fn by_tiles<T: Copy + Default>(rows: Vec<T>, tiles: &[usize]) -> Vec<T> {
 struct Round<'a> {
     x: &'a [f32],
     layout: Layout,
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "others have no such instructions"))]
     are_bytes: bool,
     fours: [&'a mut [u32]; 2],
     groups: &'a mut [Group],
