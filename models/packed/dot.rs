@@ -58,7 +58,7 @@ impl Bytes {
     pub(super) fn split(integers: &[i32], [highs, lows]: [&mut [u32]; 2]) {
         let [highs, lows]: [&mut [i8]; 2] = [cast_slice_mut(highs), cast_slice_mut(lows)];
         for ((x, high), low) in integers.iter().zip(highs).zip(lows) {
-            (*high, *low) = ((x + 128 >> 8) as i8, *x as i8);
+            (*high, *low) = (((x + 128) >> 8) as i8, *x as i8);
         }
     }
 }

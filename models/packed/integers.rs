@@ -183,7 +183,7 @@ impl<S: Simd, D: Dot<S>, K: Kind, const R: usize, const V: usize> Multiply<'_, S
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
         for group in 0..K::LAYOUT.groups() {
             Self::ask_ahead(rows, group, first);
-            self.add_group((&blocks, &heads), group, i * K::LAYOUT.groups() + group, &mut sums);
+            self.add_group(&blocks, &heads, (group, i * K::LAYOUT.groups() + group), &mut sums);
         }
         for v in 0..V {
             for r in 0..R {
@@ -215,9 +215,9 @@ impl<S: Simd, D: Dot<S>, K: Kind, const R: usize, const V: usize> Multiply<'_, S
     #[inline(always)]
     fn add_group(
         &self,
-        (blocks, heads): (&[Block<S, K>; V], &[[S::f32s; 2]; V]),
-        group: usize,
-        at: usize,
+        blocks: &[Block<S, K>; V],
+        heads: &[[S::f32s; 2]; V],
+        (group, at): (usize, usize),
         sums: &mut [[S::f32s; V]; R],
     ) {
         let simd = self.simd;

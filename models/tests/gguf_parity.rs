@@ -130,7 +130,7 @@ fn a_gguf_file_is_a_whole_model() {
 fn a_model_is_called_and_its_memory_planned_as_it_will_be_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let mut names = vec![];
-    for (name, dtype) in FILES.iter().flat_map(|(name, _)| [None, Some(DType::BF16)].map(|d| (name, d))) {
+    for (name, dtype) in FILES.iter().flat_map(|(name, ..)| [None, Some(DType::BF16)].map(|d| (name, d))) {
         let path = folder.path().join(format!("{name}.gguf"));
         std::fs::write(&path, TinyGguf::open(name).bytes()).unwrap();
         let checkpoint = Checkpoint::open(&Source::at(&path), dtype, &Device::Cpu).unwrap();
