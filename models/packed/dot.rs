@@ -10,9 +10,7 @@ use std::arch::x86_64::{
 #[cfg(target_arch = "x86_64")]
 use std::mem::transmute_copy;
 
-#[cfg(target_arch = "x86_64")]
-use bytemuck::cast_slice_mut;
-use bytemuck::{Pod, Zeroable, bytes_of, bytes_of_mut, cast_slice};
+use bytemuck::{Pod, Zeroable, bytes_of, bytes_of_mut, cast_slice, cast_slice_mut};
 use pulp::{NullaryFnOnce, Simd};
 
 /// A way to multiply and add.
@@ -209,7 +207,7 @@ fn floats<S: Simd>(integers: S::u32s) -> S::f32s {
 fn by_lanes<A: Pod, C: Pod + Zeroable>(a: A, b: A, each: impl Fn(u32, u32) -> u32) -> C {
     let mut c = C::zeroed();
     let (a, b): (&[u32], &[u32]) = (cast_slice(bytes_of(&a)), cast_slice(bytes_of(&b)));
-    let to: &mut [u32] = bytemuck::cast_slice_mut(bytes_of_mut(&mut c));
+    let to: &mut [u32] = cast_slice_mut(bytes_of_mut(&mut c));
     for i in 0..to.len() {
         to[i] = each(a[i], b[i]);
     }

@@ -57,7 +57,7 @@ impl Integers {
     fn for_tiles(x: &[f32], inner: usize, encoding: Encoding, most_rows: usize, are_bytes: bool) -> Self {
         let rows = x.len() / inner;
         let tiles = tiles(rows, most_rows);
-        let part = (CACHED / rows.max(1)).next_multiple_of(MOST_NUMBERS);
+        let part = (CACHED / rows).next_multiple_of(MOST_NUMBERS);
         let starts: Vec<usize> = (0..inner).step_by(part).collect();
         let part = |start: &usize| {
             let range = *start..inner.min(start + part);
@@ -251,8 +251,8 @@ impl<S: Simd, D: Dot<S>, K: Kind, const R: usize, const V: usize> Multiply<'_, S
             }
             let first = (at * K::LAYOUT.group / 4 + I) * R;
             for r in 0..R {
-                let mut x = [simd.splat_u32s(number_at(self.fours[0], first + r)); 2];
-                x[1] = simd.splat_u32s(number_at(self.fours[1], first + r));
+                let [a, b] = [number_at(self.fours[0], first + r), number_at(self.fours[1], first + r)];
+                let x = [simd.splat_u32s(a), simd.splat_u32s(b)];
                 for v in 0..V {
                     products[r][v] = D::add(products[r][v], weights[v], x);
                 }

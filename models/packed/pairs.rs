@@ -18,7 +18,7 @@ use std::ops::Range;
 use pulp::x86::V4;
 use rayon::prelude::*;
 
-use super::rows::{interleave, tiles, with_rows};
+use super::rows::{by_tiles, tiles, with_rows};
 use crate::panel::{Encoding, PANEL, Words, lanes_at, number_at, set_lanes_at};
 use crate::prefetch::ask_for_all;
 
@@ -95,23 +95,12 @@ impl Part {
     fn new(x: &[f32], inner: usize, range: Range<usize>, tiles: &[usize]) -> Self {
         let words = range.len().next_multiple_of(Encoding::Bf16.layout().numbers) / 2;
         let rows = x.len() / inner;
-        let (mut in_rows, mut pairs) = (vec![0; rows * words], vec![0; rows * words]);
-        for (x, to) in x.chunks_exact(inner).zip(in_rows.chunks_exact_mut(words)) {
+        let mut pairs = vec![0; rows * words];
+        for (x, to) in x.chunks_exact(inner).zip(pairs.chunks_exact_mut(words)) {
             // SAFETY: there are such activations only where there are such instructions.
             unsafe { round(&x[range.clone()], to) };
         }
-        let (mut from, mut to) = (&in_rows[..], &mut pairs[..]);
-        for &rows in tiles {
-            let (of_tile, to_tile);
-            (of_tile, from) = from.split_at(rows * words);
-            (to_tile, to) = to.split_at_mut(rows * words);
-            with_rows!(
-                rows,
-                R => interleave::<_, _, R>(of_tile, words, &(0..words), to_tile, |pair| pair),
-                1 2 3 4 5 6 7 8 9 10 11 12
-            );
-        }
-        Self { range, pairs }
+        Self { range, pairs: by_tiles(pairs, tiles) }
     }
 }
 

@@ -8,7 +8,7 @@ use pulp::{Arch, Simd, WithSimd};
 #[cfg(target_arch = "x86_64")]
 use super::dot::Bytes;
 use super::dot::Halves;
-use super::rows::{interleave, with_rows};
+use super::rows::by_tiles;
 use crate::panel::Layout;
 
 /// Numbers of the longest block.
@@ -69,22 +69,6 @@ impl Rounded {
             scales: by_tiles(self.scales, tiles),
         }
     }
-}
-
-fn by_tiles<T: Copy + Default>(rows: Vec<T>, tiles: &[usize]) -> Vec<T> {
-    if tiles == [1] {
-        return rows;
-    }
-    let width = rows.len() / tiles.iter().sum::<usize>();
-    let mut interleaved = vec![T::default(); rows.len()];
-    let (mut from, mut to) = (&rows[..], &mut interleaved[..]);
-    for &rows in tiles {
-        let (of_tile, to_tile);
-        (of_tile, from) = from.split_at(rows * width);
-        (to_tile, to) = to.split_at_mut(rows * width);
-        with_rows!(rows, R => interleave::<_, _, R>(of_tile, width, &(0..width), to_tile, |x| x), 1 2 3 4 5 6 7 8);
-    }
-    interleaved
 }
 
 /// Rounds a row's numbers to integers.

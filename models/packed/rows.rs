@@ -42,6 +42,27 @@ pub(super) fn interleave<T: Copy, U, const R: usize>(
     }
 }
 
+/// From rows to tiles of so many rows each, interleaved.
+pub(super) fn by_tiles<T: Copy + Default>(rows: Vec<T>, tiles: &[usize]) -> Vec<T> {
+    if tiles == [1] {
+        return rows;
+    }
+    let width = rows.len() / tiles.iter().sum::<usize>();
+    let mut interleaved = vec![T::default(); rows.len()];
+    let (mut from, mut to) = (&rows[..], &mut interleaved[..]);
+    for &rows in tiles {
+        let (of_tile, to_tile);
+        (of_tile, from) = from.split_at(rows * width);
+        (to_tile, to) = to.split_at_mut(rows * width);
+        with_rows!(
+            rows,
+            R => interleave::<_, _, R>(of_tile, width, &(0..width), to_tile, |x| x),
+            1 2 3 4 5 6 7 8 9 10 11 12
+        );
+    }
+    interleaved
+}
+
 /// An activation as plain numbers meet it: rounded to bf16 where these have no more digits.
 #[inline(always)]
 pub(super) fn met(x: f32, encoding: Encoding) -> f32 {

@@ -142,7 +142,6 @@ macro_rules! with_kind {
                 type $K = $crate::panel::unpack::$kind;
                 $call
             })*
-            #[allow(unreachable_patterns, reason = "some callers name all kinds")]
             _ => unreachable!("weights of another kind"),
         }
     };
