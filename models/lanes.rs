@@ -5,7 +5,7 @@
 //! the baseline), and sums in sixteen lanes (a sum in order cannot be vectorised).
 
 /// Numbers summed side by side.
-const LANES: usize = 16;
+pub const LANES: usize = 16;
 
 /// Folds all values, `start` being neutral.
 #[inline(always)]
@@ -21,17 +21,20 @@ pub fn reduce(values: &[f32], start: f32, f: impl Fn(f32, f32) -> f32 + Copy) ->
             lanes[i] = f(lanes[i], chunk[i]);
         }
     }
-    f(rest, halve(lanes, f))
+    f(rest, halve(&lanes, f))
 }
 
+/// Folds the lanes, each with the one half of them away. Halves are arrays of their own: they stay in registers.
 #[inline(always)]
-fn halve(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32 + Copy) -> f32 {
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            lanes[i] = f(lanes[i], lanes[i + half]);
-        }
+pub fn halve(lanes: &[f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let (mut eight, mut four) = ([0f32; LANES / 2], [0f32; LANES / 4]);
+    for i in 0..LANES / 2 {
+        eight[i] = f(lanes[i], lanes[i + LANES / 2]);
     }
-    lanes[0]
+    for i in 0..LANES / 4 {
+        four[i] = f(eight[i], eight[i + LANES / 4]);
+    }
+    f(f(four[0], four[2]), f(four[1], four[3]))
 }
 
 /// Softmax of `scale * scores`, in place.

@@ -13,7 +13,7 @@ use isocost_harness::engine::Sampling;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::lanes::{exp, reduce};
+use crate::lanes::{LANES, exp, halve, reduce};
 pub(crate) use streams::Branch;
 pub use streams::Streams;
 
@@ -55,7 +55,8 @@ pub fn draw_rows(logits: &Tensor, places: &[Place], sampling: &Sampling) -> Resu
     if places.len() * vocab < WORTH_A_THREAD {
         return finite(places.iter().map(draw).collect());
     }
-    finite(places.par_iter().map(draw).collect())
+    let share = places.len().div_ceil(rayon::current_num_threads());
+    finite(places.par_iter().with_min_len(share).map(draw).collect())
 }
 
 /// What was drawn, unless a logarithm is no number: then the token's logit was none, or those of the whole row.
@@ -78,11 +79,9 @@ pub fn draw(logits: &[f32], sampling: &Sampling, u: f64) -> Drawn {
 }
 
 /// Logits from which less than a second thread would spare are drawn on one.
-const WORTH_A_THREAD: usize = 1 << 16;
+const WORTH_A_THREAD: usize = 1 << 10;
 /// Tokens whose weights are summed before it is asked where among them a draw falls.
 const PART: usize = 1024;
-/// Weights summed side by side.
-const LANES: usize = 16;
 
 struct Draw<'a> {
     logits: &'a [f32],
@@ -141,7 +140,7 @@ impl Weights<'_> {
         if !rest.is_empty() {
             self.add(&padded(rest), &mut sums);
         }
-        f64::from(reduce(&sums, 0.0, |a, b| a + b))
+        f64::from(halve(&sums, |a, b| a + b))
     }
 
     /// To each lane.
@@ -170,26 +169,37 @@ impl Weights<'_> {
             sums.push(self.sum(part));
         }
         let mut left = u * sums.iter().sum::<f64>();
-        let mut last = 0;
-        for (at, sum) in sums.iter().enumerate() {
-            if left >= *sum && at + 1 < sums.len() {
+        for (part, sum) in (0..).step_by(PART).zip(&sums) {
+            if left >= *sum {
                 left -= sum;
+            } else if let Some(token) = self.draw_from(part, &mut left) {
+                return token as u32;
+            }
+        }
+        self.logits.iter().rposition(|logit| self.of(*logit) > 0.0).unwrap_or(0) as u32
+    }
+
+    /// The token of a part at which its weights add up to more than `left`, from which those before it are taken; none if rounding
+    /// leaves none.
+    #[inline(always)]
+    fn draw_from(&self, part: usize, left: &mut f64) -> Option<usize> {
+        let logits = &self.logits[part..self.logits.len().min(part + PART)];
+        for (first, some) in (part..).step_by(LANES).zip(logits.chunks(LANES)) {
+            let mut weights = [0f32; LANES];
+            self.add(&padded(some), &mut weights);
+            let sum = f64::from(halve(&weights, |a, b| a + b));
+            if *left >= sum {
+                *left -= sum;
                 continue;
             }
-            let part = &self.logits[at * PART..self.logits.len().min((at + 1) * PART)];
-            for (first, some) in (at * PART..).step_by(LANES).zip(part.chunks(LANES)) {
-                let mut weights = [0f32; LANES];
-                self.add(&padded(some), &mut weights);
-                for (token, weight) in (first..).zip(&weights) {
-                    left -= f64::from(*weight);
-                    last = if *weight > 0.0 { token } else { last };
-                    if left < 0.0 {
-                        return token as u32;
-                    }
+            for (token, weight) in (first..).zip(&weights) {
+                *left -= f64::from(*weight);
+                if *left < 0.0 {
+                    return Some(token);
                 }
             }
         }
-        last as u32
+        None
     }
 }
 
@@ -304,7 +314,8 @@ mod tests {
     fn a_token_of_no_weight_is_never_drawn() {
         let mut logits = vec![f32::NEG_INFINITY; 3000];
         (logits[7], logits[1500]) = (0.0, -1.0);
-        for u in [0.0, 0.5, 0.9, 1.0 - 1e-16] {
+        // 1 is what rounding can make of less.
+        for u in [0.0, 0.5, 0.9, 1.0 - 1e-16, 1.0] {
             for sampling in [sampling(1.0), Sampling { top_p: Some(1.0), ..sampling(1.0) }] {
                 assert!([7, 1500].contains(&draw(&logits, &sampling, u).token), "{u}");
             }

@@ -4,7 +4,7 @@
 //! around, `[kv_heads * head_dim][BLOCK]`: sixteen neighbouring tokens' scores are sixteen neighbouring lanes of a vector, and
 //! gathered blocks are the transposed matrix that queries are multiplied with.
 
-use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor};
+use candle_core::{CpuStorage, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Tensor};
 use half::vec::HalfBitsVecExt;
 
 use super::BLOCK;
@@ -62,14 +62,7 @@ impl Pool {
         if pools.first().is_some_and(|pool| pool.keys.device().is_cuda()) {
             return crate::cuda::copy_blocks(pools, pairs);
         }
-        for pool in pools.iter().flat_map(|pool| [&pool.keys, &pool.values]) {
-            for (from, to) in pairs {
-                // A selection copies this block; `narrow` and `copy` would copy the whole pool.
-                let block = pool.index_select(&Tensor::new(&[*from], pool.device())?, 0)?;
-                pool.slice_set(&block, 0, *to as usize)?;
-            }
-        }
-        Ok(())
+        pools.iter().flat_map(|pool| [&pool.keys, &pool.values]).try_for_each(|pool| copy(pool, pairs))
     }
 }
 
@@ -119,6 +112,48 @@ fn write(pool: &Tensor, rows: &Tensor, slots: &[u32], place: Place) -> Result<()
     pool.flatten_all()?.scatter_set(&index.flatten_all()?, &rows.flatten_all()?, 0)
 }
 
+fn copy(pool: &Tensor, pairs: &[(u32, u32)]) -> Result<()> {
+    if pool.device().is_cpu() {
+        return pool.inplace_op1(&CopyBlocks { pairs });
+    }
+    for (from, to) in pairs {
+        // A selection copies this block; `narrow` and `copy` would copy the whole pool.
+        let block = pool.index_select(&Tensor::new(&[*from], pool.device())?, 0)?;
+        pool.slice_set(&block, 0, *to as usize)?;
+    }
+    Ok(())
+}
+
+struct CopyBlocks<'a> {
+    pairs: &'a [(u32, u32)],
+}
+
+impl InplaceOp1 for CopyBlocks<'_> {
+    fn name(&self) -> &'static str {
+        "copy-blocks"
+    }
+
+    fn cpu_fwd(&self, pool: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let block = layout.dims()[1] * layout.dims()[2];
+        match pool {
+            CpuStorage::F32(pool) => self.blocks(pool, block),
+            CpuStorage::F16(pool) => self.blocks(pool, block),
+            CpuStorage::BF16(pool) => self.blocks(pool, block),
+            _ => candle_core::bail!("the cache holds a type that it was not made for"),
+        }
+        Ok(())
+    }
+}
+
+impl CopyBlocks<'_> {
+    fn blocks<T: Copy>(&self, pool: &mut [T], block: usize) {
+        for (from, to) in self.pairs {
+            let start = *from as usize * block;
+            pool.copy_within(start..start + block, *to as usize * block);
+        }
+    }
+}
+
 struct Write<'a> {
     slots: &'a [u32],
     place: Place,
@@ -148,6 +183,30 @@ impl Write<'_> {
             let (start, step) = self.place.of(*slot);
             for (to, from) in pool[start..].iter_mut().step_by(step).zip(row) {
                 *to = *from;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_copied_in_every_type_and_one_after_the_other() {
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            let pool = Pool::new(4, 3, dtype, &Device::Cpu).unwrap();
+            let rows: Vec<f32> = (0..3 * BLOCK as u32).map(|i| i as f32).collect();
+            let rows = Tensor::from_vec(rows, (BLOCK, 3), &Device::Cpu).unwrap();
+            pool.write(&(0..BLOCK as u32).collect::<Vec<_>>(), &rows, &(&rows + 1.0).unwrap()).unwrap();
+            let block = |tensor: &Tensor, at: usize| {
+                tensor.get(at).unwrap().to_dtype(DType::F32).unwrap().to_vec2::<f32>().unwrap()
+            };
+            Pool::copy_blocks(std::slice::from_ref(&pool), &[(0, 2), (2, 1)]).unwrap();
+            for tensor in [pool.keys(), pool.values()] {
+                assert!(block(tensor, 0)[2][1] > 0.0);
+                assert_eq!([block(tensor, 1), block(tensor, 2)], [block(tensor, 0), block(tensor, 0)]);
+                assert_eq!(block(tensor, 3)[2][1], 0.0);
             }
         }
     }
