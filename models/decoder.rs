@@ -21,7 +21,6 @@ use crate::config::Config;
 use crate::linear::Linear;
 use crate::load::LoadError;
 use crate::matrix::Matrix;
-use crate::memory;
 use crate::rope::Rope;
 use crate::weights::Weights;
 use layer::{Batch, Layer};
@@ -131,9 +130,6 @@ impl Decoder {
         let dtype = weights.dtype()?;
         let head = Linear::new(head, None);
         let is_small = device.is_cpu() && is_small(&config, dtype);
-        if device.is_cpu() {
-            memory::keep_freed_memory();
-        }
         #[cfg(feature = "cuda")]
         let network = joined::network(&config, dtype, &embedding, &mut layers, &norm, &head)
             .map_err(|e| LoadError::other(&e))?;

@@ -19,17 +19,6 @@ const USABLE: f64 = 0.9;
 /// Assumed to be free where the system does not say.
 const UNKNOWN_FREE: u64 = 4 << 30;
 
-/// Has the C library keep what a step gives back, for the next step: to get fresh pages for every intermediate result
-/// takes a tenth of the time of reading a prompt. Has no effect with other C libraries than GNU's.
-pub fn keep_freed_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: only sets two thresholds of the allocator, to values that it allows.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 512 << 20);
-    }
-}
-
 /// What a model takes of a device's memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemoryPlan {

@@ -8,6 +8,7 @@
 #[macro_use]
 mod output;
 
+mod allocator;
 mod bench;
 mod calibrate;
 mod claims;
@@ -54,6 +55,7 @@ use store::WorkingCopies;
 use cli::{ClaimsCommand, Cli, Command, ModelsCommand, TasksCommand};
 
 fn main() -> ExitCode {
+    allocator::keep_freed_pages();
     let Cli { mut command, data } = Cli::parse();
     // Before anything is said: errors are events too.
     if let Command::Run(args) = &command {
