@@ -207,7 +207,7 @@ pub trait Engine {
         &mut self,
         jobs: &[Job],
         settings: &Settings,
-        sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
     ) -> Result<Activity, EngineError>;
 
     /// Reports every step from now on, to all who asked and still listen; an engine that cannot see its steps reports none.

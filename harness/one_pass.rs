@@ -195,7 +195,7 @@ mod tests {
             &mut self,
             jobs: &[Job],
             settings: &Settings,
-            sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+            sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
         ) -> Result<Activity, EngineError> {
             let mut activity = Activity::default();
             for (job, trajectory) in

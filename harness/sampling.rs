@@ -37,7 +37,7 @@ pub struct TaskInRun {
 }
 
 /// Told of every record as it is written; answers whether to go on.
-pub type Observer<'a> = dyn FnMut(&Trajectory) -> ControlFlow<()> + 'a;
+pub type Observer<'a> = dyn FnMut(&Trajectory) -> ControlFlow<()> + Send + 'a;
 
 /// Samples whatever the run lacks of one model on one task.
 ///
@@ -83,13 +83,16 @@ fn sample_series(
     engine.report_steps(sender);
     let (sender, attempts) = mpsc::channel();
     engine.report_attempts(sender);
-    let log_attempts = || append_attempts(run_path, &model.name, &task.task.name, attempts.try_iter());
-    let mut log_steps = || log.append(&model.name, &task.task.name, settings.waits, steps.try_iter());
+    // Owns the receivers, since another thread may hand records over.
+    let mut log_reports = move || {
+        log.append(&model.name, &task.task.name, settings.waits, steps.try_iter())?;
+        append_attempts(run_path, &model.name, &task.task.name, attempts.try_iter())
+    };
     let (mut failed, mut stopped) = (None, false);
     let result = engine.sample(&jobs, settings, &mut |generated| {
         let problem = problems[jobs[generated.job].problem.as_str()];
         let record = record(model, &task.task, problem, settings.waits, generated);
-        if let Err(error) = run.append(&record).and_then(|()| log_steps()).and_then(|()| log_attempts()) {
+        if let Err(error) = run.append(&record).and_then(|()| log_reports()) {
             failed = Some(error);
             return ControlFlow::Break(());
         }
@@ -100,8 +103,7 @@ fn sample_series(
     if let Some(error) = failed {
         return Err(error.into());
     }
-    log_steps()?;
-    log_attempts()?;
+    log_reports()?;
     let (model, task) = (model.name.clone(), task.task.name.clone());
     run.note_activity(&ActivityNote { model, task, waits: settings.waits, activity: result? })?;
     Ok(if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })

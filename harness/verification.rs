@@ -263,7 +263,7 @@ mod tests {
             &mut self,
             jobs: &[Job],
             _: &Settings,
-            _: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+            _: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
         ) -> Result<Activity, EngineError> {
             self.0.extend_from_slice(jobs);
             Ok(Activity::default())

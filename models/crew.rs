@@ -167,7 +167,7 @@ impl Engine for Crew {
         &mut self,
         jobs: &[Job],
         settings: &Settings,
-        sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
     ) -> Result<Activity, EngineError> {
         let started = Instant::now();
         let queue = jobs.iter().cloned().enumerate().collect();

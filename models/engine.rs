@@ -114,7 +114,7 @@ impl LocalEngine {
         &mut self,
         prompts: &[Prompt],
         settings: &Settings,
-        sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
     ) -> Result<Activity, EngineError> {
         let halvings = self.make_room(prompts, settings)?;
         let watch = Contention::start();
@@ -157,7 +157,7 @@ impl Engine for LocalEngine {
         &mut self,
         jobs: &[Job],
         settings: &Settings,
-        sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
     ) -> Result<Activity, EngineError> {
         let prompts = self.conversation.prompts(jobs, settings)?;
         self.sample_prompts(&prompts, settings, sink)

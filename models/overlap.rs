@@ -1,36 +1,104 @@
 //! Handing results over while the next ones are made.
 //!
 //! Writing a trajectory's text, grading it and recording it takes about as long as sampling some tokens. The device need not wait for
-//! that: sampling has a thread of its own, and what it completes is taken in by the thread that asked.
+//! that: what is made waits in a queue, and a thread of the pool that has nothing else to do takes it in, one result at a time and in
+//! order. No thread of its own does: where all processors are busy, the system would let it push aside the one that samples.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rayon::Yield;
 
 /// Results that may wait to be taken in before the making of more has to wait for them.
 const AHEAD: usize = 64;
 
-/// Runs `make` on a thread of its own and hands to `take_in`, on this one and in the same order, whatever it gives away. Once `take_in` has
+/// Runs `make` and hands to `take_in`, on another thread and in the same order, whatever it gives away. Once `take_in` has
 /// had enough, which `make` can look up at any time, nothing more is handed over, and whoever gives something away is told to stop.
-pub(crate) fn overlapped<T: Send, R: Send>(
-    make: impl FnOnce(&mut (dyn FnMut(T) -> ControlFlow<()> + Send), &AtomicBool) -> R + Send,
-    mut take_in: impl FnMut(T) -> ControlFlow<()>,
+pub(crate) fn overlapped<T: Send, R>(
+    make: impl FnOnce(&mut (dyn FnMut(T) -> ControlFlow<()> + Send), &AtomicBool) -> R,
+    take_in: impl FnMut(T) -> ControlFlow<()> + Send,
 ) -> R {
-    let (to, from) = mpsc::sync_channel(AHEAD);
-    let enough = &AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let maker = scope.spawn(move || {
-            make(&mut |made| to.send(made).map_or(ControlFlow::Break(()), ControlFlow::Continue), enough)
-        });
-        let flow = from.into_iter().try_for_each(&mut take_in);
-        enough.store(flow.is_break(), Ordering::Relaxed);
-        maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let (line, taker, enough) = (&Line::new(), &Mutex::new(take_in), &AtomicBool::new(false));
+    rayon::in_place_scope(|scope| {
+        let mut give = |made| {
+            line.wait_for_a_place(enough);
+            if line.push(made) {
+                scope.spawn(|_| line.serve(&mut *locked(taker), enough));
+            }
+            if enough.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        make(&mut give, enough)
     })
+}
+
+/// What waits to be taken in.
+struct Line<T>(Mutex<Waiting<T>>);
+
+struct Waiting<T> {
+    results: VecDeque<T>,
+    /// Whether some thread takes them in, or is about to.
+    is_served: bool,
+}
+
+impl<T> Line<T> {
+    fn new() -> Self {
+        Self(Mutex::new(Waiting { results: VecDeque::new(), is_served: false }))
+    }
+
+    /// Adds a result. Returns whether somebody must be found to serve.
+    fn push(&self, made: T) -> bool {
+        let mut waiting = locked(&self.0);
+        waiting.results.push_back(made);
+        !std::mem::replace(&mut waiting.is_served, true)
+    }
+
+    fn next(&self) -> Option<T> {
+        let mut waiting = locked(&self.0);
+        let next = waiting.results.pop_front();
+        waiting.is_served = next.is_some();
+        next
+    }
+
+    /// Takes in all that is there, unless it is enough.
+    fn serve(&self, take_in: &mut dyn FnMut(T) -> ControlFlow<()>, enough: &AtomicBool) {
+        let guard = Enough(enough);
+        while let Some(made) = self.next() {
+            if take_in(made).is_break() {
+                return;
+            }
+        }
+        std::mem::forget(guard);
+    }
+
+    fn wait_for_a_place(&self, enough: &AtomicBool) {
+        while locked(&self.0).results.len() >= AHEAD && !enough.load(Ordering::Relaxed) {
+            if rayon::yield_now() != Some(Yield::Executed) {
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+/// Set where it is dropped, also by a panic.
+struct Enough<'a>(&'a AtomicBool);
+
+impl Drop for Enough<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A panic elsewhere comes out by itself.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
 
     #[test]
     fn everything_arrives_in_order_and_the_result_comes_back() {

@@ -84,22 +84,23 @@ pub fn write_reply(output: &mut impl Write, reply: &Reply) -> std::io::Result<()
 pub fn serve(
     engine: &mut dyn Engine,
     input: &mut impl BufRead,
-    output: &mut impl Write,
+    output: &mut (impl Write + Send),
 ) -> Result<(), String> {
-    let (sender, steps) = mpsc::channel();
+    let (sender, made) = mpsc::channel();
     engine.report_steps(sender);
+    let mut steps = std::iter::from_fn(move || made.try_recv().ok().map(Reply::Step));
     while let Some(request) = read_request(input)? {
         let Request::Sample { jobs, settings } = request else { return Err("a second model".into()) };
         let mut written = Ok(());
         let sampled = engine.sample(&jobs, &settings, &mut |generated| {
-            let replies = steps.try_iter().map(Reply::Step).chain([Reply::Generated(generated)]);
-            written = replies.into_iter().try_for_each(|reply| write_reply(output, &reply));
+            let mut replies = steps.by_ref().chain([Reply::Generated(generated)]);
+            written = replies.try_for_each(|reply| write_reply(output, &reply));
             if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         let last = sampled.map_or_else(|error| Reply::Failed(error.to_string()), Reply::Done);
-        let replies = steps.try_iter().map(Reply::Step).chain([last]);
+        let mut replies = steps.by_ref().chain([last]);
         written
-            .and_then(|()| replies.into_iter().try_for_each(|reply| write_reply(output, &reply)))
+            .and_then(|()| replies.try_for_each(|reply| write_reply(output, &reply)))
             .map_err(|error| error.to_string())?;
     }
     Ok(())

@@ -125,6 +125,8 @@ impl Sampling<'_> {
         mut line: ModelProgress,
         energy: &mut EnergyLog,
     ) -> Result<ControlFlow<()>> {
+        let (interrupted, copies) = (&self.interrupted, self.copies);
+        let is_stopped = || interrupted.load(Ordering::SeqCst) || copies.is_lost();
         for task in &self.tasks {
             energy.begin();
             let (mut unwritten, mut recorded) = (Ok(()), 0);
@@ -132,7 +134,7 @@ impl Sampling<'_> {
                 recorded += 1;
                 line.record(record);
                 unwritten = energy.tick(&model.name, &task.task.name);
-                if unwritten.is_err() || self.is_stopped() {
+                if unwritten.is_err() || is_stopped() {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())

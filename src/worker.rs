@@ -17,7 +17,7 @@ use crate::log;
 pub(crate) fn worker(device: DeviceChoice) -> Result<ExitCode> {
     // Ctrl-C reaches the whole group; it is for the process that started this one to say when to stop.
     ctrlc::set_handler(|| {})?;
-    let (mut input, mut output) = (BufReader::new(io::stdin()), io::stdout().lock());
+    let (mut input, mut output) = (BufReader::new(io::stdin()), io::stdout());
     let Some(Request::Load(load)) = read_request(&mut input).map_err(|e| anyhow!(e))? else {
         bail!("a worker is started by isocost run --device A,B and not by hand");
     };

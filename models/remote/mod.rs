@@ -121,7 +121,7 @@ impl Engine for RemoteEngine {
         &mut self,
         jobs: &[Job],
         settings: &Settings,
-        sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
     ) -> Result<Activity, EngineError> {
         let (started, engine) = (Instant::now(), &*self);
         let (queue, mut collected) = (Queue::new(jobs, settings), Collected::default());

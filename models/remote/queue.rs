@@ -57,7 +57,7 @@ impl Collected {
         &mut self,
         result: Result<Generated, String>,
         queue: &Queue,
-        sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
     ) {
         match result {
             Ok(generated) => {

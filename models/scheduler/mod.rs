@@ -160,7 +160,7 @@ impl<'a> Scheduler<'a> {
     pub fn run(
         mut self,
         prompts: &[Prompt],
-        sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
     ) -> Result<Activity> {
         self.ledger.start();
         let mut next_prompt = 0;
@@ -200,7 +200,7 @@ impl<'a> Scheduler<'a> {
     fn step(
         &mut self,
         prompts: &[Prompt],
-        sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
     ) -> Result<ControlFlow<()>> {
         let started = Instant::now();
         let mut rows = std::mem::take(&mut self.active);
@@ -309,7 +309,7 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Hands complete chains to the sink and frees what they had reserved.
-    fn hand_over(&mut self, sink: &mut dyn FnMut(Generated) -> ControlFlow<()>) -> ControlFlow<()> {
+    fn hand_over(&mut self, sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send)) -> ControlFlow<()> {
         let started = Instant::now();
         let mut flow = ControlFlow::Continue(());
         for index in std::mem::take(&mut self.complete) {

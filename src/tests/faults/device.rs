@@ -57,7 +57,7 @@ impl Engine for Failing<'_> {
         &mut self,
         jobs: &[Job],
         settings: &Settings,
-        sink: &mut dyn FnMut(Generated) -> ControlFlow<()>,
+        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
     ) -> Result<Activity, EngineError> {
         let (handed, after) = (&self.handed, self.after);
         self.engine.sample(jobs, settings, &mut |generated| {
