@@ -90,6 +90,15 @@ struct Tokens {
 }
 
 impl Tokens {
+    /// The place of each span's last token.
+    fn ends(&self) -> Vec<u32> {
+        let ends = self.spans.iter().scan(0, |end, span| {
+            *end += span.len as u32;
+            Some(*end - 1)
+        });
+        ends.collect()
+    }
+
     /// Cut between two of at least two sequences, near the middle.
     fn halves(mut self) -> (Self, Self) {
         let (mut spans, mut tokens) = (0, 0);
@@ -227,14 +236,8 @@ impl Decoder {
         if let Some(network) = &self.network {
             return network.logits(cache, &tokens.ids, &tokens.slots, &tokens.spans);
         }
-        let ends = tokens.spans.iter().scan(0, |end, span| {
-            *end += span.len as u32;
-            Some(*end - 1)
-        });
-        let ends = Tensor::new(ends.collect::<Vec<_>>(), self.device())?;
         let threads = if self.is_small { rayon::current_num_threads() } else { 1 };
-        let hidden = self.hidden_in_parts(cache, tokens, threads)?.index_select(&ends, 0)?;
-        self.head.forward(&hidden)?.to_dtype(DType::F32)
+        self.logits_in_parts(cache, tokens, threads)
     }
 
     /// One forward pass. Returns `[tokens, vocab]` logits in `f32`, after every token of every feed.
@@ -278,16 +281,18 @@ impl Decoder {
         !feed.sequence.is_empty() && was_long != is_long
     }
 
-    /// `[tokens, width]` after the final norm, each part of the tokens by a thread of its own: a small model's
+    /// `[spans, vocab]` logits after each span's last token, each part of the spans by a thread of its own: a small model's
     /// operations are too short to be shared. A token's result does not depend on its batch, so parts change nothing.
-    fn hidden_in_parts(&self, cache: &Cache, tokens: Tokens, threads: usize) -> Result<Tensor> {
+    fn logits_in_parts(&self, cache: &Cache, tokens: Tokens, threads: usize) -> Result<Tensor> {
         if threads < 2 || tokens.spans.len() < 2 {
-            return self.hidden(cache, &tokens);
+            let ends = Tensor::new(tokens.ends(), self.device())?;
+            let hidden = self.hidden(cache, &tokens)?.index_select(&ends, 0)?;
+            return self.head.forward(&hidden)?.to_dtype(DType::F32);
         }
         let (left, right) = tokens.halves();
         let (left, right) = rayon::join(
-            || self.hidden_in_parts(cache, left, threads / 2),
-            || self.hidden_in_parts(cache, right, threads - threads / 2),
+            || self.logits_in_parts(cache, left, threads / 2),
+            || self.logits_in_parts(cache, right, threads - threads / 2),
         );
         Tensor::cat(&[left?, right?], 0)
     }
