@@ -98,6 +98,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicUsize;
     use std::sync::mpsc;
 
     #[test]
@@ -122,7 +123,9 @@ mod tests {
                 made.send(()).is_ok() && given
             },
             // The first is only taken in once the last was made.
-            |i| if i > 0 || wait.recv().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) },
+            move |i| {
+                if i > 0 || wait.recv().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            },
         );
         assert!(all_made);
     }
@@ -156,8 +159,27 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_while_making_comes_out_again() {
+    fn an_only_thread_takes_in_what_it_made_before_there_is_too_much_of_it() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let (mut taken, made) = (0, &AtomicUsize::new(0));
+        pool.install(|| {
+            overlapped(
+                |give, _| while made.fetch_add(1, Ordering::Relaxed) < 1000 && give(()).is_continue() {},
+                |()| {
+                    taken += 1;
+                    assert!(made.load(Ordering::Relaxed) <= taken + AHEAD + 1);
+                    ControlFlow::Continue(())
+                },
+            );
+        });
+        assert_eq!(taken, 1000);
+    }
+
+    #[test]
+    fn a_panic_comes_out_again_and_ends_the_making() {
         let made = || overlapped(|_, _| panic!("on purpose"), |(): ()| ControlFlow::Continue(()));
         assert!(std::panic::catch_unwind(made).is_err());
+        let taken = || overlapped(|give, _| while give(()).is_continue() {}, |()| panic!("on purpose"));
+        assert!(std::panic::catch_unwind(taken).is_err());
     }
 }

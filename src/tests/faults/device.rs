@@ -1,6 +1,5 @@
 //! Devices that are lost, and memory that runs out.
 
-use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::process::Stdio;
 
@@ -49,7 +48,7 @@ fn workers(subject: &Subject) -> Vec<String> {
 struct Failing<'a> {
     engine: &'a mut LocalEngine,
     after: usize,
-    handed: Cell<usize>,
+    handed: usize,
 }
 
 impl Engine for Failing<'_> {
@@ -59,12 +58,12 @@ impl Engine for Failing<'_> {
         settings: &Settings,
         sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
     ) -> Result<Activity, EngineError> {
-        let (handed, after) = (&self.handed, self.after);
+        let (handed, after) = (&mut self.handed, self.after);
         self.engine.sample(jobs, settings, &mut |generated| {
-            if handed.get() == after {
+            if *handed == after {
                 return ControlFlow::Break(());
             }
-            handed.set(handed.get() + 1);
+            *handed += 1;
             sink(generated)
         })?;
         Err(EngineError::Device("CUDA_ERROR_DEVICE_UNAVAILABLE".into()))
@@ -108,7 +107,7 @@ fn sampled(engine: &mut LocalEngine, after: usize, manifest: &Manifest, subject:
     let task = entry.task().unwrap();
     let problems = task.subset(entry.problems.unwrap(), sweep.seed, &Library::default()).unwrap();
     let task = TaskInRun { task, problems };
-    let mut failing = Failing { engine, after, handed: Cell::new(0) };
+    let mut failing = Failing { engine, after, handed: 0 };
     let done = sample_task(&mut failing, &mut run, sweep, &sweep.models[0], &task, &mut |_| {
         ControlFlow::Continue(())
     });
