@@ -199,7 +199,7 @@ pub enum EngineError {
 /// A model that samples trajectories with budgets by forking.
 pub trait Engine {
     /// Samples every trajectory of `jobs` and hands each to `sink` as soon as it is complete, in no
-    /// promised order. `sink` may stop the call; trajectories not handed over are then lost.
+    /// promised order, from whatever thread has the time. `sink` may stop the call; trajectories not handed over are then lost.
     ///
     /// # Errors
     /// [`EngineError`]; what was handed to `sink` before stays valid.

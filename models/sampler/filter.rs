@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use isocost_harness::engine::Sampling;
 
 use super::Weights;
-use crate::lanes::reduce;
 
 /// Tokens that are passed over together if none of them weighs enough.
 const SKIPPED: usize = 128;
@@ -48,9 +47,9 @@ impl Weights<'_> {
     /// The tokens that weigh at least so much.
     #[inline(always)]
     fn at_least(&self, least: f64) -> Vec<(u32, f64)> {
-        let mut kept = Vec::new();
+        let (mut kept, floor) = (Vec::new(), self.floor(least));
         for (first, some) in (0..).step_by(SKIPPED).zip(self.logits.chunks(SKIPPED)) {
-            self.keep(&mut kept, least, first, some);
+            self.keep(&mut kept, (least, floor), first, some);
         }
         kept
     }
@@ -58,25 +57,36 @@ impl Weights<'_> {
     /// The `most` tokens that weigh most, and some more.
     #[inline(always)]
     fn heaviest(&self, most: usize) -> Vec<(u32, f64)> {
-        let (mut kept, mut least) = (Vec::new(), 0.0);
+        let (mut kept, mut least, mut floor) = (Vec::new(), 0.0, f32::NEG_INFINITY);
         for (first, some) in (0..).step_by(SKIPPED).zip(self.logits.chunks(SKIPPED)) {
-            self.keep(&mut kept, least, first, some);
+            self.keep(&mut kept, (least, floor), first, some);
             if kept.len() >= most.saturating_mul(2) {
                 kept.select_nth_unstable_by(most - 1, falling);
                 kept.truncate(most);
                 least = kept[most - 1].1;
+                floor = self.floor(least);
             }
         }
         kept
     }
 
-    /// Adds those of some tokens, whose ids begin at `first`, that weigh at least `least`. Of most vocabularies nearly all are passed
-    /// over together.
+    /// A logit below which no token weighs so much. It is somewhat low: a weight's last digits may not rise with its logit, and it is
+    /// rounded itself.
     #[inline(always)]
-    fn keep(&self, kept: &mut Vec<(u32, f64)>, least: f64, first: u32, logits: &[f32]) {
-        let most = f64::from(self.of(reduce(logits, f32::NEG_INFINITY, f32::max)));
-        // A weight's last digits may not rise with its logit.
-        if most < least * 0.999 {
+    fn floor(&self, weight: f64) -> f32 {
+        let logit = self.max + (weight * 0.999).ln() as f32 / self.inverse;
+        logit - 1e-6 * logit.abs()
+    }
+
+    /// Adds those of some tokens, whose ids begin at `first`, that weigh at least `least`, which none does below `floor`. Of most vocabularies
+    /// nearly all are passed over together.
+    #[inline(always)]
+    fn keep(&self, kept: &mut Vec<(u32, f64)>, (least, floor): (f64, f32), first: u32, logits: &[f32]) {
+        let mut is_any = false;
+        for logit in logits {
+            is_any |= *logit >= floor;
+        }
+        if !is_any {
             return;
         }
         for (token, logit) in (first..).zip(logits) {
