@@ -70,13 +70,17 @@ impl Stored for bf16 {
 impl Stored for f16 {
     #[inline(always)]
     fn widen<S: Simd>(stored: &[Self], wide: &mut [f32]) {
-        let mut done = 0;
+        #[cfg(not(target_arch = "x86_64"))]
+        let done = 0;
         #[cfg(target_arch = "x86_64")]
-        if S::F32_LANES == 16 {
-            done = stored.len() / 16 * 16;
+        let done = if S::F32_LANES == 16 {
+            let whole = stored.len() / 16 * 16;
             // SAFETY: vectors of 16 numbers there are only with AVX-512, which converts as many.
-            unsafe { widen_vectors(&stored[..done], &mut wide[..done]) };
-        }
+            unsafe { widen_vectors(&stored[..whole], &mut wide[..whole]) };
+            whole
+        } else {
+            0
+        };
         for (to, from) in wide[done..].iter_mut().zip(&stored[done..]) {
             *to = of_half(from.to_bits());
         }
