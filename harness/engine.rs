@@ -196,19 +196,18 @@ pub enum EngineError {
     Device(String),
 }
 
+/// Takes trajectories in, on whatever thread has the time; answers whether to go on.
+pub type Sink<'a> = dyn FnMut(Generated) -> ControlFlow<()> + Send + 'a;
+
 /// A model that samples trajectories with budgets by forking.
 pub trait Engine {
     /// Samples every trajectory of `jobs` and hands each to `sink` as soon as it is complete, in no
-    /// promised order, from whatever thread has the time. `sink` may stop the call; trajectories not handed over are then lost.
+    /// promised order. `sink` may stop the call; trajectories not handed over are then lost.
     ///
     /// # Errors
     /// [`EngineError`]; what was handed to `sink` before stays valid.
-    fn sample(
-        &mut self,
-        jobs: &[Job],
-        settings: &Settings,
-        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
-    ) -> Result<Activity, EngineError>;
+    fn sample(&mut self, jobs: &[Job], settings: &Settings, sink: &mut Sink)
+    -> Result<Activity, EngineError>;
 
     /// Reports every step from now on, to all who asked and still listen; an engine that cannot see its steps reports none.
     fn report_steps(&mut self, _to: Sender<Step>) {}

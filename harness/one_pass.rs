@@ -182,7 +182,7 @@ fn entries(part: &OnePass) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::cell::Policy;
-    use crate::engine::{Activity, GeneratedAnswer, Sampling};
+    use crate::engine::{Activity, GeneratedAnswer, Sampling, Sink};
     use crate::trajectory::Thought;
 
     /// Thinks for ever; an answer is its budget, in one token. A second a token.
@@ -195,7 +195,7 @@ mod tests {
             &mut self,
             jobs: &[Job],
             settings: &Settings,
-            sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
+            sink: &mut Sink,
         ) -> Result<Activity, EngineError> {
             let mut activity = Activity::default();
             for (job, trajectory) in

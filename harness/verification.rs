@@ -252,19 +252,14 @@ impl Verification {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Activity, Job, Sampling};
+    use crate::engine::{Activity, Job, Sampling, Sink};
     use std::collections::BTreeSet;
 
     /// Generates nothing and remembers what it was asked.
     struct Listening(Vec<Job>);
 
     impl Engine for Listening {
-        fn sample(
-            &mut self,
-            jobs: &[Job],
-            _: &Settings,
-            _: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
-        ) -> Result<Activity, EngineError> {
+        fn sample(&mut self, jobs: &[Job], _: &Settings, _: &mut Sink) -> Result<Activity, EngineError> {
             self.0.extend_from_slice(jobs);
             Ok(Activity::default())
         }

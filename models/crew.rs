@@ -7,12 +7,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader, Write};
-use std::ops::ControlFlow;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Instant;
 
-use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
+use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings, Sink};
 use isocost_harness::step::Step;
 
 use crate::worker::{Load, Reply, Request};
@@ -167,7 +166,7 @@ impl Engine for Crew {
         &mut self,
         jobs: &[Job],
         settings: &Settings,
-        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
+        sink: &mut Sink,
     ) -> Result<Activity, EngineError> {
         let started = Instant::now();
         let queue = jobs.iter().cloned().enumerate().collect();
@@ -273,6 +272,7 @@ fn nobody_left() -> EngineError {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use std::ops::ControlFlow;
     use std::path::Path;
 
     use isocost_harness::cell::Policy;

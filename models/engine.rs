@@ -2,12 +2,11 @@
 //!
 //! Text goes in and comes out here; below this file there are only token ids.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::Sender;
 
 pub use candle_core::{DType, Device};
-use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
+use isocost_harness::engine::{Activity, Engine, EngineError, Job, Settings, Sink};
 use isocost_harness::step::Step;
 
 use crate::cache::Cache;
@@ -114,7 +113,7 @@ impl LocalEngine {
         &mut self,
         prompts: &[Prompt],
         settings: &Settings,
-        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
+        sink: &mut Sink,
     ) -> Result<Activity, EngineError> {
         let halvings = self.make_room(prompts, settings)?;
         let watch = Contention::start();
@@ -157,7 +156,7 @@ impl Engine for LocalEngine {
         &mut self,
         jobs: &[Job],
         settings: &Settings,
-        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
+        sink: &mut Sink,
     ) -> Result<Activity, EngineError> {
         let prompts = self.conversation.prompts(jobs, settings)?;
         self.sample_prompts(&prompts, settings, sink)

@@ -126,7 +126,6 @@ impl Sampling<'_> {
         energy: &mut EnergyLog,
     ) -> Result<ControlFlow<()>> {
         let (interrupted, copies) = (&self.interrupted, self.copies);
-        let is_stopped = || interrupted.load(Ordering::SeqCst) || copies.is_lost();
         for task in &self.tasks {
             energy.begin();
             let (mut unwritten, mut recorded) = (Ok(()), 0);
@@ -134,7 +133,7 @@ impl Sampling<'_> {
                 recorded += 1;
                 line.record(record);
                 unwritten = energy.tick(&model.name, &task.task.name);
-                if unwritten.is_err() || is_stopped() {
+                if unwritten.is_err() || is_stopped(interrupted, copies) {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
@@ -155,10 +154,6 @@ impl Sampling<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn is_stopped(&self) -> bool {
-        self.interrupted.load(Ordering::SeqCst) || self.copies.is_lost()
-    }
-
     /// What a server would not do is noted, and the run goes on; every other failure ends it.
     fn noted(
         &self,
@@ -169,7 +164,11 @@ impl Sampling<'_> {
         match sampled {
             Err(SamplingError::Engine(failure @ EngineError::Server { .. })) => {
                 self.lacking.borrow_mut().push(format!("{model} on {task}: {failure}"));
-                Ok(if self.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                Ok(if is_stopped(&self.interrupted, self.copies) {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                })
             }
             done => Ok(done?),
         }
@@ -218,6 +217,11 @@ impl Sampling<'_> {
         report::report(out, &[])?;
         Ok(code)
     }
+}
+
+/// Whether nothing more is to be sampled: somebody asked for that, or the run's place in a store is lost.
+fn is_stopped(interrupted: &AtomicBool, copies: &WorkingCopies) -> bool {
+    interrupted.load(Ordering::SeqCst) || copies.is_lost()
 }
 
 /// One device with its hardware, or the list that was asked for.

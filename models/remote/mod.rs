@@ -16,12 +16,13 @@ mod request;
 mod said;
 mod stream;
 
-use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Sender};
 use std::time::Instant;
 
 use isocost_harness::cell::Budget;
-use isocost_harness::engine::{Activity, Engine, EngineError, Generated, GeneratedAnswer, Job, Settings};
+use isocost_harness::engine::{
+    Activity, Engine, EngineError, Generated, GeneratedAnswer, Job, Settings, Sink,
+};
 use isocost_harness::request_log::Attempt;
 use isocost_harness::server::Server;
 use serde_json::{Value, json};
@@ -121,7 +122,7 @@ impl Engine for RemoteEngine {
         &mut self,
         jobs: &[Job],
         settings: &Settings,
-        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
+        sink: &mut Sink,
     ) -> Result<Activity, EngineError> {
         let (started, engine) = (Instant::now(), &*self);
         let (queue, mut collected) = (Queue::new(jobs, settings), Collected::default());

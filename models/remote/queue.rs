@@ -1,11 +1,10 @@
 //! The trajectories that are wanted, dealt out to threads one at a time, and what came of them.
 
-use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use isocost_harness::engine::{Activity, Generated, Job, Settings};
+use isocost_harness::engine::{Activity, Generated, Job, Settings, Sink};
 
 use super::Wanted;
 
@@ -53,12 +52,7 @@ pub(super) struct Collected {
 
 impl Collected {
     /// Hands a trajectory over, or counts its failure; ends the queue once that was enough.
-    pub(super) fn take(
-        &mut self,
-        result: Result<Generated, String>,
-        queue: &Queue,
-        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
-    ) {
+    pub(super) fn take(&mut self, result: Result<Generated, String>, queue: &Queue, sink: &mut Sink) {
         match result {
             Ok(generated) => {
                 self.activity.sampled_tokens += sampled(&generated);

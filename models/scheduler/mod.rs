@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use candle_core::{Error, Result, Tensor};
-use isocost_harness::engine::{Activity, Generated, Settings};
+use isocost_harness::engine::{Activity, Settings, Sink};
 use isocost_harness::step::Step;
 
 use crate::cache::{BLOCK, Cache, Sequence};
@@ -157,11 +157,7 @@ impl<'a> Scheduler<'a> {
     ///
     /// # Errors
     /// If the device fails, or a single trajectory does not fit the cache.
-    pub fn run(
-        mut self,
-        prompts: &[Prompt],
-        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
-    ) -> Result<Activity> {
+    pub fn run(mut self, prompts: &[Prompt], sink: &mut Sink) -> Result<Activity> {
         self.ledger.start();
         let mut next_prompt = 0;
         let result = loop {
@@ -197,11 +193,7 @@ impl<'a> Scheduler<'a> {
         self.cache.release(row.sequence);
     }
 
-    fn step(
-        &mut self,
-        prompts: &[Prompt],
-        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
-    ) -> Result<ControlFlow<()>> {
+    fn step(&mut self, prompts: &[Prompt], sink: &mut Sink) -> Result<ControlFlow<()>> {
         let started = Instant::now();
         let mut rows = std::mem::take(&mut self.active);
         let fed: usize = rows.iter().map(|row| row.pending.len()).sum();
@@ -309,7 +301,7 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Hands complete chains to the sink and frees what they had reserved.
-    fn hand_over(&mut self, sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send)) -> ControlFlow<()> {
+    fn hand_over(&mut self, sink: &mut Sink) -> ControlFlow<()> {
         let started = Instant::now();
         let mut flow = ControlFlow::Continue(());
         for index in std::mem::take(&mut self.complete) {

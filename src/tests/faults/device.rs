@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::process::Stdio;
 
-use isocost_harness::engine::{Activity, Engine, EngineError, Generated, Job, Settings};
+use isocost_harness::engine::{Activity, Engine, EngineError, Job, Settings, Sink};
 use isocost_harness::manifest::{Manifest, read_manifest};
 use isocost_harness::run_directory::RunDirectory;
 use isocost_harness::sampling::{TaskInRun, sample_task};
@@ -56,7 +56,7 @@ impl Engine for Failing<'_> {
         &mut self,
         jobs: &[Job],
         settings: &Settings,
-        sink: &mut (dyn FnMut(Generated) -> ControlFlow<()> + Send),
+        sink: &mut Sink,
     ) -> Result<Activity, EngineError> {
         let (handed, after) = (&mut self.handed, self.after);
         self.engine.sample(jobs, settings, &mut |generated| {
