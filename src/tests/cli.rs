@@ -4,14 +4,15 @@ mod program;
 
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use isocost_harness::one_pass::OnePass;
 use isocost_harness::step_log::read_steps;
 use isocost_harness::surface::Surface;
 use isocost_harness::trajectory::{SCHEMA, Trajectory};
 use isocost_harness::verification::Verification;
-use program::{fails, folder_with, isocost, ran, records, stderr, unsealed};
+use program::{
+    bytes, fails, folder_with, isocost, ran, records, signal, stderr, unsealed, wait_until, while_stopped,
+};
 
 const SWEEP: &str = r#"
 name = "small"
@@ -74,12 +75,13 @@ fn a_run_killed_again_and_again_ends_with_the_records_of_one_that_was_not() {
     let folder = folder_with("small.toml", SWEEP);
     assert!(run(folder.path(), "whole").status.success());
     let mut kills = 0;
-    for round in 0.. {
+    let [whole, recorded] = ["whole", "killed"].map(|run| folder.path().join(run).join("trajectories.jsonl"));
+    let eighth = bytes(&whole) / 8;
+    // Whenever an eighth more is recorded, as long as more than one is left.
+    while bytes(&recorded) < 6 * eighth {
+        let enough = bytes(&recorded) + eighth;
         let mut child = isocost(&["run", "small.toml", "--out", "killed"], folder.path()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(60 + 35 * round));
-        if child.try_wait().unwrap().is_some() {
-            break;
-        }
+        wait_until(&mut child, || bytes(&recorded) >= enough);
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
@@ -187,11 +189,10 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
     let folder = folder_with("small.toml", SWEEP);
     std::fs::create_dir(folder.path().join("my data")).unwrap();
     let asked = ["run", "small.toml", "--device", "cpu", "--data", "my data", "--out", "a"];
-    let child = isocost(&asked, folder.path()).spawn().unwrap();
-    while !std::fs::metadata(folder.path().join("a/trajectories.jsonl")).is_ok_and(|m| m.len() > 0) {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let mut child = isocost(&asked, folder.path()).spawn().unwrap();
+    wait_until(&mut child, || bytes(&folder.path().join("a/trajectories.jsonl")) > 0);
+    let id = child.id().to_string();
+    while_stopped(&mut child, || assert!(signal("-INT", &id)));
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let again = "go on with: isocost run small.toml --device cpu --data 'my data' --out a";
@@ -239,12 +240,10 @@ fn a_run_is_not_mixed_with_another_sweep_model_or_schema() {
 #[test]
 fn two_processes_do_not_write_to_one_run() {
     let folder = folder_with("small.toml", SWEEP);
-    let first = isocost(&["run", "small.toml", "--out", "a"], folder.path()).spawn().unwrap();
-    while !folder.path().join("a/lock").exists() {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    std::thread::sleep(Duration::from_millis(20));
-    assert!(fails(&run(folder.path(), "a"), &["a"]).contains("another process"));
+    let mut first = isocost(&["run", "small.toml", "--out", "a"], folder.path()).spawn().unwrap();
+    wait_until(&mut first, || folder.path().join("a/trajectories.jsonl").exists());
+    let second = while_stopped(&mut first, || run(folder.path(), "a"));
+    fails(&second, &["a", "another process"]);
     assert!(first.wait_with_output().unwrap().status.success());
 }
 

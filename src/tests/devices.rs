@@ -4,10 +4,8 @@
 mod program;
 
 use std::io::{BufRead, BufReader};
-use std::process::Command;
-use std::time::Duration;
 
-use program::{folder_with, isocost, ran, records, stderr};
+use program::{bytes, folder_with, isocost, ran, records, signal, stderr, wait_until};
 use serde_json::Value;
 
 const SWEEP: &str = r#"
@@ -49,10 +47,8 @@ fn a_worker_that_is_killed_has_its_problems_finished_by_the_others() {
         heard += &(line + "\n");
     }
     // Nothing is read off the pipe for a while, which is too short to fill it.
-    while !std::fs::metadata(folder.path().join("shared/trajectories.jsonl")).is_ok_and(|m| m.len() > 0) {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    assert!(Command::new("kill").args(["-KILL", &workers[1]]).status().unwrap().success());
+    wait_until(&mut child, || bytes(&folder.path().join("shared/trajectories.jsonl")) > 0);
+    assert!(signal("-KILL", &workers[1]));
     said.map_while(Result::ok).for_each(|line| heard += &(line + "\n"));
     assert!(child.wait().unwrap().success(), "{heard}");
 

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fake_server::{Dialect, FakeServer};
-use program::folder_with;
+use program::{folder_with, signal};
 use served_sweep::{CONTINUED, attempts, command, sweep};
 
 const AT_ONCE: usize = 200;
@@ -93,7 +93,7 @@ fn two_hundred_requests_at_once_leak_neither_memory_nor_descriptors() {
         std::thread::sleep(Duration::from_secs(1));
         samples.push(Sample::of(child.id(), started.elapsed().as_secs_f64()).expect("it runs"));
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(signal("-INT", &child.id().to_string()));
     child.wait().unwrap();
     let attempts = attempts(folder.path());
     let failed = attempts.iter().filter(|logged| logged.attempt.failure.is_some()).count();

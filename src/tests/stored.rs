@@ -3,13 +3,16 @@
 
 mod program;
 
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 
-use program::{fails, folder_with, isocost, ran, records, stderr, stdout, succeeds};
+use program::{
+    bytes, fails, folder_with, isocost, ran, records, stderr, stdout, succeeds, wait_until, while_stopped,
+};
 
-/// Two seconds of a debug build, so that there is time to interfere.
+/// A second, so that there is time to interfere.
 const SWEEP: &str = r#"
 name = "kept"
 why = "a test"
@@ -28,7 +31,7 @@ source = "bundled:reason-m"
 
 [[tasks]]
 name = "countdown-3"
-problems = 60
+problems = 120
 "#;
 
 /// A folder with the sweep, and a place in a store that nothing is in yet.
@@ -40,8 +43,24 @@ fn folder_and_place(name: &str) -> (tempfile::TempDir, String) {
     (folder, format!("{store}/{unique}/{name}"))
 }
 
-fn started(folder: &Path, args: &[&str]) -> Child {
-    isocost(args, folder).env("ISOCOST_PART_S", "0.1").spawn().unwrap()
+/// The copy of the run that a process has, which has the folder for temporary ones.
+fn working_copy(folder: &Path) -> PathBuf {
+    let is_copy = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("isocost-run-");
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).find(is_copy).unwrap()
+}
+
+/// The sweep under way into a place in a store: it has taken the place, and said so.
+fn begun(folder: &Path, place: &str) -> Child {
+    let mut command = isocost(&["run", "kept.toml", "--out", place], folder);
+    let mut child = command.env("ISOCOST_PART_S", "0.05").env("TMPDIR", folder).spawn().unwrap();
+    let mut said = Vec::new();
+    for byte in child.stderr.as_mut().unwrap().bytes() {
+        said.push(byte.unwrap());
+        if said.ends_with(place.as_bytes()) {
+            return child;
+        }
+    }
+    panic!("{}", String::from_utf8_lossy(&said));
 }
 
 /// The same sweep in a folder, undisturbed.
@@ -81,7 +100,7 @@ fn a_run_in_a_store_is_the_run_in_a_folder() {
     let output = ran(&["run", "kept.toml", "--out", &place], folder);
     succeeds(&output);
     assert!(stderr(&output).contains(&format!("wrote {place}/report.html")), "{}", stderr(&output));
-    assert_eq!(sampled_alone(folder).len(), 60 * 4);
+    assert_eq!(sampled_alone(folder).len(), 120 * 4);
     assert_eq!(cells(folder, &place), cells(folder, "alone"));
     // Everything else reads it there too, and a report made again is there.
     succeeds(&ran(&["report", &place, "--price", "h100-owned"], folder));
@@ -92,18 +111,23 @@ fn a_run_in_a_store_is_the_run_in_a_folder() {
     // Nothing is left to do.
     let again = ran(&["run", "kept.toml", "--out", &place], folder);
     succeeds(&again);
-    assert!(stderr(&again).contains("240 trajectories are recorded already"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("480 trajectories are recorded already"), "{}", stderr(&again));
 }
 
 #[test]
 fn a_run_that_is_killed_goes_on_from_the_store_on_another_machine() {
     let (folder, place) = folder_and_place("killed");
     let folder = folder.path();
-    for wait_ms in [900, 1300] {
-        let mut child = started(folder, &["run", "kept.toml", "--out", &place]);
-        std::thread::sleep(Duration::from_millis(wait_ms));
+    for _ in 0..2 {
+        let mut child = begun(folder, &place);
+        let copy = working_copy(folder);
+        wait_until(&mut child, || bytes(&copy.join("run/trajectories.jsonl")) > 0);
+        // For two or three parts.
+        std::thread::sleep(Duration::from_millis(150));
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
         child.kill().unwrap();
         child.wait().unwrap();
+        std::fs::remove_dir_all(copy).unwrap();
     }
     let output = ran(&["run", "kept.toml", "--out", &place], folder);
     succeeds(&output);
@@ -119,10 +143,8 @@ fn a_run_that_is_killed_goes_on_from_the_store_on_another_machine() {
 fn the_process_that_came_later_has_the_run_and_the_earlier_one_says_so() {
     let (folder, place) = folder_and_place("taken");
     let folder = folder.path();
-    let earlier = started(folder, &["run", "kept.toml", "--out", &place]);
-    std::thread::sleep(Duration::from_millis(700));
-    let later = ran(&["run", "kept.toml", "--out", &place], folder);
-    succeeds(&later);
+    let mut earlier = begun(folder, &place);
+    succeeds(&while_stopped(&mut earlier, || ran(&["run", "kept.toml", "--out", &place], folder)));
     fails(&earlier.wait_with_output().unwrap(), &[&place, "another process has taken this run over"]);
     is_undisturbed(folder, &place);
 }
@@ -178,7 +200,7 @@ fn a_store_that_does_not_answer_is_an_error_that_tells_no_key() {
 fn a_store_that_holds_another_run_is_left_alone() {
     let (folder, place) = folder_and_place("other");
     let folder = folder.path();
-    let small = SWEEP.replace("problems = 60", "problems = 2");
+    let small = SWEEP.replace("problems = 120", "problems = 2");
     std::fs::write(folder.join("small.toml"), &small).unwrap();
     std::fs::write(folder.join("other.toml"), small.replace("seed = 5", "seed = 6")).unwrap();
     succeeds(&ran(&["run", "small.toml", "--out", &place], folder));

@@ -13,8 +13,7 @@ use isocost_models::engine::LocalEngine;
 
 use crate::account::{Account, Chance, Effort, Subject, Undisturbed};
 use crate::disk::shell;
-use crate::process::signal;
-use crate::program::stderr;
+use crate::program::{signal, stderr, wait_until};
 
 /// One worker of two dies, at a random moment: the other finishes.
 pub(crate) fn worker_killed(effort: Effort) -> Account {
@@ -84,9 +83,7 @@ pub(crate) fn fails_in_a_call(effort: Effort) -> Account {
         let mut subject = Subject::usual();
         // The program begins the run; only its manifest is wanted here.
         let mut child = subject.command(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        while !subject.file("trajectories.jsonl").exists() {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        wait_until(&mut child, || subject.file("trajectories.jsonl").exists());
         child.kill().unwrap();
         child.wait().unwrap();
         let manifest = read_manifest(subject.out()).unwrap();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::account::{Account, Chance, Effort, Subject, Undisturbed};
-use crate::program::{fails, stderr};
+use crate::program::{bytes, fails, stderr, wait_until};
 
 /// A small disk in memory, for as long as it is held.
 struct Disk(PathBuf);
@@ -118,10 +118,7 @@ fn prints_first(output: &Output) {
 /// Runs until some records are there, and is killed.
 pub(crate) fn half_done(subject: &mut Subject) {
     let mut child = subject.start(&[]);
-    while !std::fs::metadata(subject.file("trajectories.jsonl")).is_ok_and(|file| file.len() > 20_000) {
-        assert!(child.try_wait().unwrap().is_none_or(|status| status.success()), "{}", subject.heard());
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+    wait_until(&mut child, || bytes(&subject.file("trajectories.jsonl")) > 20_000);
     child.kill().unwrap();
     child.wait().unwrap();
     // The last line may be one that was being written.
@@ -137,9 +134,7 @@ pub(crate) fn moved(effort: Effort) -> Account {
         let mut subject = Subject::usual();
         let (out, elsewhere) = (subject.out().to_owned(), subject.folder().join("elsewhere"));
         let mut child = subject.start(&[]);
-        while !std::fs::metadata(subject.file("trajectories.jsonl")).is_ok_and(|file| file.len() > 0) {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        wait_until(&mut child, || bytes(&subject.file("trajectories.jsonl")) > 0);
         std::fs::rename(&out, &elsewhere).unwrap();
         let status = child.wait().unwrap();
         assert_eq!(status.code(), Some(2), "{}", subject.heard());
@@ -158,9 +153,7 @@ pub(crate) fn removed(effort: Effort) -> Account {
     for _ in 0..effort.of(1, 5) {
         let mut subject = Subject::usual();
         let mut child = subject.start(&[]);
-        while !std::fs::metadata(subject.file("trajectories.jsonl")).is_ok_and(|file| file.len() > 0) {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        wait_until(&mut child, || bytes(&subject.file("trajectories.jsonl")) > 0);
         while std::fs::remove_dir_all(subject.out()).is_err() {}
         assert_eq!(child.wait().unwrap().code(), Some(2), "{}", subject.heard());
         assert!(subject.heard().contains("was it moved or removed?"), "{}", subject.heard());

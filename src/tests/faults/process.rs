@@ -1,14 +1,10 @@
 //! Processes that are killed, stopped, and started twice.
 
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use crate::account::{Account, Chance, Effort, Subject, Undisturbed};
-use crate::program::{fails, stderr};
-
-pub(crate) fn signal(signal: &str, process: &str) -> bool {
-    Command::new("kill").args([signal, "--", process]).stderr(Stdio::null()).status().unwrap().success()
-}
+use crate::program::{fails, signal, wait_until, while_stopped};
 
 /// Disturbs runs at random moments, each again and again until it is through, until that happened `faults` times. `disturb`
 /// answers whether the process was still there.
@@ -82,16 +78,11 @@ pub(crate) fn two_at_once(effort: Effort) -> Account {
     for _ in 0..effort.of(1, 10) {
         let mut subject = Subject::usual();
         let mut first = subject.start(&[]);
-        while !subject.file("trajectories.jsonl").exists() {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        // As soon as there is a run, there is a lock; unless the first is through already.
-        let second = subject.run(&[]);
-        if first.try_wait().unwrap().is_none() || !second.status.success() {
-            fails(&second, &["another process is running there"]);
-            subject.fault();
-        }
-        assert!(first.wait().unwrap().success(), "{}", stderr(&second));
+        wait_until(&mut first, || subject.file("trajectories.jsonl").exists());
+        let second = while_stopped(&mut first, || subject.run(&[]));
+        fails(&second, &["another process is running there"]);
+        subject.fault();
+        assert!(first.wait().unwrap().success(), "{}", subject.heard());
         account.add(subject.finish(Undisturbed::usual()));
     }
     account.seen("the second is refused in one line, exit code 2; the first is not disturbed")

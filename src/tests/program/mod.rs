@@ -4,7 +4,8 @@
 #![allow(dead_code)]
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use isocost_harness::run_directory::read_records;
 use isocost_harness::trajectory::Trajectory;
@@ -52,6 +53,38 @@ pub(crate) fn stdout(output: &Output) -> String {
 
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Waits for something that a process does.
+pub(crate) fn wait_until(child: &mut Child, happened: impl Fn() -> bool) {
+    loop {
+        let ended = child.try_wait().unwrap();
+        if happened() {
+            return;
+        }
+        assert!(ended.is_none(), "it ended before that happened: {ended:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Sends a signal to a process, or to a group by its negative number; false if there is none.
+pub(crate) fn signal(signal: &str, process: &str) -> bool {
+    Command::new("kill").args([signal, "--", process]).stderr(Stdio::null()).status().unwrap().success()
+}
+
+/// What happens while a process stands still: however fast or slow the machine is, it is in the middle of its work.
+pub(crate) fn while_stopped<T>(child: &mut Child, meanwhile: impl FnOnce() -> T) -> T {
+    let id = child.id().to_string();
+    assert!(signal("-STOP", &id));
+    assert!(child.try_wait().unwrap().is_none(), "it ended before it could be stopped");
+    let done = meanwhile();
+    assert!(signal("-CONT", &id));
+    done
+}
+
+/// Bytes of a file, 0 if there is none.
+pub(crate) fn bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
 }
 
 /// A run's records in a fixed order, without what differs from run to run.
