@@ -11,8 +11,15 @@ use super::rows::{interleave, met, with_rows};
 use crate::panel::{Block, Encoding, Kind, PANEL, Words, lanes_at, number_at, set_lanes_at, with_plain};
 use crate::prefetch::ask_for_all;
 
-/// Vectors of columns side by side: with two of them, memory is read in order.
-const VECTORS: usize = 2;
+/// Vectors of columns side by side: as many as the sums of so many rows leave registers for. With all of a panel, memory is read in order.
+const fn vectors<S: Simd>(rows: usize) -> usize {
+    let most = S::REGISTER_COUNT / 2 / rows;
+    match PANEL / S::F32_LANES {
+        8.. if most >= 8 => 8,
+        4.. if most >= 4 => 4,
+        _ => 2,
+    }
+}
 
 /// Rows of a tile whose sums leave registers for unpacking.
 const fn tile_rows<S: Simd>() -> usize {
@@ -55,7 +62,11 @@ impl Few {
             let of_tile;
             (of_tile, sums) = sums.split_at_mut(tile.rows * PANEL);
             with_plain!(encoding, K => {
-                with_rows!(tile.rows, R => multiply::<S, K, R>(simd, tile, panel, of_tile), 1 2 3 4 5 6 7 8)
+                with_rows!(tile.rows, R => match vectors::<S>(R) {
+                    8 => multiply::<S, K, R, 8>(simd, tile, panel, of_tile),
+                    4 => multiply::<S, K, R, 4>(simd, tile, panel, of_tile),
+                    _ => multiply::<S, K, R, 2>(simd, tile, panel, of_tile),
+                }, 1 2 3 4 5 6 7 8)
             });
         }
     }
@@ -73,16 +84,21 @@ impl Tile {
 
 /// A function for every kind of numbers and of rows: they would not fit one's registers together.
 #[inline(never)]
-fn multiply<S: Simd, K: Kind, const R: usize>(simd: S, x: &Tile, panel: &[Words], sums: &mut [f32]) {
-    if const { R > tile_rows::<S>() } {
-        unreachable!("tiles are smaller: this saves the compiler the work");
+fn multiply<S: Simd, K: Kind, const R: usize, const V: usize>(
+    simd: S,
+    x: &Tile,
+    panel: &[Words],
+    sums: &mut [f32],
+) {
+    if const { R > tile_rows::<S>() || V != vectors::<S>(R) } {
+        unreachable!("no tile is like this: that saves the compiler the work");
     }
     let blocks = panel.len() / K::LAYOUT.rows();
     assert!(x.numbers.len() == blocks * K::LAYOUT.numbers * R && sums.len() == R * PANEL);
-    simd.vectorize(Multiply::<S, K, R> { simd, x, panel, sums, kind: PhantomData });
+    simd.vectorize(Multiply::<S, K, R, V> { simd, x, panel, sums, kind: PhantomData });
 }
 
-struct Multiply<'a, S, K, const R: usize> {
+struct Multiply<'a, S, K, const R: usize, const V: usize> {
     simd: S,
     x: &'a Tile,
     panel: &'a [Words],
@@ -90,17 +106,17 @@ struct Multiply<'a, S, K, const R: usize> {
     kind: PhantomData<K>,
 }
 
-impl<S: Simd, K: Kind, const R: usize> NullaryFnOnce for Multiply<'_, S, K, R> {
+impl<S: Simd, K: Kind, const R: usize, const V: usize> NullaryFnOnce for Multiply<'_, S, K, R, V> {
     type Output = ();
 
     #[inline(always)]
     fn call(mut self) {
-        for first in (0..PANEL / S::F32_LANES).step_by(VECTORS) {
-            for (i, rows) in self.panel.chunks_exact(K::LAYOUT.rows()).enumerate() {
-                // With a row or two, f16 is read as fast as memory gives it, and hints take turns from it.
-                if !(matches!(K::ENCODING, Encoding::F16) && R < 3) {
-                    ask_for_all(rows.as_ptr().wrapping_add(AHEAD), K::LAYOUT.rows());
-                }
+        for (i, rows) in self.panel.chunks_exact(K::LAYOUT.rows()).enumerate() {
+            // With a row or two, f16 is read as fast as memory gives it, and hints take turns from it.
+            if !(matches!(K::ENCODING, Encoding::F16) && R < 3) {
+                ask_for_all(rows.as_ptr().wrapping_add(AHEAD), K::LAYOUT.rows());
+            }
+            for first in (0..PANEL / S::F32_LANES).step_by(V) {
                 self.add(rows, first, i);
             }
         }
@@ -110,15 +126,15 @@ impl<S: Simd, K: Kind, const R: usize> NullaryFnOnce for Multiply<'_, S, K, R> {
 /// Rows of words from those that are multiplied to those that are asked for, two pages further on; behind a panel lies the next.
 const AHEAD: usize = 64;
 
-impl<S: Simd, K: Kind, const R: usize> Multiply<'_, S, K, R> {
+impl<S: Simd, K: Kind, const R: usize, const V: usize> Multiply<'_, S, K, R, V> {
     /// A chain of multiply-adds for each row and column.
     #[inline(always)]
     fn add(&mut self, rows: &[Words], first: usize, i: usize) {
-        let mut blocks = [Block::<S, K>::new(self.simd, rows, first); VECTORS];
-        for v in 1..VECTORS {
+        let mut blocks = [Block::<S, K>::new(self.simd, rows, first); V];
+        for v in 1..V {
             blocks[v] = Block::new(self.simd, rows, first + v);
         }
-        let mut products = [[self.simd.splat_f32s(0.0); VECTORS]; R];
+        let mut products = [[self.simd.splat_f32s(0.0); V]; R];
         for word in 0..K::LAYOUT.rows() {
             let k = i * K::LAYOUT.numbers + word * K::LAYOUT.numbers_of_a_word();
             self.add_number::<0>(&blocks, word, k, &mut products);
@@ -126,7 +142,7 @@ impl<S: Simd, K: Kind, const R: usize> Multiply<'_, S, K, R> {
                 self.add_number::<1>(&blocks, word, k + 1, &mut products);
             }
         }
-        for v in 0..VECTORS {
+        for v in 0..V {
             for r in 0..R {
                 let place = r * PANEL + (first + v) * S::F32_LANES;
                 let sum = lanes_at(self.sums, place, S::F32_LANES);
@@ -139,18 +155,18 @@ impl<S: Simd, K: Kind, const R: usize> Multiply<'_, S, K, R> {
     #[inline(always)]
     fn add_number<const I: usize>(
         &self,
-        blocks: &[Block<S, K>; VECTORS],
+        blocks: &[Block<S, K>; V],
         word: usize,
         k: usize,
-        products: &mut [[S::f32s; VECTORS]; R],
+        products: &mut [[S::f32s; V]; R],
     ) {
-        let mut numbers = [blocks[0].number::<I>(word); VECTORS];
-        for v in 1..VECTORS {
+        let mut numbers = [blocks[0].number::<I>(word); V];
+        for v in 1..V {
             numbers[v] = blocks[v].number::<I>(word);
         }
         for r in 0..R {
             let x = self.simd.splat_f32s(number_at(&self.x.numbers, k * R + r));
-            for v in 0..VECTORS {
+            for v in 0..V {
                 products[r][v] = self.simd.mul_add_f32s(x, numbers[v], products[r][v]);
             }
         }

@@ -31,9 +31,14 @@ const fn most_rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 8 } else { 4 }
 }
 
-/// Vectors of columns side by side: two as long as their sums have registers, so that memory is read in order.
-const fn vectors(rows: usize) -> usize {
-    if rows < 4 { 2 } else { 1 }
+/// Vectors of columns side by side: as many as sums have registers for, so that memory is read in order. Four, for which only bytes are taken
+/// out of their words fast enough, are a panel of AVX2.
+const fn vectors<S: Simd, K: Kind>(rows: usize) -> usize {
+    match rows {
+        1 if matches!(K::ENCODING, Encoding::Q8_0) && PANEL / S::F32_LANES >= 4 => 4,
+        ..4 => 2,
+        _ => 1,
+    }
 }
 
 /// Rows of activations, in tiles.
@@ -88,7 +93,11 @@ impl Integers {
         for &rows in &self.tiles {
             let tile = Tile { simd, part, first, weights };
             let sums = &mut sums[first * PANEL..][..rows * PANEL];
-            with_rows!(rows, R => tile.add::<D, K, R, { vectors(R) }>(sums), 1 2 3 4 5 6 7 8);
+            with_rows!(rows, R => match vectors::<S, K>(R) {
+                4 => tile.add::<D, K, R, 4>(sums),
+                2 => tile.add::<D, K, R, 2>(sums),
+                _ => tile.add::<D, K, R, 1>(sums),
+            }, 1 2 3 4 5 6 7 8);
             first += rows;
         }
     }
@@ -117,8 +126,8 @@ impl<S: Simd> Tile<'_, S> {
     /// Adds to `sums` (`[R, PANEL]`). A function for every kind and number of rows: they would not fit one's registers together.
     #[inline(never)]
     fn add<D: Dot<S>, K: Kind, const R: usize, const V: usize>(&self, sums: &mut [f32]) {
-        if const { R > most_rows::<S>() } {
-            unreachable!("tiles are smaller: this saves the compiler the work");
+        if const { R > most_rows::<S>() || V != vectors::<S, K>(R) } {
+            unreachable!("no tile is like this: that saves the compiler the work");
         }
         assert!(sums.len() == R * PANEL);
         let blocks = self.weights.len() / K::LAYOUT.rows();
