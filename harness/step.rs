@@ -92,7 +92,7 @@ pub struct Step {
     /// Seconds since the end of the step before: forking, forward pass, sampling. Handing records over (grading,
     /// writing) is not in it.
     pub seconds: f64,
-    /// Seconds of the forward pass alone, from before the batch is fed until its logits are on the host.
+    /// Seconds of the forward pass alone, from before the batch is fed until its tokens are drawn and on the host.
     pub forward_s: f64,
     /// Joules, where a window of equal steps was long enough to measure them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

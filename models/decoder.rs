@@ -10,8 +10,10 @@ mod joined;
 mod layer;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use candle_core::{DType, Device, Result, Tensor};
+use isocost_harness::engine::Sampling;
 use isocost_harness::roofline::Traffic;
 
 use crate::attention::Span;
@@ -22,6 +24,7 @@ use crate::linear::Linear;
 use crate::load::LoadError;
 use crate::matrix::Matrix;
 use crate::rope::Rope;
+use crate::sampler::{self, Drawn, Place};
 use crate::weights::Weights;
 use layer::{Batch, Layer};
 
@@ -64,11 +67,19 @@ pub trait Forward {
     /// Sizes and variations.
     fn config(&self) -> &Config;
 
-    /// One forward pass. Returns `[feeds, vocab]` logits in `f32`, after each feed's last token.
+    /// One forward pass, and a token at each place, whose row is a feed's: it comes after the feed's last token. Places are in
+    /// the order of their rows.
     ///
     /// # Errors
-    /// If the cache is full, a position is outside the context, or the device fails. The sequences may have grown.
-    fn step(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor>;
+    /// If the cache is full, a position is outside the context, the device fails, or logits are no numbers. The sequences may
+    /// have grown.
+    fn draw(
+        &self,
+        cache: &mut Cache,
+        feeds: &mut [Feed],
+        places: &[Place],
+        sampling: &Sampling,
+    ) -> Result<Vec<Drawn>>;
 }
 
 impl Forward for Decoder {
@@ -76,8 +87,17 @@ impl Forward for Decoder {
         self.config()
     }
 
-    fn step(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
-        self.step(cache, feeds)
+    fn draw(
+        &self,
+        cache: &mut Cache,
+        feeds: &mut [Feed],
+        places: &[Place],
+        sampling: &Sampling,
+    ) -> Result<Vec<Drawn>> {
+        let draw = |logits: Tensor, rows: Range<usize>| {
+            sampler::draw_rows(&logits, &sampler::places_of(places, rows), sampling)
+        };
+        Ok(self.forward(cache, feeds, &draw)?.concat())
     }
 }
 
@@ -87,9 +107,16 @@ struct Tokens {
     ids: Vec<u32>,
     slots: Vec<u32>,
     spans: Vec<Span>,
+    /// Number of the first sequence.
+    first: usize,
 }
 
 impl Tokens {
+    /// Numbers of the sequences.
+    fn rows(&self) -> Range<usize> {
+        self.first..self.first + self.spans.len()
+    }
+
     /// The place of each span's last token.
     fn ends(&self) -> Vec<u32> {
         let ends = self.spans.iter().scan(0, |end, span| {
@@ -110,6 +137,7 @@ impl Tokens {
             ids: self.ids.split_off(tokens),
             slots: self.slots.split_off(tokens),
             spans: self.spans.split_off(spans),
+            first: self.first + spans,
         };
         (self, right)
     }
@@ -212,10 +240,30 @@ impl Decoder {
     /// # Errors
     /// If the cache is full, a token is not in the vocabulary, or the device fails.
     pub fn step(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
-        if !self.device().is_cpu() {
-            return self.last_logits(cache, feeds);
+        Tensor::cat(&self.forward(cache, feeds, &|logits, _| Ok(logits))?, 0)
+    }
+
+    /// One forward pass, and what is made of the logits after each feed's last token, `[feeds, vocab]` in `f32`: of all of them, or of
+    /// parts, each by the thread that calculated it.
+    fn forward<T: Send>(
+        &self,
+        cache: &mut Cache,
+        feeds: &mut [Feed],
+        make: &(impl Fn(Tensor, Range<usize>) -> Result<T> + Sync),
+    ) -> Result<Vec<T>> {
+        let tokens = self.place(cache, feeds)?;
+        #[cfg(feature = "cuda")]
+        if let Some(network) = &self.network {
+            let logits = network.logits(cache, &tokens.ids, &tokens.slots, &tokens.spans)?;
+            return Ok(vec![make(logits, tokens.rows())?]);
         }
-        awake(|| self.last_logits(cache, feeds))
+        let cache = &*cache;
+        let make = |part: Tokens| make(self.last_logits(cache, &part)?, part.rows());
+        if !self.device().is_cpu() {
+            return Ok(vec![make(tokens)?]);
+        }
+        let threads = if self.is_small { rayon::current_num_threads() } else { 1 };
+        awake(|| in_parts(tokens, threads, &make))
     }
 
     /// Does what has many steps in it, on whatever thread; on the CPU others stay awake from one step to the next.
@@ -230,14 +278,11 @@ impl Decoder {
         if has_helpers { awake(steps) } else { steps() }
     }
 
-    fn last_logits(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
-        let tokens = self.place(cache, feeds)?;
-        #[cfg(feature = "cuda")]
-        if let Some(network) = &self.network {
-            return network.logits(cache, &tokens.ids, &tokens.slots, &tokens.spans);
-        }
-        let threads = if self.is_small { rayon::current_num_threads() } else { 1 };
-        self.logits_in_parts(cache, tokens, threads)
+    /// `[spans, vocab]` logits after each span's last token.
+    fn last_logits(&self, cache: &Cache, tokens: &Tokens) -> Result<Tensor> {
+        let ends = Tensor::new(tokens.ends(), self.device())?;
+        let hidden = self.hidden(cache, tokens)?.index_select(&ends, 0)?;
+        self.head.forward(&hidden)?.to_dtype(DType::F32)
     }
 
     /// One forward pass. Returns `[tokens, vocab]` logits in `f32`, after every token of every feed.
@@ -281,22 +326,6 @@ impl Decoder {
         !feed.sequence.is_empty() && was_long != is_long
     }
 
-    /// `[spans, vocab]` logits after each span's last token, each part of the spans by a thread of its own: a small model's
-    /// operations are too short to be shared. A token's result does not depend on its batch, so parts change nothing.
-    fn logits_in_parts(&self, cache: &Cache, tokens: Tokens, threads: usize) -> Result<Tensor> {
-        if threads < 2 || tokens.spans.len() < 2 {
-            let ends = Tensor::new(tokens.ends(), self.device())?;
-            let hidden = self.hidden(cache, &tokens)?.index_select(&ends, 0)?;
-            return self.head.forward(&hidden)?.to_dtype(DType::F32);
-        }
-        let (left, right) = tokens.halves();
-        let (left, right) = rayon::join(
-            || self.logits_in_parts(cache, left, threads / 2),
-            || self.logits_in_parts(cache, right, threads - threads / 2),
-        );
-        Tensor::cat(&[left?, right?], 0)
-    }
-
     /// `[tokens, width]` after the final norm.
     fn hidden(&self, cache: &Cache, tokens: &Tokens) -> Result<Tensor> {
         let ids = Tensor::new(tokens.ids.as_slice(), self.device())?;
@@ -312,6 +341,24 @@ impl Decoder {
         }
         candle_nn::ops::rms_norm(&x, &self.norm, self.config.norm_eps as f32)
     }
+}
+
+/// Does something with each part of the tokens, by a thread of its own: a small model's operations are too short to be shared. A token's
+/// result does not depend on its batch, so parts change nothing.
+fn in_parts<T: Send>(
+    tokens: Tokens,
+    threads: usize,
+    make: &(impl Fn(Tokens) -> Result<T> + Sync),
+) -> Result<Vec<T>> {
+    if threads < 2 || tokens.spans.len() < 2 {
+        return Ok(vec![make(tokens)?]);
+    }
+    let (left, right) = tokens.halves();
+    let (left, right) =
+        rayon::join(|| in_parts(left, threads / 2, make), || in_parts(right, threads - threads / 2, make));
+    let mut all = left?;
+    all.append(&mut right?);
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@
 mod filter;
 mod streams;
 
+use std::ops::Range;
+
 use candle_core::{Result, Storage, Tensor};
 use isocost_harness::engine::Sampling;
 use pulp::{Arch, Simd, WithSimd};
@@ -33,6 +35,12 @@ pub struct Place {
     pub row: usize,
     /// Uniform random number.
     pub u: f64,
+}
+
+/// The places in some of the rows, of which the first is then row 0. Places are in the order of their rows.
+pub(crate) fn places_of(places: &[Place], rows: Range<usize>) -> Vec<Place> {
+    let [start, end] = [rows.start, rows.end].map(|row| places.partition_point(|place| place.row < row));
+    places[start..end].iter().map(|place| Place { row: place.row - rows.start, ..*place }).collect()
 }
 
 /// Draws a token at each place of `[rows, vocab]` logits in `f32`: on a GPU with this project's kernels, so that

@@ -20,7 +20,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use candle_core::{Error, Result, Tensor};
+use candle_core::{Error, Result};
 use isocost_harness::engine::{Activity, Settings, Sink};
 use isocost_harness::step::Step;
 
@@ -28,7 +28,7 @@ use crate::cache::{BLOCK, Cache, Sequence};
 use crate::config::Config;
 use crate::decoder::{Feed, Forward};
 use crate::memory::is_out_of_memory;
-use crate::sampler::{self, Drawn, Place};
+use crate::sampler::{Drawn, Place};
 use chain::Chain;
 use ledger::Ledger;
 use row::{Role, Row};
@@ -198,19 +198,14 @@ impl<'a> Scheduler<'a> {
         let mut rows = std::mem::take(&mut self.active);
         let fed: usize = rows.iter().map(|row| row.pending.len()).sum();
         let before: Vec<_> = rows.iter().map(|r| (r.sequence.len(), r.sequence.longest())).collect();
+        let places = self.places(&mut rows);
         let mut feeds: Vec<Feed> =
             rows.iter_mut().map(|row| Feed { sequence: &mut row.sequence, tokens: &row.pending }).collect();
-        let stepped = self.decoder.step(self.cache, &mut feeds).and_then(|logits| {
-            let calculated_s = started.elapsed().as_secs_f64();
-            let drawn = self.draw(&mut rows, &logits)?;
-            // A GPU has only been given the work until something is asked back.
-            let is_done = logits.device().is_cpu();
-            Ok((drawn, if is_done { calculated_s } else { started.elapsed().as_secs_f64() }))
-        });
-        let (drawn, seconds) = match stepped {
-            Ok(stepped) => stepped,
+        let drawn = match self.decoder.draw(self.cache, &mut feeds, &places, &self.settings.sampling) {
+            Ok(drawn) => drawn,
             Err(error) => return self.retry_half(rows, &before, error),
         };
+        let seconds = started.elapsed().as_secs_f64();
         self.ledger.forward(&rows, seconds);
         let (mut drawn, mut rows) = (drawn.as_slice(), rows.into_iter());
         while let Some(mut row) = rows.next() {
@@ -228,9 +223,9 @@ impl<'a> Scheduler<'a> {
         Ok(flow)
     }
 
-    /// The next token of every row, and of a prompt's row the first one of every chain that starts from it, one after
-    /// another: [`Role::draws`] of each row.
-    fn draw(&self, rows: &mut [Row], logits: &Tensor) -> Result<Vec<Drawn>> {
+    /// Where the next token of every row is drawn, and of a prompt's row the first one of every chain that starts from it, one
+    /// after another: [`Role::draws`] of each row.
+    fn places(&self, rows: &mut [Row]) -> Vec<Place> {
         let mut places = Vec::with_capacity(rows.len());
         for (at, Row { role, sampled, numbers, .. }) in rows.iter_mut().enumerate() {
             let budget = role.forced_at();
@@ -246,7 +241,7 @@ impl<'a> Scheduler<'a> {
                 }
             }
         }
-        sampler::draw_rows(logits, &places, &self.settings.sampling)
+        places
     }
 
     /// After a step that found no memory: half of the rows try again, the others wait for a place. Any other failure

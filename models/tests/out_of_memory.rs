@@ -3,13 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result};
 use isocost_harness::cell::{Budget, Policy};
 use isocost_harness::engine::{Activity, Generated, Sampling, Settings};
 use isocost_models::bundled;
 use isocost_models::cache::{BLOCK, Cache, Sequence};
 use isocost_models::config::Config;
 use isocost_models::decoder::{Decoder, Feed, Forward};
+use isocost_models::sampler::{Drawn, Place};
 use isocost_models::scheduler::{Markers, Prompt, Scheduler, blocks_wanted};
 use isocost_models::weights::Weights;
 
@@ -28,14 +29,20 @@ impl Forward for Tight<'_> {
         self.decoder.config()
     }
 
-    fn step(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
+    fn draw(
+        &self,
+        cache: &mut Cache,
+        feeds: &mut [Feed],
+        places: &[Place],
+        sampling: &Sampling,
+    ) -> Result<Vec<Drawn>> {
         let rows = feeds.len();
-        let logits = self.decoder.step(cache, feeds)?;
+        let drawn = self.decoder.draw(cache, feeds, places, sampling)?;
         if rows > self.most_rows {
             self.failures.set(self.failures.get() + 1);
             candle_core::bail!("{}", self.message)
         }
-        Ok(logits)
+        Ok(drawn)
     }
 }
 
@@ -51,15 +58,21 @@ impl Forward for Thief<'_> {
         self.decoder.config()
     }
 
-    fn step(&self, cache: &mut Cache, feeds: &mut [Feed]) -> Result<Tensor> {
-        let logits = self.decoder.step(cache, feeds)?;
+    fn draw(
+        &self,
+        cache: &mut Cache,
+        feeds: &mut [Feed],
+        places: &[Place],
+        sampling: &Sampling,
+    ) -> Result<Vec<Drawn>> {
+        let drawn = self.decoder.draw(cache, feeds, places, sampling)?;
         self.steps.set(self.steps.get().saturating_sub(1));
         if self.steps.get() == 0 {
             let taken = &mut *self.taken.borrow_mut();
             let rest = taken.len().next_multiple_of(BLOCK) - taken.len();
             cache.extend(taken, &vec![0; cache.free_blocks() * BLOCK + rest])?;
         }
-        Ok(logits)
+        Ok(drawn)
     }
 }
 
