@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use candle_core::Device;
 
+use crate::instructions;
+
 /// What a person asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
@@ -156,7 +158,7 @@ fn processor() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name =
         info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, n)| n.trim()));
-    format!("cpu, {cores} cores, {}", name.unwrap_or(std::env::consts::ARCH))
+    format!("cpu, {cores} cores, {}{}", name.unwrap_or(std::env::consts::ARCH), instructions::limit())
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@
 //! layer is 4,864 wide, a decoding step took a third longer. So these use the one pool. Elsewhere they are the library's.
 
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::instructions::arch;
 use crate::lanes::exp;
 
 /// Numbers of a task, at least.
@@ -61,7 +62,7 @@ impl CustomOp2 for Pairs {
         let count = lx.shape().elem_count();
         let x = &x.as_slice::<f32>()?[lx.start_offset()..][..count];
         let y = &y.as_slice::<f32>()?[ly.start_offset()..][..count];
-        let (arch, mut out) = (Arch::new(), vec![0f32; count]);
+        let (arch, mut out) = (arch(), vec![0f32; count]);
         let parts = out.par_chunks_mut(PART).zip(x.par_chunks(PART)).zip(y.par_chunks(PART));
         parts.for_each(|((out, x), y)| arch.dispatch(Part { pairs: self, x, y, out }));
         Ok((CpuStorage::F32(out), lx.shape().clone()))

@@ -26,6 +26,7 @@ pub mod generate;
 pub mod gguf;
 #[cfg(feature = "hub")]
 pub mod hub;
+pub mod instructions;
 pub mod lanes;
 mod lineage;
 pub mod linear;

@@ -20,9 +20,10 @@ mod rows;
 
 use bytemuck::cast_slice;
 use candle_core::{CpuStorage, Storage, Tensor};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::instructions::arch;
 use crate::panel::{Encoding, PANEL, Words, pack, unpack_column};
 use crate::slab::Slab;
 use few::Few;
@@ -111,7 +112,7 @@ impl Packed {
     /// `x W^T` of matrices with the same `inner`, side by side: row-major `[tokens, inner]` to `[tokens, out]` of the first one,
     /// then of the next. Threads that are done with one go on with the next one at once.
     pub(crate) fn multiply(weights: &[&Self], x: &[f32]) -> Vec<f32> {
-        Arch::new().dispatch(Product { weights, x })
+        arch().dispatch(Product { weights, x })
     }
 
     fn rows_of_a_panel(&self) -> usize {

@@ -12,9 +12,10 @@ use std::ops::Range;
 
 use candle_core::{Result, Storage, Tensor};
 use isocost_harness::engine::Sampling;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::instructions::arch;
 use crate::lanes::{LANES, exp, halve, reduce};
 pub(crate) use streams::Branch;
 pub use streams::Streams;
@@ -83,7 +84,7 @@ fn finite(drawn: Vec<Drawn>) -> Result<Vec<Drawn>> {
 /// Ties go to the smaller id, and filters keep the smaller id first, so the result is the same on every
 /// machine that computes the same logits.
 pub fn draw(logits: &[f32], sampling: &Sampling, u: f64) -> Drawn {
-    Arch::new().dispatch(Draw { logits, sampling, u })
+    arch().dispatch(Draw { logits, sampling, u })
 }
 
 /// Logits from which less than a second thread would spare are drawn on one.

@@ -13,6 +13,7 @@ use isocost_models::bundled;
 use isocost_models::checkpoint::Checkpoint;
 use isocost_models::device::{self, DeviceChoice};
 use isocost_models::engine::Device;
+use isocost_models::instructions::Instructions;
 use isocost_models::memory::{bytes, free_bytes};
 use isocost_models::meter::{Absent, Kind, Why, meters};
 use isocost_models::source::Source;
@@ -101,34 +102,21 @@ fn device() -> Check {
     Check::ok("device", format!("--device auto takes {}", device::describe(&opened)))
 }
 
-/// The sets that products with weights are written for.
+/// Those that the engine is written for and uses.
 fn instructions() -> Check {
-    let name = "instructions";
-    #[cfg(target_arch = "x86_64")]
-    {
-        let avx512 = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512dq");
-        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        match (avx512, avx2) {
-            (true, _) => Check::ok(name, "AVX-512 (x86-64-v4)"),
-            (_, true) => Check::ok(name, "AVX2 and FMA (x86-64-v3)"),
-            _ => Check::missing(
-                name,
-                "no AVX2",
-                "models on the CPU will be slow: take another machine or a GPU",
-            ),
+    let used = match Instructions::used() {
+        Instructions::Avx512Bf16 => "AVX-512 with VNNI and BF16",
+        Instructions::Avx512Vnni => "AVX-512 with VNNI",
+        Instructions::Avx512 => "AVX-512",
+        Instructions::AvxVnni => "AVX2, FMA and AVX-VNNI",
+        Instructions::Avx2 => "AVX2 and FMA",
+        Instructions::Baseline if cfg!(target_arch = "aarch64") => "NEON",
+        Instructions::Baseline => {
+            let remedy = "models on the CPU will be slow: take another machine or a GPU";
+            return Check::missing("instructions", "no AVX2", remedy);
         }
-    }
-    #[cfg(target_arch = "aarch64")]
-    return Check::ok(name, "NEON");
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    Check::missing(
-        name,
-        "no vectors are used here",
-        "models on the CPU will be slow: take another machine or a GPU",
-    )
+    };
+    Check::ok("instructions", used)
 }
 
 fn memory() -> Check {

@@ -48,6 +48,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use isocost_harness::source::Library;
+use isocost_models::instructions;
 use serde_json::json;
 
 use store::WorkingCopies;
@@ -62,7 +63,8 @@ fn main() -> ExitCode {
         log::set_format(args.log_format);
     }
     let mut copies = WorkingCopies::default();
-    let done = copies.check_out(command.run_directories());
+    let done = instructions::last().map_err(anyhow::Error::msg);
+    let done = done.and_then(|_| copies.check_out(command.run_directories()));
     let done = done.and_then(|()| carried_out(command, &tasks::library(data)?, &copies));
     // Where a store failed, that is why the command stopped.
     copies.check_in().and(done).unwrap_or_else(|error| {

@@ -1,7 +1,6 @@
 //! Attention on the CPU, in tasks: some tokens, whose sequences begin with the same blocks, in some heads.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape};
-use pulp::Arch;
 use rayon::prelude::*;
 
 use std::ops::Range;
@@ -10,6 +9,7 @@ use super::party::{Party, Row};
 use super::stored::Stored;
 use super::task::{Scratch, Task};
 use super::{Heads, Span};
+use crate::instructions::arch;
 
 /// Multiply-adds below which a task of its own costs more than it saves.
 const WORTH_A_TASK: usize = 1 << 17;
@@ -59,7 +59,7 @@ impl Paged<'_> {
             parties.iter().flat_map(|party| ranges.clone().map(move |of| (party, of))).collect();
         let tokens = parties.iter().map(|party| party.rows.len() * party.tokens()).max().unwrap_or(1);
         let work = 2 * queries / kv * dim * of_a_task * tokens;
-        let (arch, heads) = (Arch::new(), self.heads);
+        let (arch, heads) = (arch(), self.heads);
         let tasks = tasks.into_par_iter().with_min_len(WORTH_A_TASK.div_ceil(work));
         let done = tasks.map_init(Scratch::default, |scratch, (party, of)| {
             (party, of.start, arch.dispatch(Task { heads, of, party, q, keys, values, scratch }))

@@ -13,6 +13,9 @@ use std::mem::transmute_copy;
 use bytemuck::{Pod, Zeroable, bytes_of, bytes_of_mut, cast_slice, cast_slice_mut};
 use pulp::{NullaryFnOnce, Simd};
 
+#[cfg(target_arch = "x86_64")]
+use crate::instructions::Instructions;
+
 /// A way to multiply and add.
 pub(super) trait Dot<S: Simd>: Copy {
     /// Sums of products, one for each lane.
@@ -45,8 +48,8 @@ impl Bytes {
     /// Whether the processor has them for vectors of this length.
     pub(super) fn are_native<S: Simd>() -> bool {
         match size_of::<S::u32s>() {
-            64 => is_x86_feature_detected!("avx512vnni"),
-            32 => is_x86_feature_detected!("avxvnni"),
+            64 => Instructions::Avx512Vnni.are_used(),
+            32 => Instructions::AvxVnni.are_used(),
             _ => false,
         }
     }

@@ -15,10 +15,10 @@ use std::arch::x86_64::{
 use std::mem::transmute;
 use std::ops::Range;
 
-use pulp::x86::V4;
 use rayon::prelude::*;
 
 use super::rows::{by_tiles, tiles, with_rows};
+use crate::instructions::Instructions;
 use crate::panel::{Encoding, PANEL, Words, lanes_at, number_at, set_lanes_at};
 use crate::prefetch::ask_for_all;
 
@@ -37,7 +37,7 @@ const CHAIN: usize = Encoding::Bf16.layout().rows();
 
 /// Whether the processor has them.
 pub(super) fn are_native() -> bool {
-    V4::try_new().is_some() && is_x86_feature_detected!("avx512bf16")
+    Instructions::Avx512Bf16.are_used()
 }
 
 /// Rows of activations in pairs, in tiles.

@@ -3,12 +3,13 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 #[cfg(target_arch = "x86_64")]
 use super::dot::Bytes;
 use super::dot::Halves;
 use super::rows::by_tiles;
+use crate::instructions::arch;
 use crate::panel::Layout;
 
 /// Numbers of the longest block.
@@ -48,7 +49,7 @@ impl Rounded {
         };
         for (row, x) in x.chunks_exact(inner).enumerate() {
             let [first, second] = &mut rounded.fours;
-            Arch::new().dispatch(Round {
+            arch().dispatch(Round {
                 x: &x[range.clone()],
                 layout,
                 are_bytes,

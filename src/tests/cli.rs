@@ -11,7 +11,8 @@ use isocost_harness::surface::Surface;
 use isocost_harness::trajectory::{SCHEMA, Trajectory};
 use isocost_harness::verification::Verification;
 use program::{
-    bytes, fails, folder_with, isocost, ran, records, signal, stderr, unsealed, wait_until, while_stopped,
+    bytes, fails, folder_with, isocost, ran, records, signal, small_sweep, stderr, unsealed, wait_until,
+    while_stopped,
 };
 
 const SWEEP: &str = r#"
@@ -68,6 +69,22 @@ fn the_same_seed_gives_the_same_records_and_the_same_report_twice() {
         )
     };
     assert_eq!(cells(1), cells(2));
+}
+
+/// Each has inner loops of its own. Those that the processor lacks are not used.
+#[test]
+fn the_records_are_the_same_whatever_instructions_are_used() {
+    let folder = folder_with("small.toml", &small_sweep(&["bundled:reason-s", "bundled:distill-s"]));
+    assert!(run(folder.path(), "all").status.success());
+    for set in ["baseline", "avx2", "avx-vnni", "avx512", "avx512-vnni", "avx512-bf16"] {
+        let mut command = isocost(&["run", "small.toml", "--out", set], folder.path());
+        let output = command.env("ISOCOST_INSTRUCTIONS", set).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(stderr(&output).contains(&format!("ISOCOST_INSTRUCTIONS={set}")), "it is part of the device");
+        assert_eq!(records(&folder.path().join(set)), records(&folder.path().join("all")), "{set}");
+    }
+    let unknown = isocost(&["doctor"], folder.path()).env("ISOCOST_INSTRUCTIONS", "avx9").output().unwrap();
+    fails(&unknown, &["ISOCOST_INSTRUCTIONS", "avx9", "avx512-vnni"]);
 }
 
 #[test]
