@@ -9,7 +9,6 @@ use pulp::{NullaryFnOnce, Simd};
 
 use super::rows::{interleave, met, with_rows};
 use crate::panel::{Block, Encoding, Kind, PANEL, Words, lanes_at, number_at, set_lanes_at, with_plain};
-use crate::prefetch::ask_for_all;
 
 /// Vectors of columns side by side: as many as the sums of so many rows leave registers for. With all of a panel, memory is read in order.
 const fn vectors<S: Simd>(rows: usize) -> usize {
@@ -112,19 +111,12 @@ impl<S: Simd, K: Kind, const R: usize, const V: usize> NullaryFnOnce for Multipl
     #[inline(always)]
     fn call(mut self) {
         for (i, rows) in self.panel.chunks_exact(K::LAYOUT.rows()).enumerate() {
-            // With a row or two, f16 is read as fast as memory gives it, and hints take turns from it.
-            if !(matches!(K::ENCODING, Encoding::F16) && R < 3) {
-                ask_for_all(rows.as_ptr().wrapping_add(AHEAD), K::LAYOUT.rows());
-            }
             for first in (0..PANEL / S::F32_LANES).step_by(V) {
                 self.add(rows, first, i);
             }
         }
     }
 }
-
-/// Rows of words from those that are multiplied to those that are asked for, two pages further on; behind a panel lies the next.
-const AHEAD: usize = 64;
 
 impl<S: Simd, K: Kind, const R: usize, const V: usize> Multiply<'_, S, K, R, V> {
     /// A chain of multiply-adds for each row and column.
