@@ -20,14 +20,11 @@ use rayon::prelude::*;
 use super::rows::{by_tiles, tiles, with_rows};
 use crate::instructions::Instructions;
 use crate::panel::{Encoding, PANEL, Words, lanes_at, number_at, set_lanes_at};
-use crate::prefetch::ask_for_all;
 
 /// Numbers of a column that meet all tiles before the next ones do: 32 KiB of a cache.
 const PART: usize = 512;
 /// Rows of a tile: with two vectors of weights, their sums leave registers for these.
 const MOST_ROWS: usize = 12;
-/// Rows of words from those that are multiplied to those that are asked for: a page.
-const AHEAD: usize = 32;
 /// Lanes of a vector.
 const LANES: usize = 16;
 /// Vectors of a panel.
@@ -131,11 +128,6 @@ fn round(row: &[f32], to: &mut [u32]) {
 fn add<const R: usize>(pairs: &[u32], weights: &[Words], sums: &mut [f32]) {
     assert!(pairs.len() == weights.len() * R && sums.len() == R * PANEL);
     for (i, rows) in weights.chunks_exact(CHAIN).enumerate() {
-        // With a row or two, weights are read as fast as memory gives them, and hints take turns from it.
-        if R > 2 {
-            // Behind a panel lies the next.
-            ask_for_all(rows.as_ptr().wrapping_add(AHEAD), CHAIN);
-        }
         let products = products::<R>(pairs, rows, i * CHAIN);
         for v in 0..VECTORS {
             for r in 0..R {
