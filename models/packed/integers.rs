@@ -7,6 +7,7 @@
 #![allow(clippy::needless_range_loop, reason = "indices are registers: their loops must be constant")]
 
 use std::marker::PhantomData;
+use std::sync::atomic::{Ordering, compiler_fence};
 
 use pulp::{NullaryFnOnce, Simd};
 use rayon::prelude::*;
@@ -31,14 +32,19 @@ const fn most_rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 8 } else { 4 }
 }
 
-/// Vectors of columns side by side: as many as sums have registers for, so that memory is read in order. Four, for which only bytes are taken
-/// out of their words fast enough, are a panel of AVX2.
+/// Vectors of columns side by side, as many as sums have registers for: a panel of them, so that memory is read in order. Of a long block the
+/// processor reads a line of each row, brings the one beside it by itself, and finds it there when its turn comes.
 const fn vectors<S: Simd, K: Kind>(rows: usize) -> usize {
-    match rows {
-        1 if matches!(K::ENCODING, Encoding::Q8_0) && PANEL / S::F32_LANES >= 4 => 4,
-        ..4 => 2,
-        _ => 1,
-    }
+    let lanes = if K::LAYOUT.numbers == MOST_NUMBERS { LINE / size_of::<u32>() } else { PANEL };
+    let most = if rows == 1 {
+        4
+    } else if rows < 4 {
+        2
+    } else {
+        1
+    };
+    let all = lanes / S::F32_LANES;
+    if all < most { all } else { most }
 }
 
 /// Rows of activations, in tiles.
@@ -191,7 +197,11 @@ impl<S: Simd, D: Dot<S>, K: Kind, const R: usize, const V: usize> Multiply<'_, S
         }
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
         for group in 0..K::LAYOUT.groups() {
-            Self::ask_ahead(rows, group, first);
+            // Processors ask for what comes next by themselves if loads come in order, which a compiler would mix with those of the group before.
+            compiler_fence(Ordering::SeqCst);
+            if V * S::F32_LANES < PANEL {
+                Self::ask_ahead(rows, group, first);
+            }
             self.add_group(&blocks, &heads, (group, i * K::LAYOUT.groups() + group), &mut sums);
         }
         for v in 0..V {
