@@ -3,9 +3,9 @@
 
 mod program;
 
-use std::io::Read;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Output};
 use std::time::Duration;
 
 use program::{
@@ -51,16 +51,17 @@ fn working_copy(folder: &Path) -> PathBuf {
 
 /// The sweep under way into a place in a store: it has taken the place, and said so.
 fn begun(folder: &Path, place: &str) -> Child {
+    let said = said(folder);
     let mut command = isocost(&["run", "kept.toml", "--out", place], folder);
-    let mut child = command.env("ISOCOST_PART_S", "0.05").env("TMPDIR", folder).spawn().unwrap();
-    let mut said = Vec::new();
-    for byte in child.stderr.as_mut().unwrap().bytes() {
-        said.push(byte.unwrap());
-        if said.ends_with(place.as_bytes()) {
-            return child;
-        }
-    }
-    panic!("{}", String::from_utf8_lossy(&said));
+    command.env("ISOCOST_PART_S", "0.05").env("TMPDIR", folder).stderr(File::create(&said).unwrap());
+    let mut child = command.spawn().unwrap();
+    wait_until(&mut child, || std::fs::read_to_string(&said).unwrap().contains(place));
+    child
+}
+
+/// What the sweep under way says.
+fn said(folder: &Path) -> PathBuf {
+    folder.join("said")
 }
 
 /// The same sweep in a folder, undisturbed.
@@ -145,7 +146,8 @@ fn the_process_that_came_later_has_the_run_and_the_earlier_one_says_so() {
     let folder = folder.path();
     let mut earlier = begun(folder, &place);
     succeeds(&while_stopped(&mut earlier, || ran(&["run", "kept.toml", "--out", &place], folder)));
-    fails(&earlier.wait_with_output().unwrap(), &[&place, "another process has taken this run over"]);
+    let (status, stderr) = (earlier.wait().unwrap(), std::fs::read(said(folder)).unwrap());
+    fails(&Output { status, stdout: vec![], stderr }, &[&place, "another process has taken this run over"]);
     is_undisturbed(folder, &place);
 }
 
