@@ -237,6 +237,13 @@ mod tests {
     }
 
     #[test]
+    fn the_places_of_some_rows_count_from_the_first_of_them() {
+        let places = [0, 1, 1, 3, 4].map(|row| Place { row, u: 0.5 });
+        let rows_of = |rows| places_of(&places, rows).iter().map(|place| place.row).collect::<Vec<_>>();
+        assert_eq!([rows_of(0..2), rows_of(2..3), rows_of(3..5)], [vec![0, 1, 1], vec![], vec![0, 1]]);
+    }
+
+    #[test]
     fn tokens_are_drawn_in_proportion_to_their_probability() {
         let logits = [1.0, 2.0, 0.0].map(|p: f32| p.exp().ln());
         let expected: Vec<f64> = logits.iter().map(|l| f64::from(*l).exp()).collect();

@@ -113,7 +113,7 @@ fn instructions() -> Check {
         Instructions::Baseline if cfg!(target_arch = "aarch64") => "NEON",
         Instructions::Baseline => {
             let remedy = "models on the CPU will be slow: take another machine or a GPU";
-            return Check::missing("instructions", "no AVX2", remedy);
+            return Check::missing("instructions", "none that the engine is written for", remedy);
         }
     };
     Check::ok("instructions", used)

@@ -6,10 +6,9 @@ mod program;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output};
-use std::time::Duration;
 
 use program::{
-    bytes, fails, folder_with, isocost, ran, records, stderr, stdout, succeeds, wait_until, while_stopped,
+    fails, folder_with, isocost, ran, records, stderr, stdout, succeeds, wait_until, while_stopped,
 };
 
 /// A second, so that there is time to interfere.
@@ -41,12 +40,6 @@ fn folder_and_place(name: &str) -> (tempfile::TempDir, String) {
     let store = std::env::var("ISOCOST_TEST_STORE")
         .unwrap_or_else(|_| format!("file://{}/store", folder.path().display()));
     (folder, format!("{store}/{unique}/{name}"))
-}
-
-/// The copy of the run that a process has, which has the folder for temporary ones.
-fn working_copy(folder: &Path) -> PathBuf {
-    let is_copy = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("isocost-run-");
-    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).find(is_copy).unwrap()
 }
 
 /// The sweep under way into a place in a store: it has taken the place, and said so.
@@ -121,14 +114,11 @@ fn a_run_that_is_killed_goes_on_from_the_store_on_another_machine() {
     let folder = folder.path();
     for _ in 0..2 {
         let mut child = begun(folder, &place);
-        let copy = working_copy(folder);
-        wait_until(&mut child, || bytes(&copy.join("run/trajectories.jsonl")) > 0);
-        // For two or three parts.
-        std::thread::sleep(Duration::from_millis(150));
+        // A table needs all trajectories of a problem.
+        wait_until(&mut child, || ran(&["table", &place], folder).status.success());
         assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
         child.kill().unwrap();
         child.wait().unwrap();
-        std::fs::remove_dir_all(copy).unwrap();
     }
     let output = ran(&["run", "kept.toml", "--out", &place], folder);
     succeeds(&output);
