@@ -8,15 +8,18 @@ use std::marker::PhantomData;
 use pulp::{NullaryFnOnce, Simd};
 
 use super::rows::{interleave, met, with_rows};
-use crate::panel::{Block, Encoding, Kind, PANEL, Words, lanes_at, number_at, set_lanes_at, with_plain};
+use crate::panel::{
+    Block, Encoding, Kind, LINE_COLUMNS, PANEL, Words, lanes_at, number_at, set_lanes_at, with_plain,
+};
+use crate::prefetch::{ASKING_ROWS, in_order};
 
-/// Vectors of columns side by side: as many as the sums of so many rows leave registers for. With all of a panel, memory is read in order.
+/// Vectors of columns side by side: those of a line of memory, as far as the sums of so many rows leave registers for them.
 const fn vectors<S: Simd>(rows: usize) -> usize {
     let most = S::REGISTER_COUNT / 2 / rows;
-    match PANEL / S::F32_LANES {
-        8.. if most >= 8 => 8,
+    match LINE_COLUMNS / S::F32_LANES {
         4.. if most >= 4 => 4,
-        _ => 2,
+        2.. if most >= 2 => 2,
+        _ => 1,
     }
 }
 
@@ -62,9 +65,9 @@ impl Few {
             (of_tile, sums) = sums.split_at_mut(tile.rows * PANEL);
             with_plain!(encoding, K => {
                 with_rows!(tile.rows, R => match vectors::<S>(R) {
-                    8 => multiply::<S, K, R, 8>(simd, tile, panel, of_tile),
                     4 => multiply::<S, K, R, 4>(simd, tile, panel, of_tile),
-                    _ => multiply::<S, K, R, 2>(simd, tile, panel, of_tile),
+                    2 => multiply::<S, K, R, 2>(simd, tile, panel, of_tile),
+                    _ => multiply::<S, K, R, 1>(simd, tile, panel, of_tile),
                 }, 1 2 3 4 5 6 7 8)
             });
         }
@@ -128,6 +131,10 @@ impl<S: Simd, K: Kind, const R: usize, const V: usize> Multiply<'_, S, K, R, V> 
         }
         let mut products = [[self.simd.splat_f32s(0.0); V]; R];
         for word in 0..K::LAYOUT.rows() {
+            in_order();
+            if R >= ASKING_ROWS {
+                blocks[0].ask_ahead(word);
+            }
             let k = i * K::LAYOUT.numbers + word * K::LAYOUT.numbers_of_a_word();
             self.add_number::<0>(&blocks, word, k, &mut products);
             if K::LAYOUT.numbers_of_a_word() > 1 {

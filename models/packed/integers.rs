@@ -7,7 +7,6 @@
 #![allow(clippy::needless_range_loop, reason = "indices are registers: their loops must be constant")]
 
 use std::marker::PhantomData;
-use std::sync::atomic::{Ordering, compiler_fence};
 
 use pulp::{NullaryFnOnce, Simd};
 use rayon::prelude::*;
@@ -18,24 +17,21 @@ use super::dot::{Dot, Halves};
 use super::rounded::{Group, MOST_NUMBERS, Rounded};
 use super::rows::{tiles, with_rows};
 use crate::panel::{
-    Block, Encoding, Kind, PANEL, Words, each_four, lanes_at, number_at, set_lanes_at, with_blocks,
+    Block, Encoding, Kind, LINE_COLUMNS, PANEL, Words, each_four, lanes_at, number_at, set_lanes_at,
+    with_blocks,
 };
-use crate::prefetch::{LINE, ask_for};
+use crate::prefetch::{ASKING_ROWS, in_order};
 
 /// Activations that meet some panels before the next ones do: they stay in a second-level cache.
 const CACHED: usize = 384 * 1024;
-/// Rows of words from those that are multiplied to those that are asked for: a page.
-const AHEAD: usize = 32;
 
 /// Rows of a tile: with a vector of weights, their sums leave registers for these.
 const fn most_rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 8 } else { 4 }
 }
 
-/// Vectors of columns side by side, as many as sums have registers for: a panel of them, so that memory is read in order. Of a long block the
-/// processor reads a line of each row, brings the one beside it by itself, and finds it there when its turn comes.
-const fn vectors<S: Simd, K: Kind>(rows: usize) -> usize {
-    let lanes = if K::LAYOUT.numbers == MOST_NUMBERS { LINE / size_of::<u32>() } else { PANEL };
+/// Vectors of columns side by side: those of a line of memory, as far as sums have registers for them.
+const fn vectors<S: Simd>(rows: usize) -> usize {
     let most = if rows == 1 {
         4
     } else if rows < 4 {
@@ -43,8 +39,8 @@ const fn vectors<S: Simd, K: Kind>(rows: usize) -> usize {
     } else {
         1
     };
-    let all = lanes / S::F32_LANES;
-    if all < most { all } else { most }
+    let line = LINE_COLUMNS / S::F32_LANES;
+    if line < most { line } else { most }
 }
 
 /// Rows of activations, in tiles.
@@ -99,7 +95,7 @@ impl Integers {
         for &rows in &self.tiles {
             let tile = Tile { simd, part, first, weights };
             let sums = &mut sums[first * PANEL..][..rows * PANEL];
-            with_rows!(rows, R => match vectors::<S, K>(R) {
+            with_rows!(rows, R => match vectors::<S>(R) {
                 4 => tile.add::<D, K, R, 4>(sums),
                 2 => tile.add::<D, K, R, 2>(sums),
                 _ => tile.add::<D, K, R, 1>(sums),
@@ -132,7 +128,7 @@ impl<S: Simd> Tile<'_, S> {
     /// Adds to `sums` (`[R, PANEL]`). A function for every kind and number of rows: they would not fit one's registers together.
     #[inline(never)]
     fn add<D: Dot<S>, K: Kind, const R: usize, const V: usize>(&self, sums: &mut [f32]) {
-        if const { R > most_rows::<S>() || V != vectors::<S, K>(R) } {
+        if const { R > most_rows::<S>() || V != vectors::<S>(R) } {
             unreachable!("no tile is like this: that saves the compiler the work");
         }
         assert!(sums.len() == R * PANEL);
@@ -197,10 +193,12 @@ impl<S: Simd, D: Dot<S>, K: Kind, const R: usize, const V: usize> Multiply<'_, S
         }
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
         for group in 0..K::LAYOUT.groups() {
-            // Processors ask for what comes next by themselves if loads come in order, which a compiler would mix with those of the group before.
-            compiler_fence(Ordering::SeqCst);
-            if V * S::F32_LANES < PANEL {
-                Self::ask_ahead(rows, group, first);
+            in_order();
+            if R >= ASKING_ROWS {
+                let of_a_group = K::LAYOUT.rows().div_ceil(K::LAYOUT.groups());
+                for row in group * of_a_group..(group + 1) * of_a_group {
+                    blocks[0].ask_ahead(row);
+                }
             }
             self.add_group(&blocks, &heads, (group, i * K::LAYOUT.groups() + group), &mut sums);
         }
@@ -210,22 +208,6 @@ impl<S: Simd, D: Dot<S>, K: Kind, const R: usize, const V: usize> Multiply<'_, S
                 let scale = simd.splat_f32s(number_at(self.scales, i * R + r));
                 let sum = simd.mul_add_f32s(sums[r][v], scale, lanes_at(self.sums, place, lanes));
                 set_lanes_at(self.sums, place, lanes, sum);
-            }
-        }
-    }
-
-    /// Asks for the same columns of as many rows as a group has, a page further on; behind a panel lies the next.
-    #[inline(always)]
-    fn ask_ahead(block: &[Words], group: usize, first: usize) {
-        let of_a_group = K::LAYOUT.rows() / K::LAYOUT.groups();
-        let rows = block.as_ptr().wrapping_add(group * of_a_group + AHEAD);
-        let vector = size_of::<S::u32s>();
-        for row in 0..of_a_group {
-            let row = rows.wrapping_add(row).cast::<u8>();
-            for place in (first * vector..(first + V) * vector).step_by(vector.max(LINE)) {
-                if place % LINE == 0 {
-                    ask_for(row.wrapping_add(place));
-                }
             }
         }
     }

@@ -15,18 +15,20 @@ use std::arch::x86_64::{
 use std::mem::transmute;
 use std::ops::Range;
 
+use bytemuck::cast_slice;
 use rayon::prelude::*;
 
 use super::rows::{by_tiles, tiles, with_rows};
 use crate::instructions::Instructions;
-use crate::panel::{Encoding, PANEL, Words, lanes_at, number_at, set_lanes_at};
+use crate::panel::{Encoding, LINE_COLUMNS, PANEL, Words, lanes_at, number_at, set_lanes_at};
+use crate::prefetch::{AHEAD, ASKING_ROWS, ask_for, in_order};
 
 /// Numbers of a column that meet all tiles before the next ones do: 32 KiB of a cache.
 const PART: usize = 512;
-/// Rows of a tile: with two vectors of weights, their sums leave registers for these.
-const MOST_ROWS: usize = 12;
+/// Rows of a tile: more would be no faster.
+const MOST_ROWS: usize = 16;
 /// Lanes of a vector.
-const LANES: usize = 16;
+const LANES: usize = LINE_COLUMNS;
 /// Vectors of a panel.
 const VECTORS: usize = PANEL / LANES;
 /// Rows of words whose products make a chain.
@@ -83,7 +85,7 @@ impl Pairs {
             (tile, pairs) = pairs.split_at(rows * weights.len());
             (of_tile, sums) = sums.split_at_mut(rows * PANEL);
             // SAFETY: there are such activations only where there are such instructions.
-            with_rows!(rows, R => unsafe { add::<R>(tile, weights, of_tile) }, 1 2 3 4 5 6 7 8 9 10 11 12);
+            with_rows!(rows, R => unsafe { add::<R>(tile, weights, of_tile) }, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
         }
     }
 }
@@ -128,34 +130,34 @@ fn round(row: &[f32], to: &mut [u32]) {
 fn add<const R: usize>(pairs: &[u32], weights: &[Words], sums: &mut [f32]) {
     assert!(pairs.len() == weights.len() * R && sums.len() == R * PANEL);
     for (i, rows) in weights.chunks_exact(CHAIN).enumerate() {
-        let products = products::<R>(pairs, rows, i * CHAIN);
         for v in 0..VECTORS {
+            let products = products::<R>(pairs, rows, i * CHAIN, v);
             for r in 0..R {
                 let place = r * PANEL + v * LANES;
                 let sum = lanes_at(sums, place, LANES);
-                set_lanes_at(sums, place, LANES, _mm512_add_ps(sum, products[r][v]));
+                set_lanes_at(sums, place, LANES, _mm512_add_ps(sum, products[r]));
             }
         }
     }
 }
 
-/// A chain for each row and column, of the words from the `first` on.
+/// A chain for each row and column of vector `v`, of the words from the `first` on.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512bf16")]
-fn products<const R: usize>(pairs: &[u32], rows: &[Words], first: usize) -> [[__m512; VECTORS]; R] {
-    let mut products = [[_mm512_setzero_ps(); VECTORS]; R];
+fn products<const R: usize>(pairs: &[u32], rows: &[Words], first: usize, v: usize) -> [__m512; R] {
+    let mut products = [_mm512_setzero_ps(); R];
+    let (words, layout): (&[u32], _) = (cast_slice(rows), Encoding::Bf16.layout());
     for word in 0..CHAIN {
-        let mut weights = [_mm512_set1_epi32(0); VECTORS];
-        for v in 0..VECTORS {
-            weights[v] = lanes_at(&rows[word].0, v * LANES, LANES);
+        in_order();
+        if R >= ASKING_ROWS {
+            ask_for(words.as_ptr().wrapping_add(layout.place(word + AHEAD, v * LANES)));
         }
+        let weights: __m512i = lanes_at(words, layout.place(word, v * LANES), LANES);
         for r in 0..R {
             let pair = _mm512_set1_epi32(number_at(pairs, (first + word) * R + r) as i32);
-            for v in 0..VECTORS {
-                // SAFETY: vectors of 512 bits all.
-                let [w, x] = unsafe { transmute::<[__m512i; 2], [__m512bh; 2]>([weights[v], pair]) };
-                products[r][v] = _mm512_dpbf16_ps(products[r][v], w, x);
-            }
+            // SAFETY: vectors of 512 bits all.
+            let [w, x] = unsafe { transmute::<[__m512i; 2], [__m512bh; 2]>([weights, pair]) };
+            products[r] = _mm512_dpbf16_ps(products[r], w, x);
         }
     }
     products

@@ -57,7 +57,7 @@ pub(super) fn by_tiles<T: Copy + Default>(rows: Vec<T>, tiles: &[usize]) -> Vec<
         with_rows!(
             rows,
             R => interleave::<_, _, R>(of_tile, width, &(0..width), to_tile, |x| x),
-            1 2 3 4 5 6 7 8 9 10 11 12
+            1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16
         );
     }
     interleaved

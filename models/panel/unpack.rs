@@ -7,9 +7,11 @@ use std::marker::PhantomData;
 #[cfg(target_arch = "x86_64")]
 use std::mem::transmute_copy;
 
+use bytemuck::cast_slice;
 use pulp::Simd;
 
-use super::{Encoding, Layout, Words};
+use super::{Encoding, LINE_COLUMNS, Layout, PANEL, Words};
+use crate::prefetch::{AHEAD, ask_for};
 
 /// An encoding as a type, so that what is done with each gets a function of its own, with no questions asked inside.
 pub(crate) trait Kind: Copy {
@@ -38,7 +40,7 @@ kinds!(F32 F16 Bf16 Q4_0 Q5_0 Q8_0 Q4K Q5K Q6K);
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a, S, K> {
     simd: S,
-    rows: &'a [Words],
+    words: &'a [u32],
     /// Which vector of the panel.
     v: usize,
     kind: PhantomData<K>,
@@ -48,7 +50,7 @@ impl<'a, S: Simd, K: Kind> Block<'a, S, K> {
     /// Vector `v` of a block.
     #[inline(always)]
     pub(crate) fn new(simd: S, rows: &'a [Words], v: usize) -> Self {
-        Self { simd, rows, v, kind: PhantomData }
+        Self { simd, words: cast_slice(rows), v, kind: PhantomData }
     }
 
     /// Number `I` of a word of plain numbers.
@@ -110,11 +112,19 @@ impl<'a, S: Simd, K: Kind> Block<'a, S, K> {
         }
     }
 
+    /// Asks for the line that comes [`AHEAD`] lines after a row's, if the vector begins a line.
+    #[inline(always)]
+    pub(crate) fn ask_ahead(self, row: usize) {
+        let column = self.v * S::F32_LANES;
+        if column % LINE_COLUMNS == 0 {
+            ask_for(self.words.as_ptr().wrapping_add(K::LAYOUT.place(row + AHEAD, column)));
+        }
+    }
+
     #[inline(always)]
     fn row(self, row: usize) -> S::u32s {
-        debug_assert!(row < K::LAYOUT.rows() && self.rows.len() == K::LAYOUT.rows());
-        // SAFETY: a block has the rows that its layout says.
-        lanes_at(&unsafe { self.rows.get_unchecked(row) }.0, self.v * S::F32_LANES, S::F32_LANES)
+        debug_assert!(row < K::LAYOUT.rows() && self.words.len() == K::LAYOUT.rows() * PANEL);
+        lanes_at(self.words, K::LAYOUT.place(row, self.v * S::F32_LANES), S::F32_LANES)
     }
 
     /// Half `i` of the first word, a scale.
