@@ -206,7 +206,8 @@ mod tests {
             return;
         }
         let number = |i: usize, phase: f32| (i as f32 * 0.37 + phase).sin();
-        for (rows, inner) in [(1, 64), (2, 25), (5, 300), (13, 96), (40, 897), (3, 512), (30, 1024)] {
+        for (rows, inner) in [(1, 64), (2, 25), (5, 300), (13, 96), (16, 64), (40, 897), (3, 512), (30, 1024)]
+        {
             let x: Vec<f32> = (0..rows * inner).map(|i| number(i, 0.3)).collect();
             let upper = |i: usize| ((number(i, 1.1).to_bits() >> 16) as u16).to_le_bytes();
             let stored: Vec<u8> = (0..64 * inner).flat_map(upper).collect();
