@@ -116,7 +116,7 @@ impl<'a, S: Simd, K: Kind> Block<'a, S, K> {
     #[inline(always)]
     pub(crate) fn ask_ahead(self, row: usize) {
         let column = self.v * S::F32_LANES;
-        if column % LINE_COLUMNS == 0 {
+        if column.is_multiple_of(LINE_COLUMNS) {
             ask_for(self.words.as_ptr().wrapping_add(K::LAYOUT.place(row + AHEAD, column)));
         }
     }
