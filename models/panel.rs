@@ -174,10 +174,15 @@ impl Layout {
         self.head + self.groups() * (high + low)
     }
 
+    /// Columns whose words of a row lie side by side: a line of them, but for numbers of 32 bits, which many rows multiply as they lie, a
+    /// panel's row at a time.
+    pub(crate) const fn columns(self) -> usize {
+        if self.low_bits == 32 { PANEL } else { LINE_COLUMNS }
+    }
+
     /// Where a block has a row's word of a column.
     pub(crate) const fn place(self, row: usize, column: usize) -> usize {
-        // Numbers of 32 bits are multiplied as they lie by many rows: a panel's row at a time.
-        let columns = if self.low_bits == 32 { PANEL } else { LINE_COLUMNS };
+        let columns = self.columns();
         (column / columns * self.rows() + row) * columns + column % columns
     }
 

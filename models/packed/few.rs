@@ -8,15 +8,13 @@ use std::marker::PhantomData;
 use pulp::{NullaryFnOnce, Simd};
 
 use super::rows::{interleave, met, with_rows};
-use crate::panel::{
-    Block, Encoding, Kind, LINE_COLUMNS, PANEL, Words, lanes_at, number_at, set_lanes_at, with_plain,
-};
+use crate::panel::{Block, Encoding, Kind, PANEL, Words, lanes_at, number_at, set_lanes_at, with_plain};
 use crate::prefetch::{ASKING_ROWS, in_order};
 
-/// Vectors of columns side by side: those of a line of memory, as far as the sums of so many rows leave registers for them.
-const fn vectors<S: Simd>(rows: usize) -> usize {
+/// Vectors of columns side by side: those whose words lie so, as far as the sums of so many rows leave registers for them.
+const fn vectors<S: Simd, K: Kind>(rows: usize) -> usize {
     let most = S::REGISTER_COUNT / 2 / rows;
-    match LINE_COLUMNS / S::F32_LANES {
+    match K::LAYOUT.columns() / S::F32_LANES {
         4.. if most >= 4 => 4,
         2.. if most >= 2 => 2,
         _ => 1,
@@ -64,7 +62,7 @@ impl Few {
             let of_tile;
             (of_tile, sums) = sums.split_at_mut(tile.rows * PANEL);
             with_plain!(encoding, K => {
-                with_rows!(tile.rows, R => match vectors::<S>(R) {
+                with_rows!(tile.rows, R => match vectors::<S, K>(R) {
                     4 => multiply::<S, K, R, 4>(simd, tile, panel, of_tile),
                     2 => multiply::<S, K, R, 2>(simd, tile, panel, of_tile),
                     _ => multiply::<S, K, R, 1>(simd, tile, panel, of_tile),
@@ -92,7 +90,7 @@ fn multiply<S: Simd, K: Kind, const R: usize, const V: usize>(
     panel: &[Words],
     sums: &mut [f32],
 ) {
-    if const { R > tile_rows::<S>() || V != vectors::<S>(R) } {
+    if const { R > tile_rows::<S>() || V != vectors::<S, K>(R) } {
         unreachable!("no tile is like this: that saves the compiler the work");
     }
     let blocks = panel.len() / K::LAYOUT.rows();
