@@ -35,10 +35,10 @@ pub(crate) use rows::with_rows;
 
 /// Rows of activations that meet a task's panels in one go: a part of them fits a second-level cache.
 const GROUP: usize = 384;
-/// Panels of a task, at most: as often each part of the activations is read from a cache.
-const MOST_PANELS: usize = 4;
-/// Tasks for each thread, at least, so that one that is slowed down holds nobody up.
-const TASKS: usize = 4;
+/// Sums of a task, at most: they stay in a second-level cache with the activations.
+const MOST_SUMS: usize = GROUP * 4 * PANEL;
+/// What is left of a thread's share has so many of its next task.
+const PART: usize = 3;
 /// Multiply-adds below which a second thread costs more than it saves.
 const WORTH_A_THREAD: usize = 1 << 18;
 
@@ -140,7 +140,7 @@ impl WithSimd for Product<'_> {
             if x.len() * out < 2 * WORTH_A_THREAD {
                 tasks.iter().for_each(|task| task.run(simd));
             } else {
-                tasks.par_iter().for_each(|task| task.run(simd));
+                tasks.par_iter().with_max_len(1).for_each(|task| task.run(simd));
             }
         }
         // SAFETY: every group of rows has met every panel of every matrix, and each writes all its outputs.
@@ -170,7 +170,7 @@ impl Product<'_> {
         rows: usize,
     ) -> Vec<Task<'a>> {
         let tokens = self.x.len() / self.weights[0].inner;
-        let (panels, mut tasks, mut before) = (self.panels_of_a_task(), Vec::new(), 0);
+        let (mut sizes, mut tasks, mut before) = (self.sizes(rows), Vec::new(), 0);
         for weights in self.weights {
             let (_, x) = activations
                 .iter()
@@ -178,19 +178,43 @@ impl Product<'_> {
                 .expect("all are there");
             // SAFETY: the outputs of the matrices before end here.
             let output = Output { start: unsafe { start.add(tokens * before) }, out: weights.out };
-            let parts = weights.panels.chunks(panels * weights.rows_of_a_panel()).enumerate();
-            tasks.extend(parts.map(|(i, part)| {
-                let place = Place { row, column: i * panels * PANEL };
-                Task { weights, x, rows, panels: part, place, output }
-            }));
+            let (words, mut column, mut rest) = (weights.rows_of_a_panel(), 0, &weights.panels[..]);
+            while !rest.is_empty() {
+                let size = sizes.next(rest.len() / words);
+                let panels;
+                (panels, rest) = rest.split_at(size * words);
+                tasks.push(Task { weights, x, rows, panels, place: Place { row, column }, output });
+                column += size * PANEL;
+            }
             before += weights.out;
         }
         tasks
     }
 
-    fn panels_of_a_task(&self) -> usize {
+    fn sizes(&self, rows: usize) -> Sizes {
         let panels: usize = self.weights.iter().map(|weights| weights.out.div_ceil(PANEL)).sum();
-        (panels / (rayon::current_num_threads() * TASKS)).clamp(1, MOST_PANELS)
+        let share = panels.div_ceil(rayon::current_num_threads()).max(1);
+        Sizes { share, left: share, most: (MOST_SUMS / (rows * PANEL)).max(1) }
+    }
+}
+
+/// How many panels the next task has: a part of what is left of a thread's share. Long tasks read memory without a pause. The
+/// last ones are short, so that threads are done at about the same time and one that is slowed down holds nobody up.
+struct Sizes {
+    share: usize,
+    left: usize,
+    most: usize,
+}
+
+impl Sizes {
+    /// Of a matrix with so many panels left.
+    fn next(&mut self, panels: usize) -> usize {
+        let size = self.left.div_ceil(PART).min(self.most).min(panels);
+        self.left -= size;
+        if self.left == 0 {
+            self.left = self.share;
+        }
+        size
     }
 }
 
