@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use isocost_harness::escape::{json, spreadsheet};
 use isocost_harness::table::{Column, Table};
 use isocost_models::contention::Contention;
-use isocost_models::engine::DType;
+use isocost_models::engine::{DType, Device};
 use isocost_models::throughput::{self, Spread, Test, Work};
 use isocost_models::{device, device_rates};
 use serde::Serialize;
@@ -27,50 +27,76 @@ struct Row {
     device: String,
     tokens_per_s: Spread,
     bytes_per_s: f64,
-    /// Of the rate at which the device was measured to read its memory.
+    /// Of the rate at which the device read its memory right before or right after, whichever was higher.
     fraction_of_bandwidth: f64,
     repeats: usize,
 }
 
+/// The device, and how fast it was found to read its memory: before the first test, and after each. Where others use the memory too, that
+/// goes by the minute.
+struct Bench<'a> {
+    args: &'a BenchArgs,
+    device: Device,
+    bandwidths: Vec<f64>,
+}
+
 /// Runs all tests of all models and prints a row for each.
 pub(crate) fn bench(args: &BenchArgs) -> Result<ExitCode> {
-    let (device, watch) = (args.device.open()?, Contention::start());
-    let bandwidth = device_rates::read_bytes_per_s(&device).context("measuring the device's memory")?;
-    let name = device::describe(&device);
-    eprintln!("{name}: reads {:.1} GB/s", bandwidth / 1e9);
-    let dtypes: Vec<Option<DType>> = match args.dtype[..] {
-        [] => vec![None],
-        _ => args.dtype.iter().map(|dtype| Some((*dtype).into())).collect(),
-    };
     if tests(args).is_empty() || args.batch.0.contains(&0) {
         bail!("nothing to time: give --prompt or --decode tokens, and --batch rows, above 0");
     }
+    let (device, watch) = (args.device.open()?, Contention::start());
+    let mut bench = Bench { args, device, bandwidths: Vec::new() };
+    let bandwidth = bench.read_memory()?;
+    eprintln!("{}: reads {:.1} GB/s", device::describe(&bench.device), bandwidth / 1e9);
     let mut rows = Vec::new();
     for model in &args.models {
-        for dtype in &dtypes {
-            let decoder = throughput::open(&path(model)?, *dtype, &device)?;
-            let bench = throughput::Bench::new(decoder, args.repeats);
-            for test in tests(args) {
-                eprintln!("{model}: {} of {} rows at {} tokens", test.name(), test.batch, test.context);
-                let given = bench.run(test).with_context(|| format!("{model}: {}", test.name()))?;
-                rows.push(Row {
-                    model: model.clone(),
-                    test: test.name(),
-                    batch: test.batch,
-                    context: test.context,
-                    shared_context: test.is_shared,
-                    dtype: bench.decoder().stored_as(),
-                    device: name.clone(),
-                    tokens_per_s: given.tokens_per_s,
-                    bytes_per_s: given.bytes_per_s,
-                    fraction_of_bandwidth: given.bytes_per_s / bandwidth,
-                    repeats: given.repeats,
-                });
-            }
+        for dtype in dtypes(args) {
+            rows.extend(bench.rows(model, dtype)?);
         }
     }
-    print(args.output, &rows, &conditions(args, bandwidth, watch))?;
+    print(args.output, &rows, &conditions(args, &bench.bandwidths, watch))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn dtypes(args: &BenchArgs) -> Vec<Option<DType>> {
+    match args.dtype[..] {
+        [] => vec![None],
+        _ => args.dtype.iter().map(|dtype| Some((*dtype).into())).collect(),
+    }
+}
+
+impl Bench<'_> {
+    fn read_memory(&mut self) -> Result<f64> {
+        let rate = device_rates::read_bytes_per_s(&self.device).context("measuring the device's memory")?;
+        self.bandwidths.push(rate);
+        Ok(rate)
+    }
+
+    /// All tests of a model.
+    fn rows(&mut self, model: &str, dtype: Option<DType>) -> Result<Vec<Row>> {
+        let decoder = throughput::open(&path(model)?, dtype, &self.device)?;
+        let (bench, tests) = (throughput::Bench::new(decoder, self.args.repeats), tests(self.args));
+        let row = |test: Test| {
+            eprintln!("{model}: {} of {} rows at {} tokens", test.name(), test.batch, test.context);
+            let before = self.bandwidths.last().copied().unwrap_or_default();
+            let given = bench.run(test).with_context(|| format!("{model}: {}", test.name()))?;
+            Ok(Row {
+                model: model.to_owned(),
+                test: test.name(),
+                batch: test.batch,
+                context: test.context,
+                shared_context: test.is_shared,
+                dtype: bench.decoder().stored_as(),
+                device: device::describe(&self.device),
+                tokens_per_s: given.tokens_per_s,
+                bytes_per_s: given.bytes_per_s,
+                fraction_of_bandwidth: given.bytes_per_s / before.max(self.read_memory()?),
+                repeats: given.repeats,
+            })
+        };
+        tests.into_iter().map(row).collect()
+    }
 }
 
 /// A model's folder or file, or a configuration by itself.
@@ -96,10 +122,14 @@ fn tests(args: &BenchArgs) -> Vec<Test> {
     tests
 }
 
-fn conditions(args: &BenchArgs, bandwidth: f64, watch: Contention) -> Vec<String> {
+fn conditions(args: &BenchArgs, bandwidths: &[f64], watch: Contention) -> Vec<String> {
+    let (least, most) = bandwidths
+        .iter()
+        .fold((f64::INFINITY, 0f64), |(least, most), rate| (least.min(*rate), most.max(*rate)));
     let mut notes = vec![format!(
-        "Tokens per second: the median of the repeats [smallest, largest]. Memory is read at {:.1} GB/s here.",
-        bandwidth / 1e9
+        "Tokens per second: the median of the repeats [smallest, largest]. Memory was read at {:.1} to {:.1} GB/s before and after the tests.",
+        least / 1e9,
+        most / 1e9
     )];
     if args.shared {
         notes.push("Rows share one context.".to_owned());

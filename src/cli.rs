@@ -165,7 +165,7 @@ pub(crate) enum Command {
     /// Accuracies by difference, tokens, seconds, joules and dollars by ratio, each with its interval, paired by problem where
     /// the runs asked the same questions. Exit code 1 if a gate fails, 2 if the runs cannot be compared.
     #[command(
-        after_help = "Examples:\n  isocost compare results/runs/before results/runs/after\n  isocost compare SMALL LARGE --pair reason-s=reason-l --only n=1 -o md\n  isocost compare BEFORE AFTER --fail-on 'accuracy<-2 ci' --fail-on 'seconds>1.1 ci'"
+        after_help = "Examples:\n  isocost compare results/runs/before results/runs/after\n  isocost compare SMALL LARGE --pair reason-s=reason-l --only n=1 -o md\n  isocost compare BEFORE AFTER --fail-on 'accuracy<-2 ci' --fail-on 'seconds>1.5 ci'"
     )]
     Compare(CompareArgs),
     /// Say which registered claims a run supports, contradicts, leaves open or cannot test.

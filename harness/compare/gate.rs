@@ -4,10 +4,10 @@
 //! GATE  = METRIC ("<" | ">") NUMBER ["ci"]
 //! ```
 //!
-//! `accuracy<-2` fails if any compared cell lost more than 2 percentage points; `seconds>1.1` if any takes more than
-//! 1.1 times as long. With `ci` the whole interval must lie beyond the threshold, and intervals are widened so that all
+//! `accuracy<-2` fails if any compared cell lost more than 2 percentage points; `seconds>1.5` if any takes more than
+//! 1.5 times as long. With `ci` the whole interval must lie beyond the threshold, and intervals are widened so that all
 //! cells together raise a false alarm at most one time in twenty (Bonferroni). Without it the plain change counts, which
-//! needs no interval.
+//! needs no interval. Intervals are of problems: a threshold on seconds must leave room for what the machine's hours differ by.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # This engine beside llama.cpp and transformers on the same random weights, in turns on an idle machine, into docs/speed.md.
 # Installs what it needs into target/: llama.cpp from PyPI's source package, numpy, gguf and safetensors, transformers and
-# torch (6 GB). Takes about an hour on two cores, most of it contexts of 2,048 tokens.
+# torch (6 GB). Takes about half an hour on two cores once these are there.
 #
 #   scripts/peers/speed.sh [OUT]      (OUT has the checkpoints, 10 GB; target/peers/checkpoints by default)
 set -euo pipefail
@@ -36,15 +36,17 @@ mkdir -p "$out"
   echo
   table qwen2.5-0.5b --kinds q4_k_m,q8_0,bf16,f16 --contexts 64 --rounds 2
   table qwen3-0.6b --kinds q4_k_m,q8_0,bf16,f16 --contexts 64 --rounds 2
+  echo "One row of bf16 is at what memory gives, which goes by the minute: more rounds of it."
+  echo
+  table qwen2.5-0.5b --kinds bf16 --batches 1 --contexts 64 --rounds 10
+  table qwen3-0.6b --kinds bf16 --batches 1 --contexts 64 --rounds 10
   table qwen2.5-0.5b --kinds q4_k_m,q8_0,bf16 --contexts 2048 --rounds 1
   table qwen3-0.6b --kinds q4_k_m,q8_0,bf16 --contexts 2048 --rounds 1
   echo "## Beside transformers"
   echo
-  echo "Qwen2.5-0.5B's shape in bf16, static cache and torch.compile: \`scripts/peers/transformers_bench.py\`, a row of JSON each."
+  echo "Qwen2.5-0.5B's shape in bf16, \`scripts/peers/beside_transformers.py\`: static cache and torch.compile, then this engine."
   echo
-  echo '```json'
-  "$transformers" scripts/peers/transformers_bench.py "$out/qwen2.5-0.5b/config.json" -p 512 -n 24 -b 1,8,16 -d 64 --seconds 20
-  echo '```'
+  "$python" scripts/peers/beside_transformers.py "$out/qwen2.5-0.5b" --transformers "$transformers"
   echo
   # What was measured with other settings, and what bounds what is missed, is written by hand.
   sed -n '/^## Other processors/,$p' docs/speed.md

@@ -24,7 +24,8 @@ pub(crate) struct CompareArgs {
     /// METRIC is accuracy (other minus base, in percentage points) or one of tokens, seconds, speed, joules, usd,
     /// seconds_per_correct, usd_per_correct (ratios, other over base). With ` ci` at the end the whole interval must be
     /// beyond the threshold; intervals are then widened so that all cells together give a false alarm at most one time in
-    /// twenty. A gate that no cell can be checked for is an error.
+    /// twenty. Intervals are of problems: a threshold on seconds must leave room for what the machine's hours differ by (a fifth and
+    /// more). A gate that no cell can be checked for is an error.
     #[arg(long, value_name = "GATE")]
     pub(crate) fail_on: Vec<Gate>,
     /// What to print on stdout.
