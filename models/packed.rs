@@ -37,7 +37,7 @@ pub(crate) use rows::with_rows;
 const GROUP: usize = 384;
 /// Sums of a task, at most: they stay in a second-level cache with the activations.
 const MOST_SUMS: usize = GROUP * 4 * PANEL;
-/// What is left of a thread's share has so many of its next task.
+/// A thread's next task is one of so many parts of what is left of its share.
 const PART: usize = 3;
 /// Multiply-adds below which a second thread costs more than it saves.
 const WORTH_A_THREAD: usize = 1 << 18;
