@@ -17,6 +17,7 @@ mod many;
 mod pairs;
 mod rounded;
 mod rows;
+mod sizes;
 
 use bytemuck::cast_slice;
 use candle_core::{CpuStorage, Storage, Tensor};
@@ -32,13 +33,12 @@ use many::Many;
 #[cfg(target_arch = "x86_64")]
 use pairs::Pairs;
 pub(crate) use rows::with_rows;
+use sizes::Sizes;
 
 /// Rows of activations that meet a task's panels in one go: a part of them fits a second-level cache.
 const GROUP: usize = 384;
 /// Sums of a task, at most: they stay in a second-level cache with the activations.
 const MOST_SUMS: usize = GROUP * 4 * PANEL;
-/// A thread's next task is one of so many parts of what is left of its share.
-const PART: usize = 3;
 /// Multiply-adds below which a second thread costs more than it saves.
 const WORTH_A_THREAD: usize = 1 << 18;
 
@@ -192,29 +192,8 @@ impl Product<'_> {
     }
 
     fn sizes(&self, rows: usize) -> Sizes {
-        let panels: usize = self.weights.iter().map(|weights| weights.out.div_ceil(PANEL)).sum();
-        let share = panels.div_ceil(rayon::current_num_threads()).max(1);
-        Sizes { share, left: share, most: (MOST_SUMS / (rows * PANEL)).max(1) }
-    }
-}
-
-/// How many panels the next task has: a part of what is left of a thread's share. Long tasks read memory without a pause. The
-/// last ones are short, so that threads are done at about the same time and one that is slowed down holds nobody up.
-struct Sizes {
-    share: usize,
-    left: usize,
-    most: usize,
-}
-
-impl Sizes {
-    /// Of a matrix with so many panels left.
-    fn next(&mut self, panels: usize) -> usize {
-        let size = self.left.div_ceil(PART).min(self.most).min(panels);
-        self.left -= size;
-        if self.left == 0 {
-            self.left = self.share;
-        }
-        size
+        let panels = self.weights.iter().map(|weights| weights.out.div_ceil(PANEL)).sum();
+        Sizes::new(panels, rayon::current_num_threads(), MOST_SUMS / (rows * PANEL))
     }
 }
 
