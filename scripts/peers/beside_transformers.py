@@ -35,11 +35,12 @@ def main():
     parser.add_argument("checkpoint")
     parser.add_argument("--transformers", required=True)
     parser.add_argument("--isocost", default=str(HERE.parent.parent / "target/release/isocost"))
-    for name, default in [("-p", "512"), ("-n", "24"), ("-b", "1,8,16"), ("-d", "64")]:
+    for name, default in [("-p", "512"), ("-n", "24"), ("-b", "1,8,16")]:
         parser.add_argument(name, default=default)
+    parser.add_argument("-d", default=64, type=int, help="context")
     parser.add_argument("--seconds", default="150", help="transformers starts no test after so long")
     args = parser.parse_args()
-    tests = ["-p", args.p, "-n", args.n, "-b", args.b, "-d", args.d]
+    tests = ["-p", args.p, "-n", args.n, "-b", args.b, "-d", str(args.d)]
     script, config = str(HERE / "transformers_bench.py"), f"{args.checkpoint}/config.json"
     theirs = rows([args.transformers, script, config, *tests, "--seconds", args.seconds])
     ours = rows([args.isocost, "bench", "-m", args.checkpoint, "--dtype", "bf16", *tests, "-o", "json"])
